@@ -1,0 +1,8 @@
+// A value that may be there already. The hot paths of the SMTP session avoid a promise (and a turn of the event loop) for
+// answers that are known at once.
+
+export type MaybePromise<T> = T | Promise<T>;
+
+export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
+  return value instanceof Promise;
+}

@@ -1,0 +1,84 @@
+// The configuration as the program sees it: durations in milliseconds, sizes in bytes, every default filled in. The schema
+// (schema.ts) produces exactly this type.
+
+import type { Profile } from '#smtp/policy.ts';
+
+export type ListenerConfig = {
+  readonly profile: Profile;
+  readonly address: string;
+  readonly port: number;
+  /** Trusted networks (CIDR) that must speak the PROXY protocol; false: not expected. `true` in TOML means loopback and private networks. */
+  readonly proxyProtocol: false | readonly string[];
+};
+
+export type RouteConfig = { readonly match: string; readonly name: string } & (
+  | { readonly type: 'mx' }
+  | {
+      readonly type: 'smarthost';
+      readonly host: string;
+      readonly ports: readonly number[];
+      readonly username: string | null;
+      readonly passwordFile: string | null;
+    }
+  | { readonly type: 'lmtp'; /** host:port or unix:/path */ readonly host: string; readonly port: number | null; readonly socket: string | null }
+  | { readonly type: 'capture' }
+);
+
+export type Config = {
+  readonly hostname: string;
+  readonly listeners: readonly ListenerConfig[];
+  readonly tls: {
+    readonly mode: 'self-signed' | 'files';
+    readonly cert: string | null;
+    readonly key: string | null;
+    /** More certificates, chosen by SNI from the names in them. */
+    readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+    readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  };
+  readonly dns: { readonly servers: readonly string[]; readonly dnssec: 'trust-ad' | 'off'; readonly timeoutMs: number };
+  readonly delivery: {
+    readonly mxPort: number;
+    readonly allowPrivateAddresses: boolean;
+    readonly caFile: string | null;
+    readonly connectTimeoutMs: number;
+    readonly commandTimeoutMs: number;
+    readonly dataTimeoutMs: number;
+    /** Connections at once to one site. */
+    readonly concurrencyPerLane: number;
+    /** All outbound connections of one worker. */
+    readonly concurrency: number;
+    readonly messagesPerConnection: number;
+    readonly idleTimeoutMs: number;
+    readonly recipientsPerTransaction: number;
+  };
+  readonly routes: readonly RouteConfig[];
+  readonly inbound: { readonly domains: readonly string[] };
+  readonly queue: {
+    readonly maxAgeMs: number;
+    readonly delayWarningMs: number | null;
+    readonly retry: { readonly firstMs: number; readonly factor: number; readonly maxMs: number; readonly jitter: number };
+    /** Bytes of fresh bodies one worker keeps in memory for immediate delivery. */
+    readonly memoryBytes: number;
+    /** Free disk space below which mail is refused with 452. */
+    readonly minFreeBytes: number;
+    /** How long history (delivered messages, attempts) is kept. */
+    readonly historyMs: number;
+    /** How long captured (sandbox) messages are kept. */
+    readonly captureMs: number;
+  };
+  readonly limits: {
+    readonly messageSizeBytes: number;
+    readonly recipients: number;
+    readonly connectionsPerAddress: number;
+    readonly connections: number;
+    readonly authFailures: number;
+    readonly hops: number;
+    readonly commandTimeoutMs: number;
+    readonly dataTimeoutMs: number;
+    readonly sessionTimeoutMs: number;
+    readonly headerBytes: number;
+  };
+  readonly http: { readonly address: string; readonly port: number };
+  readonly workers: { readonly count: number };
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'pretty' };
+};

@@ -1,0 +1,100 @@
+// The durable queue as everyone sees it; engines are under store/. Small enough that a database server can be one too.
+
+import type { Envelope, LaneName, Lease, MessageId, Outcome, Recipient, RecipientState, Settlement } from './records.ts';
+
+/** A message to be accepted: recipients with the lane each starts in. */
+export type NewMessage = {
+  readonly envelope: Envelope;
+  readonly recipients: readonly (Recipient & { readonly lane: LaneName })[];
+  /** Chunks not written by `write` before; those of `written` come first. */
+  readonly tail: readonly Buffer[];
+  /** How many chunks `write` stored already. */
+  readonly written: number;
+};
+
+/** One settled lease, with the messages (DSNs) that its outcome brings forth: all in one transaction. */
+export type Settled = { readonly lease: Lease; readonly settlements: readonly Settlement[]; readonly offspring: readonly NewMessage[] };
+
+/** The delivery side: what a worker's dispatcher uses. Every method may be batched with others; each resolves when durable. */
+export type Queue = {
+  /** Stores one body chunk of a message that does not exist yet. Resolves when the store has taken it (back-pressure). */
+  write(id: MessageId, n: number, chunk: Buffer): Promise<void>;
+  /** Drops the chunks of a message that will not come to be. */
+  abandon(id: MessageId): void;
+  /**
+   * Makes the message exist. Resolves when it is on disk (synced): only then may 250 be said. Rejects with code
+   * `store-full` when disk or memory is short. With `lease`, the recipients are leased to the caller at once, one Lease a lane.
+   */
+  accept(message: NewMessage, options: { lease: boolean }): Promise<readonly Lease[]>;
+  /** Up to `limit` leases that are due, at most `perLane` recipients of a lane, none of `skip`. Empty when nothing is due. */
+  lease(request: { limit: number; perLane: number; skip: readonly LaneName[]; only?: LaneName }): Promise<readonly Lease[]>;
+  /** Leases whose recipients have expired or whose delay warning is due, whatever their lane and next attempt. */
+  leaseOverdue(request: { limit: number }): Promise<readonly Lease[]>;
+  /** The body, chunk by chunk, read from disk. */
+  body(lease: Pick<Lease, 'key'> & { readonly envelope: Pick<Envelope, 'id'> }): AsyncIterable<Buffer>;
+  /** Writes outcomes. Resolves when durable. */
+  settle(settled: Settled): Promise<void>;
+  /** Gives leases back untouched, ready now or at `nextAtMs`. */
+  giveBack(leases: readonly Lease[], options?: { nextAtMs?: number }): Promise<void>;
+  /** Nothing of this lane is leased before `untilMs` (site back-off). Kept in memory by the engine; lost on restart, which is harmless. */
+  backOff(lane: LaneName, untilMs: number): void;
+  /** Called whenever work may have become due (new, retried, released, a timer). At most one listener. */
+  onReady(listener: () => void): void;
+};
+
+/** Which recipients an operator's verb touches. */
+export type Selection =
+  | { readonly by: 'message'; readonly id: MessageId }
+  | { readonly by: 'lane'; readonly lane: LaneName }
+  | { readonly by: 'domain'; readonly domain: string }
+  | { readonly by: 'credential'; readonly credential: string }
+  | { readonly by: 'all' };
+
+/** One row of `queue list`: a recipient that waits. */
+export type QueueRow = {
+  readonly id: MessageId;
+  readonly n: number;
+  readonly from: string;
+  readonly to: string;
+  readonly lane: LaneName;
+  readonly state: RecipientState;
+  readonly attempts: number;
+  readonly acceptedAtMs: number;
+  readonly nextAtMs: number | null;
+  readonly expiresAtMs: number;
+  readonly sizeBytes: number;
+  readonly subject: string;
+  readonly credential: string | null;
+  readonly lastOutcome: Outcome | null;
+};
+
+export type LaneRow = {
+  readonly lane: LaneName;
+  readonly ready: number;
+  readonly leased: number;
+  readonly deferred: number;
+  readonly held: number;
+  readonly oldestAtMs: number | null;
+  readonly nextAtMs: number | null;
+  readonly backOffUntilMs: number | null;
+  readonly onHold: boolean;
+};
+
+export type QueueCounts = { readonly ready: number; readonly leased: number; readonly deferred: number; readonly held: number; readonly captured: number; readonly messages: number; readonly bodyBytes: number; readonly oldestAtMs: number | null };
+
+/** The operator's side: what the API and commands use. Verbs return how many recipients they touched. */
+export type QueueAdmin = {
+  list(filter: { id?: MessageId; lane?: LaneName; domain?: string; state?: RecipientState; credential?: string; limit: number; after?: { id: MessageId; n: number } }): Promise<readonly QueueRow[]>;
+  show(id: MessageId): Promise<{ readonly envelope: Envelope; readonly recipients: readonly QueueRow[] } | null>;
+  /** Body of a queued or captured message; null when it is not there. */
+  read(id: MessageId): Promise<AsyncIterable<Buffer> | null>;
+  lanes(): Promise<readonly LaneRow[]>;
+  counts(): Promise<QueueCounts>;
+  /** Due now, and the lane's back-off ends. */
+  retry(selection: Selection): Promise<number>;
+  /** Kept until released. A held lane, domain, credential or `all` also holds what comes later. */
+  hold(selection: Selection): Promise<number>;
+  release(selection: Selection): Promise<number>;
+  /** Removed without a DSN; leased recipients are not touched. Captured messages are removed. */
+  cancel(selection: Selection): Promise<number>;
+};
