@@ -1,7 +1,12 @@
 // The directory: credentials and domains. Portable SQL in a database of its own (directory.db); written by the main thread,
 // read by the workers, who keep what they read until the generation counter moves.
 
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
+import { PosternError } from '#base/failure.ts';
 import type { ScramKeys } from '#smtp/policy.ts';
+import { openDatabase } from './sqlite/database.ts';
+import type { Database } from './sqlite/database.ts';
 
 /** A credential as kept: never the password, only what verifies it. `secretHash` is SHA-256 of the generated 160-bit password. */
 export type Credential = {
@@ -44,3 +49,198 @@ export type Directory = DirectoryReader & {
   removeDomain(name: string): Promise<boolean>;
   close(): void;
 };
+
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE credential (
+    name TEXT PRIMARY KEY,
+    username TEXT NOT NULL,
+    mode TEXT NOT NULL CHECK (mode IN ('sandbox', 'live')),
+    domains TEXT NOT NULL,
+    allow_ips TEXT NOT NULL,
+    rate_per_hour INTEGER,
+    created_at INTEGER NOT NULL,
+    rotated_at INTEGER,
+    revoked_at INTEGER,
+    last_used_at INTEGER,
+    secret_hash BLOB NOT NULL,
+    scram_salt BLOB NOT NULL,
+    scram_iterations INTEGER NOT NULL,
+    scram_stored_key BLOB NOT NULL,
+    scram_server_key BLOB NOT NULL
+  ) WITHOUT ROWID;
+  CREATE UNIQUE INDEX credential_username ON credential (username) WHERE revoked_at IS NULL;
+  CREATE TABLE domain (name TEXT PRIMARY KEY, inbound INTEGER NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
+  `,
+];
+
+/** 160 bits, in base 32 without look-alikes: 32 characters that survive any shell, URL and configuration file. */
+const PASSWORD_CHARACTERS = 32;
+const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
+/** SCRAM's iterations guard guessable passwords; ours are 160 bits, so the protocol's minimum (RFC 7677 4) is enough. */
+const SCRAM_ITERATIONS = 4096;
+const MAX_CACHED = 10_000;
+const CACHE_BYTES = 2 * 1024 * 1024;
+
+type CredentialRow = {
+  name: string; username: string; mode: 'sandbox' | 'live'; domains: string; allow_ips: string; rate_per_hour: number | null;
+  created_at: number; rotated_at: number | null; revoked_at: number | null; last_used_at: number | null;
+  secret_hash: Uint8Array; scram_salt: Uint8Array; scram_iterations: number; scram_stored_key: Uint8Array; scram_server_key: Uint8Array;
+};
+type DomainRow = { name: string; inbound: number; created_at: number };
+
+/** Opens the directory for its one writer. `generation[0]` moves with every change. */
+export function openDirectory(path: string, generation: Int32Array): Directory & { /** A secret of this installation, made on first use. */ secret(name: string): Buffer } {
+  const database = openDatabase(path, MIGRATIONS, { synchronous: 'FULL', cacheBytes: CACHE_BYTES });
+  const changed = (): void => void Atomics.add(generation, 0, 1);
+  const byName = (name: string): Credential | null => {
+    const row = database.prepare('SELECT * FROM credential WHERE name = ?').get(name) as CredentialRow | undefined;
+    return row === undefined ? null : credentialOf(row);
+  };
+  return {
+    ...reading(database),
+    async credentials() {
+      return (database.prepare('SELECT * FROM credential ORDER BY name').all() as CredentialRow[]).map(credentialOf);
+    },
+    async addCredential(wanted) {
+      checkCredential(wanted);
+      const existing = byName(wanted.name);
+      if (existing !== null && existing.revokedAtMs === null) throw exists(wanted.name);
+      const { password, values } = newSecret();
+      database
+        .prepare('INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?)')
+        .run(wanted.name, wanted.name, wanted.mode, JSON.stringify(wanted.domains), JSON.stringify(wanted.allowIps), wanted.ratePerHour, Date.now(), ...values);
+      changed();
+      return { credential: byName(wanted.name) as Credential, password };
+    },
+    async revokeCredential(name) {
+      const { changes } = database.prepare('UPDATE credential SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL').run(Date.now(), name);
+      changed();
+      return changes > 0;
+    },
+    async rotateCredential(name) {
+      const { password, values } = newSecret();
+      const { changes } = database
+        .prepare('UPDATE credential SET rotated_at = ?, secret_hash = ?, scram_salt = ?, scram_iterations = ?, scram_stored_key = ?, scram_server_key = ? WHERE name = ? AND revoked_at IS NULL')
+        .run(Date.now(), ...values, name);
+      changed();
+      return changes > 0 ? { credential: byName(name) as Credential, password } : null;
+    },
+    async used(name, atMs) {
+      database.prepare('UPDATE credential SET last_used_at = ? WHERE name = ?').run(atMs, name);
+    },
+    async addDomain({ name, inbound }) {
+      database.prepare('INSERT INTO domain (name, inbound, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET inbound = max(inbound, excluded.inbound)').run(name, inbound ? 1 : 0, Date.now());
+      changed();
+      return domainOf(database.prepare('SELECT * FROM domain WHERE name = ?').get(name) as DomainRow);
+    },
+    async removeDomain(name) {
+      const { changes } = database.prepare('DELETE FROM domain WHERE name = ?').run(name);
+      changed();
+      return changes > 0;
+    },
+    secret(name) {
+      database.prepare('INSERT OR IGNORE INTO secret (name, value) VALUES (?, ?)').run(name, randomBytes(32));
+      return Buffer.from((database.prepare('SELECT value FROM secret WHERE name = ?').get(name) as { value: Uint8Array }).value);
+    },
+    close: () => database.close(),
+  };
+}
+
+/** Opens the directory for a worker: what was read is kept until `generation[0]` moves. Unknown names are not kept. */
+export function openDirectoryReader(path: string, generation: Int32Array): DirectoryReader & { close(): void } {
+  const database = openDatabase(path, MIGRATIONS, { synchronous: 'FULL', readOnly: true, cacheBytes: CACHE_BYTES });
+  const source = reading(database);
+  let seen = Atomics.load(generation, 0);
+  const credentials = new Map<string, Credential>();
+  let domains: Map<string, Domain> | null = null;
+  const refresh = (): void => {
+    const now = Atomics.load(generation, 0);
+    if (now === seen && credentials.size < MAX_CACHED) return;
+    seen = now;
+    credentials.clear();
+    domains = null;
+  };
+  const allDomains = async (): Promise<Map<string, Domain>> => {
+    refresh();
+    domains ??= new Map((await source.domains()).map((domain) => [domain.name, domain]));
+    return domains;
+  };
+  return {
+    async credential(username) {
+      refresh();
+      const known = credentials.get(username);
+      if (known !== undefined) return known;
+      const found = await source.credential(username);
+      if (found !== null) credentials.set(username, found);
+      return found;
+    },
+    domain: async (name) => (await allDomains()).get(name) ?? null,
+    domains: async () => [...(await allDomains()).values()],
+    close: () => database.close(),
+  };
+}
+
+function reading(database: Database): DirectoryReader {
+  const credential = database.prepare('SELECT * FROM credential WHERE username = ? AND revoked_at IS NULL');
+  const domain = database.prepare('SELECT * FROM domain WHERE name = ?');
+  const domains = database.prepare('SELECT * FROM domain ORDER BY name');
+  return {
+    async credential(username) {
+      const row = credential.get(username) as CredentialRow | undefined;
+      return row === undefined ? null : credentialOf(row);
+    },
+    async domain(name) {
+      const row = domain.get(name) as DomainRow | undefined;
+      return row === undefined ? null : domainOf(row);
+    },
+    domains: async () => (domains.all() as DomainRow[]).map(domainOf),
+  };
+}
+
+/** A new password and what is kept of it, in the order of the columns. */
+function newSecret(): { password: string; values: [Buffer, Buffer, number, Buffer, Buffer] } {
+  const password = Array.from(randomBytes(PASSWORD_CHARACTERS), (byte) => ALPHABET[byte & 31]).join('');
+  const salt = randomBytes(16);
+  const salted = pbkdf2Sync(password, salt, SCRAM_ITERATIONS, 32, 'sha256');
+  const clientKey = createHmac('sha256', salted).update('Client Key').digest();
+  const storedKey = createHash('sha256').update(clientKey).digest();
+  const serverKey = createHmac('sha256', salted).update('Server Key').digest();
+  return { password, values: [createHash('sha256').update(password).digest(), salt, SCRAM_ITERATIONS, storedKey, serverKey] };
+}
+
+function checkCredential(wanted: NewCredential): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(wanted.name)) {
+    throw new PosternError(
+      { code: 'credential-name', cause: `"${wanted.name}" cannot be the name of a credential.`, fix: 'Use 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.' },
+      { exitCode: 2 },
+    );
+  }
+  for (const network of wanted.allowIps) {
+    const [ip = '', bits] = network.split('/');
+    const family = isIP(ip);
+    const valid = family !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32)));
+    if (!valid) throw new PosternError({ code: 'credential-network', cause: `"${network}" is not an address or network.`, fix: 'Write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.' }, { exitCode: 2 });
+  }
+  if (wanted.ratePerHour !== null && !(Number.isSafeInteger(wanted.ratePerHour) && wanted.ratePerHour > 0)) {
+    throw new PosternError({ code: 'credential-rate', cause: 'The rate is not a positive whole number.', fix: 'Write it as 500/h.' }, { exitCode: 2 });
+  }
+}
+
+function exists(name: string): PosternError {
+  return new PosternError({ code: 'credential-exists', cause: `A credential "${name}" exists already.`, fix: `Choose another name, get a new password with "postern credential rotate ${name}", or revoke it first.` }, { exitCode: 1 });
+}
+
+function credentialOf(row: CredentialRow): Credential {
+  return {
+    name: row.name, username: row.username, mode: row.mode, domains: JSON.parse(row.domains) as string[], allowIps: JSON.parse(row.allow_ips) as string[],
+    ratePerHour: row.rate_per_hour, createdAtMs: row.created_at, rotatedAtMs: row.rotated_at, revokedAtMs: row.revoked_at, lastUsedAtMs: row.last_used_at,
+    secretHash: Buffer.from(row.secret_hash),
+    scram: { salt: Buffer.from(row.scram_salt), iterations: row.scram_iterations, storedKey: Buffer.from(row.scram_stored_key), serverKey: Buffer.from(row.scram_server_key) },
+  };
+}
+
+function domainOf(row: DomainRow): Domain {
+  return { name: row.name, inbound: row.inbound === 1, createdAtMs: row.created_at };
+}

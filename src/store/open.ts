@@ -1,0 +1,128 @@
+// Opens the stores of one data directory for the main thread: starts the store thread, hands ports to the workers, and gives the operator's
+// side of queue, history and directory.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { PosternError } from '#base/failure.ts';
+import type { QueueAdmin, Selection } from '#queue/queue.ts';
+import type { Envelope } from '#queue/records.ts';
+import { openDirectory } from './directory.ts';
+import { openHistoryReader } from './history.ts';
+import type { HistoryReader } from './history.ts';
+import { connectQueue } from './sqlite/client.ts';
+import type { QueueClient } from './sqlite/client.ts';
+import { openDatabase } from './sqlite/database.ts';
+import type { ThreadMessage, ThreadNotice, ThreadOptions } from './sqlite/thread.ts';
+
+export type StoreOptions = ThreadOptions & {
+  /** Moved by every change of the directory; shared with the workers' readers. */
+  readonly generation: Int32Array;
+  /** The store thread died: nothing can be accepted any more. */
+  readonly died: (cause: string) => void;
+};
+
+export type StoreHost = {
+  /** A port for worker number `worker` (from 1), to be transferred to it and opened there with `connectQueue`. */
+  connect(worker: number): MessagePort;
+  /** Returns the leases of a worker that is gone; resolves to how many. */
+  workerGone(worker: number): Promise<number>;
+  readonly admin: QueueAdmin;
+  readonly history: HistoryReader;
+  readonly directory: ReturnType<typeof openDirectory>;
+  /** Folds what waits in the outbox, so that the history shows all up to now. */
+  flushHistory(): Promise<void>;
+  /** Last commit, checkpoint, files closed. Call after the workers have ended. */
+  close(): Promise<void>;
+};
+
+/** Main's own port: the admin calls come from worker number 0. */
+const MAIN = 0;
+
+/** Opens (and creates) everything under `dataDir`. Rejects with PosternError `store-not-opened`. */
+export async function openStore(options: StoreOptions): Promise<StoreHost> {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+  const { generation, died, ...threadOptions } = options;
+  const thread = new Worker(new URL(`./sqlite/thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), { workerData: threadOptions, name: 'store' });
+  await opened(thread);
+  let closing = false;
+  thread.on('error', (error: Error) => died(error.message));
+  thread.on('exit', (code) => {
+    if (!closing) died(`the store thread ended with code ${code}`);
+  });
+  const connect = (worker: number): MessagePort => {
+    const { port1, port2 } = new MessageChannel();
+    thread.postMessage({ connect: port1, worker } satisfies ThreadMessage, [port1]);
+    return port2;
+  };
+  const main = connectQueue(connect(MAIN), { memoryBytes: 0 });
+  const directory = openDirectory(join(options.dataDir, 'directory.db'), generation);
+  const history = openHistoryReader(join(options.dataDir, 'history.db'));
+  return {
+    connect,
+    workerGone: (worker) => main.call({ verb: 'workerGone', worker }) as Promise<number>,
+    admin: queueAdmin(main),
+    history,
+    directory,
+    async flushHistory() {
+      await main.call({ verb: 'flush' });
+      // The answer goes out before the folding; one more question comes back after it.
+      await main.call({ verb: 'find', id: '' });
+    },
+    async close() {
+      closing = true;
+      directory.close();
+      history.close();
+      await main.close();
+      const closed = new Promise<void>((resolve) => {
+        thread.on('message', (notice: ThreadNotice) => 'closed' in notice && resolve());
+        thread.once('exit', () => resolve());
+      });
+      thread.postMessage({ close: true } satisfies ThreadMessage);
+      await closed;
+      await thread.terminate();
+    },
+  };
+}
+
+/** Checks a data directory that no server uses: SQLite's own integrity check of each database. Returns what it complains of. */
+export function checkStore(dataDir: string): string[] {
+  return ['queue.db', 'history.db', 'directory.db'].flatMap((name) => {
+    const database = openDatabase(join(dataDir, name), [], { synchronous: 'FULL', readOnly: true });
+    const rows = database.prepare('PRAGMA integrity_check').all() as { integrity_check: string }[];
+    database.close();
+    return rows.map((row) => row.integrity_check).filter((text) => text !== 'ok').map((text) => `${name}: ${text}`);
+  });
+}
+
+function opened(thread: Worker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (text: string): void => {
+      reject(new PosternError({ code: 'store-not-opened', cause: text, fix: 'Check that the data directory is writable, on a local disk, and not full.' }));
+    };
+    thread.once('error', (error: Error) => fail(error.message));
+    thread.once('message', (notice: ThreadNotice) => ('failed' in notice ? fail(notice.failed) : resolve()));
+  });
+}
+
+function queueAdmin(queue: QueueClient): QueueAdmin {
+  const verb = (name: 'retry' | 'hold' | 'release' | 'cancel') => (selection: Selection) => queue.call({ verb: name, selection }) as Promise<number>;
+  return {
+    list: (filter) => queue.call({ verb: 'list', filter }) as ReturnType<QueueAdmin['list']>,
+    async show(id) {
+      const found = (await queue.call({ verb: 'show', id })) as { envelope: string; recipients: never[] } | null;
+      return found === null ? null : { envelope: JSON.parse(found.envelope) as Envelope, recipients: found.recipients };
+    },
+    async read(id) {
+      const key = (await queue.call({ verb: 'find', id })) as number | null;
+      return key === null ? null : queue.body({ key, envelope: { id } });
+    },
+    lanes: () => queue.call({ verb: 'lanes' }) as ReturnType<QueueAdmin['lanes']>,
+    counts: () => queue.call({ verb: 'counts' }) as ReturnType<QueueAdmin['counts']>,
+    retry: verb('retry'),
+    hold: verb('hold'),
+    release: verb('release'),
+    cancel: verb('cancel'),
+  };
+}

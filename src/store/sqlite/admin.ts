@@ -1,0 +1,254 @@
+// The operator's verbs on the queue's tables: list, show, count, retry, hold, release, cancel. Verbs touch many rows in stretches, so that
+// mail coming in never waits long; each stretch writes its events like a delivery does.
+
+import type { Clock } from '#base/clock.ts';
+import type { RecipientState } from '#queue/records.ts';
+import type { LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
+import type { Database } from './database.ts';
+import type { Engine } from './engine.ts';
+import type { Holds, Lanes } from './lanes.ts';
+import { CAPTURED, HELD, KEY_SPAN, LEASED, READY } from './schema.ts';
+import type { AdminAnswer, AdminCall, ListFilter } from './wire.ts';
+
+const STRETCH = 2000;
+const MAX_ROWS = 10_000;
+
+type Row = { key: number; id: string; state: number; next_at: number; expires_at: number; attempts: number; lane: string; credential: string | null; recipient: string; outcome: string | null; envelope: string };
+type Parameters = (string | number)[];
+/** One stretch of a verb: rows touched, and whether there may be more. */
+export type Stretch = { readonly touched: number; readonly more: boolean };
+
+export class Admin {
+  readonly #database: Database;
+  readonly #engine: Engine;
+  readonly #lanes: Lanes;
+  readonly #clock: Clock;
+
+  constructor(parts: { database: Database; engine: Engine; lanes: Lanes; clock: Clock }) {
+    this.#database = parts.database;
+    this.#engine = parts.engine;
+    this.#lanes = parts.lanes;
+    this.#clock = parts.clock;
+    this.#loadHolds();
+  }
+
+  /** Answers what only reads. */
+  read(call: AdminCall): AdminAnswer {
+    switch (call.verb) {
+      case 'list':
+        return this.#list(call.filter);
+      case 'show':
+        return this.#show(call.id);
+      case 'find':
+        return (this.#engine.statements.keyOf.get(call.id) as { key: number } | undefined)?.key ?? null;
+      case 'lanes':
+        return this.#laneRows();
+      case 'counts':
+        return this.#counts();
+      default:
+        return null;
+    }
+  }
+
+  /** Records or clears a lasting hold; called once, before the first stretch. */
+  begin(call: Extract<AdminCall, { selection: Selection }>): void {
+    const { selection } = call;
+    if (call.verb === 'retry') this.#lanes.endBackOffs(selection.by === 'lane' ? selection.lane : undefined);
+    if (selection.by === 'message') return;
+    const value = selectionValue(selection);
+    if (call.verb === 'hold') this.#database.prepare('INSERT OR IGNORE INTO hold (kind, value) VALUES (?, ?)').run(selection.by, value);
+    if (call.verb === 'release') {
+      if (selection.by === 'all') this.#database.exec('DELETE FROM hold');
+      else this.#database.prepare('DELETE FROM hold WHERE kind = ? AND value = ?').run(selection.by, value);
+    }
+    if (call.verb === 'hold' || call.verb === 'release') this.#loadHolds();
+  }
+
+  /** Touches up to STRETCH rows with keys above `after`. */
+  stretch(call: Extract<AdminCall, { selection: Selection }>, after: number): Stretch & { after: number } {
+    const states = { retry: [READY], hold: [READY], release: [HELD], cancel: [READY, HELD, CAPTURED] }[call.verb];
+    const [where, parameters] = this.#where(call.selection);
+    const rows = this.#database
+      .prepare(`SELECT r.key, r.lane, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND r.state IN (${states.join(', ')}) AND ${where} ORDER BY r.key LIMIT ${STRETCH}`)
+      .all(after, ...parameters) as { key: number; lane: string; id: string }[];
+    const nowMs = this.#clock.nowMs();
+    for (const row of rows) this.#touch(call.verb, row, nowMs);
+    return { touched: rows.length, more: rows.length === STRETCH, after: rows.at(-1)?.key ?? after };
+  }
+
+  /** Returns the leases of a worker that is gone (null: of all, at start). Returns how many. */
+  returnLeases(worker: number | null): number {
+    const nowMs = this.#clock.nowMs();
+    const mine = worker === null ? '' : ' AND owner = ?';
+    const { changes } = this.#database.prepare(`UPDATE recipient SET state = ${READY}, next_at = ? WHERE state = ${LEASED}${mine}`).run(...(worker === null ? [nowMs] : [nowMs, worker]));
+    if (changes > 0) this.rebuildLanes();
+    return Number(changes);
+  }
+
+  rebuildLanes(): void {
+    const rows = this.#database.prepare(`SELECT lane, min(next_at) AS at FROM recipient WHERE state = ${READY} GROUP BY lane`).all() as { lane: string; at: number }[];
+    for (const row of rows) this.#lanes.waits(row.lane, row.at);
+  }
+
+  /** Removes captured messages older than `beforeMs`, a stretch; returns how many. */
+  trimCaptured(beforeMs: number): number {
+    const rows = this.#database.prepare(`SELECT key FROM recipient WHERE state = ${CAPTURED} AND next_at < ? LIMIT ${STRETCH}`).all(beforeMs) as { key: number }[];
+    for (const row of rows) this.#delete(row.key);
+    return rows.length;
+  }
+
+  #touch(verb: 'retry' | 'hold' | 'release' | 'cancel', row: { key: number; lane: string; id: string }, nowMs: number): void {
+    const past = { retry: 'retried', hold: 'held', release: 'released', cancel: 'cancelled' }[verb];
+    if (verb === 'cancel') this.#delete(row.key);
+    else if (verb === 'hold') this.#database.prepare(`UPDATE recipient SET state = ${HELD} WHERE key = ?`).run(row.key);
+    else {
+      this.#database.prepare(`UPDATE recipient SET state = ${READY}, next_at = ? WHERE key = ?`).run(nowMs, row.key);
+      this.#lanes.waits(row.lane, nowMs);
+    }
+    this.#engine.events.push(`{"type":"${past}","atMs":${nowMs},"id":"${row.id}","n":${row.key % KEY_SPAN}}`);
+  }
+
+  #delete(key: number): void {
+    this.#database.prepare('DELETE FROM recipient WHERE key = ?').run(key);
+    this.#engine.removeIfDone(Math.floor(key / KEY_SPAN));
+  }
+
+  #where(selection: Selection): [string, Parameters] {
+    switch (selection.by) {
+      case 'all':
+        return ['1', []];
+      case 'message': {
+        const key = (this.#engine.statements.keyOf.get(selection.id) as { key: number } | undefined)?.key ?? -1;
+        return ['r.key >= ? AND r.key < ?', [key * KEY_SPAN, (key + 1) * KEY_SPAN]];
+      }
+      case 'lane':
+        return ['r.lane = ?', [selection.lane]];
+      case 'domain':
+        return ['r.domain = ?', [selection.domain]];
+      case 'credential':
+        return ['r.credential = ?', [selection.credential]];
+    }
+  }
+
+  #list(filter: ListFilter): QueueRow[] {
+    const where: string[] = ['1'];
+    const parameters: Parameters = [];
+    const add = (sql: string, value: string | number | undefined): void => {
+      if (value === undefined) return;
+      where.push(sql);
+      parameters.push(value);
+    };
+    add('m.id = ?', filter.id);
+    add('r.lane = ?', filter.lane);
+    add('r.domain = ?', filter.domain);
+    add('r.credential = ?', filter.credential);
+    if (filter.state !== undefined) where.push(stateCondition(filter.state));
+    if (filter.after !== undefined) {
+      const key = (this.#engine.statements.keyOf.get(filter.after.id) as { key: number } | undefined)?.key ?? -1;
+      add('r.key > ?', key * KEY_SPAN + filter.after.n);
+    }
+    const rows = this.#database
+      .prepare(`SELECT r.*, m.id, m.envelope FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE ${where.join(' AND ')} ORDER BY r.key LIMIT ?`)
+      .all(...parameters, Math.min(filter.limit, MAX_ROWS)) as Row[];
+    return rows.map(queueRow);
+  }
+
+  #show(id: string): { envelope: string; recipients: QueueRow[] } | null {
+    const recipients = this.#list({ id, limit: MAX_ROWS });
+    const row = this.#database.prepare('SELECT envelope FROM message WHERE id = ?').get(id) as { envelope: string } | undefined;
+    return row === undefined ? null : { envelope: row.envelope, recipients };
+  }
+
+  #laneRows(): LaneRow[] {
+    const rows = this.#database
+      .prepare(
+        `SELECT lane, sum(state = ${READY} AND attempts = 0) AS ready, sum(state = ${LEASED}) AS leased, sum(state = ${READY} AND attempts > 0) AS deferred,
+          sum(state = ${HELD}) AS held, min(key) AS oldest, min(CASE WHEN state = ${READY} THEN next_at END) AS next
+        FROM recipient WHERE state <> ${CAPTURED} GROUP BY lane ORDER BY lane`,
+      )
+      .all() as { lane: string; ready: number; leased: number; deferred: number; held: number; oldest: number; next: number | null }[];
+    const nowMs = this.#clock.nowMs();
+    const seen = new Set(rows.map((row) => row.lane));
+    const empty = [...this.#engine.holds.lanes].filter((lane) => !seen.has(lane)).map((lane) => ({ lane, ready: 0, leased: 0, deferred: 0, held: 0, oldest: null, next: null }));
+    return [...rows, ...empty].map((row) => {
+      const backOff = this.#lanes.backOffUntil(row.lane);
+      return {
+        lane: row.lane, ready: row.ready, leased: row.leased, deferred: row.deferred, held: row.held,
+        oldestAtMs: row.oldest === null ? null : this.#acceptedAt(Math.floor(row.oldest / KEY_SPAN)),
+        nextAtMs: row.next, backOffUntilMs: backOff > nowMs ? backOff : null,
+        onHold: this.#engine.holds.all || this.#engine.holds.lanes.has(row.lane),
+      };
+    });
+  }
+
+  #counts(): QueueCounts {
+    const recipients = this.#database
+      .prepare(
+        `SELECT coalesce(sum(state = ${READY} AND attempts = 0), 0) AS ready, coalesce(sum(state = ${LEASED}), 0) AS leased, coalesce(sum(state = ${READY} AND attempts > 0), 0) AS deferred,
+          coalesce(sum(state = ${HELD}), 0) AS held, coalesce(sum(state = ${CAPTURED}), 0) AS captured, min(CASE WHEN state <> ${CAPTURED} THEN key END) AS oldest FROM recipient`,
+      )
+      .get() as { ready: number; leased: number; deferred: number; held: number; captured: number; oldest: number | null };
+    const messages = this.#database.prepare('SELECT count(*) AS messages, coalesce(sum(size), 0) AS bodyBytes FROM message').get() as { messages: number; bodyBytes: number };
+    const { oldest, ...states } = recipients;
+    return { ...states, ...messages, oldestAtMs: oldest === null ? null : this.#acceptedAt(Math.floor(oldest / KEY_SPAN)) };
+  }
+
+  #acceptedAt(key: number): number | null {
+    const row = this.#engine.statements.envelopeOf.get(key) as { envelope: string } | undefined;
+    return row === undefined ? null : (JSON.parse(row.envelope) as { acceptedAtMs: number }).acceptedAtMs;
+  }
+
+  #loadHolds(): void {
+    const rows = this.#database.prepare('SELECT kind, value FROM hold').all() as { kind: string; value: string }[];
+    const of = (kind: string): Set<string> => new Set(rows.filter((row) => row.kind === kind).map((row) => row.value));
+    const holds: Holds = { all: rows.some((row) => row.kind === 'all'), lanes: of('lane'), domains: of('domain'), credentials: of('credential') };
+    this.#engine.holds = holds;
+  }
+}
+
+function selectionValue(selection: Selection): string {
+  switch (selection.by) {
+    case 'all':
+      return '';
+    case 'message':
+      return selection.id;
+    case 'lane':
+      return selection.lane;
+    case 'domain':
+      return selection.domain;
+    case 'credential':
+      return selection.credential;
+  }
+}
+
+function stateCondition(state: RecipientState): string {
+  return {
+    ready: `r.state = ${READY} AND r.attempts = 0`,
+    deferred: `r.state = ${READY} AND r.attempts > 0`,
+    leased: `r.state = ${LEASED}`,
+    held: `r.state = ${HELD}`,
+    captured: `r.state = ${CAPTURED}`,
+  }[state];
+}
+
+function queueRow(row: Row): QueueRow {
+  const envelope = JSON.parse(row.envelope) as { from: { text: string } | null; acceptedAtMs: number; sizeBytes: number; subject: string };
+  const recipient = JSON.parse(row.recipient) as { n: number; address: { text: string } };
+  const waiting: RecipientState = row.attempts > 0 ? 'deferred' : 'ready';
+  return {
+    id: row.id,
+    n: recipient.n,
+    from: envelope.from?.text ?? '',
+    to: recipient.address.text,
+    lane: row.lane,
+    state: ([waiting, 'leased', 'held', 'captured'] as const)[row.state] ?? waiting,
+    attempts: row.attempts,
+    acceptedAtMs: envelope.acceptedAtMs,
+    nextAtMs: row.state === READY ? row.next_at : null,
+    expiresAtMs: row.expires_at,
+    sizeBytes: envelope.sizeBytes,
+    subject: envelope.subject,
+    credential: row.credential,
+    lastOutcome: row.outcome === null ? null : (JSON.parse(row.outcome) as QueueRow['lastOutcome']),
+  };
+}

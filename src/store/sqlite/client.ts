@@ -1,0 +1,247 @@
+// The queue as a worker has it: operations of one turn of the event loop travel in one message to the store thread, their bodies in one
+// transferred buffer. Keeps the bodies of what was just accepted, within a budget, so that fresh mail goes out from memory.
+
+import type { MessagePort } from 'node:worker_threads';
+import { systemClock, sleep } from '#base/clock.ts';
+import type { NewMessage, Queue, Settled } from '#queue/queue.ts';
+import type { Envelope, LeasedRecipient, Lease, Outcome, Recipient } from '#queue/records.ts';
+import type { Answer, Batch, Operation, Reply, Span, WireLease, WireMessage } from './wire.ts';
+
+/** Rejection of an operation. `store-full`: short of space, try later; `lease-lost`: somebody else has it; `store-failed`: a fault. */
+export class StoreError extends Error {
+  readonly code: string;
+  constructor(code: string, text: string) {
+    super(text);
+    this.name = 'StoreError';
+    this.code = code;
+  }
+}
+
+const SETTLE_AGAIN_MS = 1000;
+
+type Waiting = { resolve: (value: never) => void; reject: (error: Error) => void };
+type Numbered = Extract<Operation, { q: number }>;
+type WithoutNumber<T> = T extends unknown ? Omit<T, 'q'> : never;
+
+/** A leased recipient and envelope come back as what was accepted: nothing is parsed for fresh mail. */
+type Fresh = { readonly message: NewMessage };
+
+export type QueueClient = Queue & { call(call: Extract<Operation, { op: 'admin' }>['call']): Promise<unknown>; close(): Promise<void> };
+
+/** Speaks to the store thread over `port`. `memoryBytes` bounds the bodies kept for immediate delivery. */
+export function connectQueue(port: MessagePort, options: { memoryBytes: number }): QueueClient {
+  return new Client(port, options.memoryBytes);
+}
+
+class Client implements QueueClient {
+  readonly #port: MessagePort;
+  readonly #memoryBytes: number;
+  readonly #waiting = new Map<number, Waiting>();
+  #operations: Operation[] = [];
+  #chunks: Uint8Array[] = [];
+  #chunkBytes = 0;
+  #scheduled = false;
+  #next = 1;
+  #heldBytes = 0;
+  #listener: (() => void) | null = null;
+
+  constructor(port: MessagePort, memoryBytes: number) {
+    this.#port = port;
+    this.#memoryBytes = memoryBytes;
+    port.on('message', (reply: Reply) => this.#answered(reply));
+    port.on('close', () => this.#failAll());
+  }
+
+  async write(id: string, n: number, chunk: Buffer): Promise<void> {
+    await this.#ask({ op: 'write', id, n, data: this.#pack([chunk]) });
+  }
+
+  abandon(id: string): void {
+    this.#send({ op: 'abandon', id });
+  }
+
+  async accept(message: NewMessage, options: { lease: boolean }): Promise<readonly Lease[]> {
+    const bytes = message.tail.reduce((sum, chunk) => sum + chunk.length, 0);
+    // Past the budget the message waits on disk for its turn, like any other.
+    const keep = options.lease && message.written === 0 && this.#heldBytes + bytes <= this.#memoryBytes;
+    if (keep) this.#heldBytes += bytes;
+    try {
+      const leases = (await this.#ask({ op: 'accept', message: this.#wireMessage(message), lease: keep })) as readonly WireLease[];
+      if (!keep) return [];
+      if (leases.length === 0) this.#heldBytes -= bytes;
+      return leases.map((lease, i) => this.#freshLease(lease, { message }, i === 0 ? bytes : 0));
+    } catch (error) {
+      if (keep) this.#heldBytes -= bytes;
+      throw error;
+    }
+  }
+
+  async lease(request: { limit: number; perLane: number; skip: readonly string[]; only?: string }): Promise<readonly Lease[]> {
+    const { limit, perLane, skip, only } = request;
+    return ((await this.#ask({ op: 'lease', limit, perLane, skip, only: only ?? null })) as readonly WireLease[]).map(storedLease);
+  }
+
+  async leaseOverdue(request: { limit: number }): Promise<readonly Lease[]> {
+    return ((await this.#ask({ op: 'overdue', limit: request.limit })) as readonly WireLease[]).map(storedLease);
+  }
+
+  async *body(lease: { readonly key: number }): AsyncIterable<Buffer> {
+    for (let n = 0; ; n++) {
+      const chunk = (await this.#ask({ op: 'chunk', key: lease.key, n })) as Uint8Array | null;
+      if (chunk === null) return;
+      yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    }
+  }
+
+  async settle(settled: Settled): Promise<void> {
+    const { lease } = settled;
+    const settlements = settled.settlements.map((settlement) => ({
+      n: settlement.n,
+      state: settlement.state,
+      nextAtMs: settlement.state === 'deferred' ? settlement.nextAtMs : 0,
+      lane: settlement.state === 'deferred' ? settlement.lane : lease.lane,
+      warned: settlement.state === 'deferred' && settlement.warned,
+      outcome: JSON.stringify(settlement.outcome),
+    }));
+    this.#letGo(lease);
+    for (;;) {
+      try {
+        await this.#ask({ op: 'settle', key: lease.key, id: lease.envelope.id, settlements, offspring: settled.offspring.map((message) => this.#wireMessage(message)) });
+        return;
+      } catch (error) {
+        // An outcome must not be lost for want of space: it waits until there is some (the messages it frees make some).
+        if (!(error instanceof StoreError) || error.code !== 'store-full') throw error;
+        await sleep(systemClock, SETTLE_AGAIN_MS);
+      }
+    }
+  }
+
+  async giveBack(leases: readonly Lease[], options: { nextAtMs?: number } = {}): Promise<void> {
+    if (leases.length === 0) return;
+    for (const lease of leases) this.#letGo(lease);
+    const rows = leases.map((lease) => ({ key: lease.key, ns: lease.recipients.map((recipient) => recipient.n) }));
+    await this.#ask({ op: 'giveBack', leases: rows, nextAtMs: options.nextAtMs ?? null });
+  }
+
+  backOff(lane: string, untilMs: number): void {
+    this.#send({ op: 'backOff', lane, untilMs });
+  }
+
+  onReady(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  call(call: Extract<Operation, { op: 'admin' }>['call']): Promise<unknown> {
+    return this.#ask({ op: 'admin', call });
+  }
+
+  async close(): Promise<void> {
+    this.#flush();
+    this.#port.close();
+  }
+
+  /** Bytes of bodies still in memory are counted until their lease is settled or given back. */
+  readonly #held = new WeakMap<Lease, number>();
+
+  #letGo(lease: Lease): void {
+    this.#heldBytes -= this.#held.get(lease) ?? 0;
+    this.#held.delete(lease);
+  }
+
+  #freshLease(lease: WireLease, fresh: Fresh, bytes: number): Lease {
+    const { message } = fresh;
+    const recipients: LeasedRecipient[] = [];
+    for (const { n } of lease.recipients) {
+      const recipient = message.recipients[n];
+      if (recipient !== undefined) recipients.push({ n, address: recipient.address, notify: recipient.notify, orcpt: recipient.orcpt, attempts: 0, warned: message.envelope.warnAtMs === null, lastOutcome: null });
+    }
+    const made: Lease = { key: lease.key, envelope: message.envelope, lane: lease.lane, recipients, body: message.tail };
+    this.#held.set(made, bytes);
+    return made;
+  }
+
+  #wireMessage(message: NewMessage): WireMessage {
+    const { envelope } = message;
+    return {
+      id: envelope.id,
+      atMs: envelope.acceptedAtMs,
+      sizeBytes: envelope.sizeBytes,
+      expiresAtMs: envelope.expiresAtMs,
+      warnAtMs: envelope.warnAtMs,
+      credential: envelope.origin.credential,
+      envelope: JSON.stringify(envelope),
+      recipients: message.recipients.map(({ lane, ...recipient }) => ({ n: recipient.n, lane, domain: recipient.address.domain, json: JSON.stringify(recipient satisfies Recipient) })),
+      tail: this.#pack(message.tail),
+      written: message.written,
+    };
+  }
+
+  #pack(chunks: readonly Uint8Array[]): Span {
+    const offset = this.#chunkBytes;
+    for (const chunk of chunks) {
+      this.#chunks.push(chunk);
+      this.#chunkBytes += chunk.length;
+    }
+    return { offset, length: this.#chunkBytes - offset };
+  }
+
+  #ask(operation: WithoutNumber<Numbered>): Promise<unknown> {
+    const q = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(q, { resolve: resolve as Waiting['resolve'], reject });
+      this.#send({ ...operation, q } as Operation);
+    });
+  }
+
+  #send(operation: Operation): void {
+    this.#operations.push(operation);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // After this turn's I/O, so that everything the turn brought goes in one message.
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    if (this.#operations.length === 0) return;
+    const bytes = new Uint8Array(this.#chunkBytes);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    const batch: Batch = { operations: this.#operations, bytes: bytes.buffer };
+    this.#operations = [];
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+    this.#port.postMessage(batch, [batch.bytes]);
+  }
+
+  #answered(reply: Reply): void {
+    for (const answer of reply.answers) this.#settleAnswer(answer);
+    if (reply.ready) this.#listener?.();
+  }
+
+  #settleAnswer(answer: Answer): void {
+    const waiting = this.#waiting.get(answer.q);
+    if (waiting === undefined) return;
+    this.#waiting.delete(answer.q);
+    if ('error' in answer) waiting.reject(new StoreError(answer.error, answer.text));
+    else waiting.resolve(answer.value as never);
+  }
+
+  #failAll(): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(new StoreError('store-failed', 'the store is closed'));
+    this.#waiting.clear();
+  }
+}
+
+function storedLease(lease: WireLease): Lease {
+  const recipients = lease.recipients.map((row) => ({
+    ...(JSON.parse(row.json ?? 'null') as Recipient),
+    attempts: row.attempts,
+    warned: row.warned,
+    lastOutcome: row.outcome === null ? null : (JSON.parse(row.outcome) as Outcome),
+  }));
+  return { key: lease.key, envelope: JSON.parse(lease.envelope ?? 'null') as Envelope, lane: lease.lane, recipients, body: null };
+}

@@ -1,0 +1,214 @@
+// The queue's tables as operations: each is applied inside the transaction that thread.ts has open, and leaves its events in `events`
+// for the outbox row of that transaction. Knows no threads and no timers.
+
+import type { Clock } from '#base/clock.ts';
+import type { LaneName, MessageId } from '#queue/records.ts';
+import type { Database } from './database.ts';
+import { isHeld } from './lanes.ts';
+import type { Holds, Lanes } from './lanes.ts';
+import { HELD, KEY_SPAN, LEASED, READY } from './schema.ts';
+import { prepareStatements } from './statements.ts';
+import type { Statements } from './statements.ts';
+import type { Operation, Span, WireLease, WireMessage, WireSettlement } from './wire.ts';
+
+type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
+type DueRow = { key: number; recipient: string; attempts: number; warn_at: number | null; outcome: string | null; lane?: string };
+
+/** Thrown by `settle` when the lease is no longer the caller's; the batch goes on without it. */
+export class LeaseLost extends Error {}
+
+export class Engine {
+  readonly statements: Statements;
+  readonly #lanes: Lanes;
+  readonly #clock: Clock;
+  /** Keys of messages that are being written, and whose worker writes them. */
+  readonly #pending = new Map<MessageId, { key: number; worker: number }>();
+  #nextKey: number;
+  #overdueAfter = 0;
+  /** JSON texts of the events of the open transaction. */
+  events: string[] = [];
+  holds: Holds = { all: false, lanes: new Set(), domains: new Set(), credentials: new Set() };
+
+  constructor(database: Database, lanes: Lanes, clock: Clock) {
+    this.statements = prepareStatements(database);
+    this.#lanes = lanes;
+    this.#clock = clock;
+    const row = database.prepare(`SELECT max(coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(key) FROM chunk) / ${KEY_SPAN}, 0)) AS key`).get() as { key: number };
+    this.#nextKey = row.key + 1;
+  }
+
+  write(operation: Of<'write'>, bytes: Uint8Array, worker: number): void {
+    const pending = this.#pendingKey(operation.id, worker);
+    this.statements.insertChunk.run(pending * KEY_SPAN + operation.n, slice(bytes, operation.data));
+  }
+
+  abandon(id: MessageId): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    this.#deleteChunks(pending.key);
+  }
+
+  accept(message: WireMessage, bytes: Uint8Array, options: { worker: number; lease: boolean }): WireLease[] {
+    const key = message.written > 0 ? this.#pendingKey(message.id, options.worker) : this.#nextKey++;
+    this.statements.insertMessage.run(key, message.id, message.sizeBytes, message.written, message.envelope, slice(bytes, message.tail));
+    const leases = new Map<LaneName, { n: number; json: null; attempts: 0; warned: false; outcome: null }[]>();
+    for (const recipient of message.recipients) {
+      const held = isHeld(this.holds, { ...recipient, credential: message.credential });
+      const leased = options.lease && !held && this.#lanes.backOffUntil(recipient.lane) <= message.atMs;
+      const state = held ? HELD : leased ? LEASED : READY;
+      this.statements.insertRecipient.run(
+        key * KEY_SPAN + recipient.n, state, options.worker, message.atMs, message.expiresAtMs, message.warnAtMs, recipient.lane, recipient.domain, message.credential, recipient.json,
+      );
+      if (state === READY) this.#lanes.waits(recipient.lane, message.atMs);
+      if (!leased) continue;
+      const entry = { n: recipient.n, json: null, attempts: 0, warned: false, outcome: null } as const;
+      const lane = leases.get(recipient.lane);
+      if (lane === undefined) leases.set(recipient.lane, [entry]);
+      else lane.push(entry);
+    }
+    this.events.push(
+      `{"type":"accepted","atMs":${message.atMs},"id":"${message.id}","envelope":${message.envelope},"recipients":[${message.recipients.map((recipient) => recipient.json).join(',')}]}`,
+    );
+    return [...leases].map(([lane, recipients]) => ({ key, lane, envelope: null, recipients }));
+  }
+
+  /** Called once the transaction of an accept is committed: the chunks have their message. */
+  accepted(id: MessageId): void {
+    this.#pending.delete(id);
+  }
+
+  lease(operation: Of<'lease'>, worker: number): WireLease[] {
+    const nowMs = this.#clock.nowMs();
+    const leases: WireLease[] = [];
+    const lanes = operation.only === null ? this.#lanes.due(nowMs, new Set(operation.skip)) : [operation.only];
+    for (const lane of lanes) {
+      const room = operation.limit - leases.length;
+      if (room <= 0) break;
+      const rows = this.statements.dueOfLane.all(lane, nowMs, Math.min(operation.perLane, room)) as DueRow[];
+      leases.push(...this.#leaseRows(rows, worker, () => lane));
+      this.#correct(lane, nowMs);
+    }
+    return leases;
+  }
+
+  /** Goes through the table in key order, a stretch a call, and begins anew at the end. */
+  overdue(limit: number, worker: number): WireLease[] {
+    const nowMs = this.#clock.nowMs();
+    const rows = this.statements.overdue.all(this.#overdueAfter, nowMs, nowMs, limit) as DueRow[];
+    this.#overdueAfter = rows.length < limit ? 0 : (rows.at(-1)?.key ?? 0);
+    const leases = this.#leaseRows(rows, worker, (row) => row.lane ?? '');
+    for (const lane of new Set(rows.map((row) => row.lane ?? ''))) this.#correct(lane, nowMs);
+    return leases;
+  }
+
+  settle(operation: Of<'settle'>, bytes: Uint8Array, worker: number): void {
+    const nowMs = this.#clock.nowMs();
+    let gone = false;
+    for (const settlement of operation.settlements) {
+      gone = this.#settleOne(operation, settlement, { worker, nowMs }) || gone;
+    }
+    for (const message of operation.offspring) this.accept(message, bytes, { worker, lease: false });
+    if (gone) this.removeIfDone(operation.key);
+  }
+
+  giveBack(operation: Of<'giveBack'>, worker: number): void {
+    const nextAtMs = operation.nextAtMs ?? this.#clock.nowMs();
+    for (const lease of operation.leases) {
+      for (const n of lease.ns) this.#giveBackOne(lease.key * KEY_SPAN + n, { worker, nextAtMs });
+    }
+  }
+
+  /** Chunk `n` of a body: the stored chunks, then what lies in the message's row, then null. */
+  chunk(key: number, n: number): Uint8Array | null {
+    const stored = this.statements.chunk.get(key * KEY_SPAN + n) as { data: Uint8Array } | undefined;
+    if (stored !== undefined) return stored.data;
+    const row = this.statements.bodyOf.get(key) as { chunks: number; body: Uint8Array | null } | undefined;
+    return row !== undefined && row.chunks === n ? row.body : null;
+  }
+
+  /** Deletes a message and its body once no recipient is left. */
+  removeIfDone(key: number): void {
+    if (this.statements.anyRecipient.get(key * KEY_SPAN, (key + 1) * KEY_SPAN) !== undefined) return;
+    const row = this.statements.deleteMessage.get(key) as { chunks: number } | undefined;
+    if (row !== undefined && row.chunks > 0) this.#deleteChunks(key);
+  }
+
+  /** A worker is gone: what it was writing is dropped. Its leases are returned by admin.ts. */
+  forgetWriter(worker: number): void {
+    for (const [id, pending] of this.#pending) if (pending.worker === worker) this.abandon(id);
+  }
+
+  /** True when the recipient's row is gone. */
+  #settleOne(operation: Of<'settle'>, settlement: WireSettlement, when: { worker: number; nowMs: number }): boolean {
+    const key = operation.key * KEY_SPAN + settlement.n;
+    const { worker, nowMs } = when;
+    const { state } = settlement;
+    if (state === 'deferred') this.#defer(key, settlement, when);
+    else {
+      const statement = state === 'captured' ? this.statements.captureRecipient.run(settlement.outcome, key, worker) : this.statements.deleteRecipient.run(key, worker);
+      if (statement.changes === 0) throw new LeaseLost(`recipient ${settlement.n} of ${operation.id}`);
+    }
+    const next = state === 'deferred' ? settlement.nextAtMs : null;
+    this.events.push(`{"type":"${state}","atMs":${nowMs},"id":"${operation.id}","n":${settlement.n},"nextAtMs":${next},"outcome":${settlement.outcome}}`);
+    return state !== 'deferred' && state !== 'captured';
+  }
+
+  #defer(key: number, settlement: WireSettlement, when: { worker: number }): void {
+    const row = this.statements.leasedRow.get(key) as { domain: string; credential: string | null } | undefined;
+    if (row === undefined) throw new LeaseLost(`recipient ${settlement.n}`);
+    const state = isHeld(this.holds, { ...row, lane: settlement.lane }) ? HELD : READY;
+    const { changes } = this.statements.deferRecipient.run(state, settlement.nextAtMs, settlement.lane, settlement.warned ? 1 : 0, settlement.outcome, key, when.worker);
+    if (changes === 0) throw new LeaseLost(`recipient ${settlement.n}`);
+    if (state === READY) this.#lanes.waits(settlement.lane, settlement.nextAtMs);
+  }
+
+  #giveBackOne(key: number, to: { worker: number; nextAtMs: number }): void {
+    const row = this.statements.leasedRow.get(key) as { lane: string; domain: string; credential: string | null } | undefined;
+    if (row === undefined) return;
+    const state = isHeld(this.holds, row) ? HELD : READY;
+    if (this.statements.returnRecipient.run(state, to.nextAtMs, key, to.worker).changes > 0 && state === READY) this.#lanes.waits(row.lane, to.nextAtMs);
+  }
+
+  /** Marks rows leased and groups them by message and lane; the envelope travels with each lease. */
+  #leaseRows(rows: readonly DueRow[], worker: number, laneOf: (row: DueRow) => LaneName): WireLease[] {
+    const groups = new Map<string, { key: number; lane: LaneName; envelope: string; recipients: WireLease['recipients'][number][] }>();
+    for (const row of rows) {
+      const key = Math.floor(row.key / KEY_SPAN);
+      const lane = laneOf(row);
+      const name = `${key} ${lane}`;
+      let group = groups.get(name);
+      if (group === undefined) {
+        const message = this.statements.envelopeOf.get(key) as { envelope: string } | undefined;
+        if (message === undefined) continue;
+        group = { key, lane, envelope: message.envelope, recipients: [] };
+        groups.set(name, group);
+      }
+      this.statements.lease.run(worker, row.key);
+      group.recipients.push({ n: row.key % KEY_SPAN, json: row.recipient, attempts: row.attempts, warned: row.warn_at === null, outcome: row.outcome });
+    }
+    return [...groups.values()];
+  }
+
+  #correct(lane: LaneName, nowMs: number): void {
+    const row = this.statements.earliestOfLane.get(lane) as { at: number | null };
+    this.#lanes.corrected(lane, row.at, nowMs);
+  }
+
+  #pendingKey(id: MessageId, worker: number): number {
+    let pending = this.#pending.get(id);
+    if (pending === undefined) {
+      pending = { key: this.#nextKey++, worker };
+      this.#pending.set(id, pending);
+    }
+    return pending.key;
+  }
+
+  #deleteChunks(key: number): void {
+    this.statements.deleteChunks.run(key * KEY_SPAN, (key + 1) * KEY_SPAN);
+  }
+}
+
+function slice(bytes: Uint8Array, span: Span): Uint8Array {
+  return bytes.subarray(span.offset, span.offset + span.length);
+}

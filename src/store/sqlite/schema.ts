@@ -1,0 +1,41 @@
+// The tables of queue.db, as numbered migrations: a migration that was released is never edited.
+
+/** Chunks and recipients carry their message in their key: key = message * KEY_SPAN + n. One B-tree each, no second index. */
+export const KEY_SPAN = 65_536;
+
+/** States of a recipient row. READY waits for `next_at` (deferred when it was tried before). */
+export const READY = 0;
+export const LEASED = 1;
+export const HELD = 2;
+export const CAPTURED = 3;
+
+export const QUEUE_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE message (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    chunks INTEGER NOT NULL,
+    envelope TEXT NOT NULL,
+    body BLOB
+  );
+  CREATE TABLE chunk (key INTEGER PRIMARY KEY, data BLOB NOT NULL);
+  CREATE TABLE recipient (
+    key INTEGER PRIMARY KEY,
+    state INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
+    next_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    warn_at INTEGER,
+    attempts INTEGER NOT NULL,
+    lane TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    credential TEXT,
+    recipient TEXT NOT NULL,
+    outcome TEXT
+  );
+  CREATE INDEX recipient_due ON recipient (lane, next_at) WHERE state = 0;
+  CREATE TABLE hold (kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, value)) WITHOUT ROWID;
+  CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, events TEXT NOT NULL)
+  `,
+];

@@ -1,0 +1,341 @@
+// The store thread: the only writer of the queue. Everything that arrived since the last sync goes into one transaction (group commit);
+// nobody waits for a timer. Also folds the outbox into the history when there is time, and trims what is old.
+
+import { statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { systemClock } from '#base/clock.ts';
+import { errorText } from '#base/failure.ts';
+import { History } from '#store/history.ts';
+import { Admin } from './admin.ts';
+import { isOutOfSpace, openDatabase } from './database.ts';
+import type { Database } from './database.ts';
+import { Engine, LeaseLost } from './engine.ts';
+import { Lanes } from './lanes.ts';
+import { KEY_SPAN, QUEUE_MIGRATIONS } from './schema.ts';
+import type { AdminCall, Answer, Batch, Operation, Reply } from './wire.ts';
+
+/** What the thread is started with. */
+export type ThreadOptions = { readonly dataDir: string; readonly minFreeBytes: number; readonly historyMs: number; readonly captureMs: number };
+/** What main says to the thread on its own port, beside the operations of the admin port. */
+export type ThreadMessage = { readonly connect: MessagePort; readonly worker: number } | { readonly close: true };
+export type ThreadNotice = { readonly opened: true } | { readonly closed: true } | { readonly failed: string };
+
+const BATCH_BYTES = 16 * 1024 * 1024;
+const BATCH_OPERATIONS = 4000;
+const SPACE_EVERY_MS = 1000;
+const HOUSEKEEPING_MS = 60_000;
+/** Outbox rows folded at once, and how many may wait before folding comes before new work. */
+const FOLD_ROWS = 200;
+const FOLD_BACKLOG_COMMITS = 400;
+
+type Source = { readonly port: MessagePort; readonly worker: number };
+type Work = { readonly source: Source; readonly operation: Operation; readonly bytes: Uint8Array };
+type Verb = Extract<AdminCall, { selection: unknown }>;
+type LongVerb = { readonly source: Source; readonly q: number; readonly call: Verb; after: number; touched: number; begun: boolean };
+
+class StoreThread {
+  readonly #database: Database;
+  readonly #engine: Engine;
+  readonly #lanes = new Lanes();
+  readonly #admin: Admin;
+  readonly #history: History;
+  readonly #options: ThreadOptions;
+  readonly #sources = new Set<Source>();
+  readonly #verbs: LongVerb[] = [];
+  #scheduled = false;
+  #commitsSinceFold = 0;
+  #folding = false;
+  #full = false;
+  #spaceCheckedAtMs = 0;
+  #dueTimer: NodeJS.Timeout | null = null;
+  #dueAtMs = Infinity;
+
+  constructor(options: ThreadOptions) {
+    this.#options = options;
+    this.#database = openDatabase(join(options.dataDir, 'queue.db'), QUEUE_MIGRATIONS, { synchronous: 'FULL' });
+    // Held for the life of the process: a second server on the same data must not start.
+    this.#engine = new Engine(this.#database, this.#lanes, systemClock);
+    this.#admin = new Admin({ database: this.#database, engine: this.#engine, lanes: this.#lanes, clock: systemClock });
+    this.#history = new History(join(options.dataDir, 'history.db'));
+    this.#database.exec(`DELETE FROM chunk WHERE key / ${KEY_SPAN} NOT IN (SELECT key FROM message)`);
+    this.#admin.returnLeases(null);
+    this.#admin.rebuildLanes();
+    setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS).unref();
+    this.#wakeFolding();
+  }
+
+  connect(port: MessagePort, worker: number): void {
+    const source = { port, worker };
+    this.#sources.add(source);
+    port.on('message', (batch: Batch) => this.#arrived(source, batch));
+    port.on('close', () => this.#sources.delete(source));
+  }
+
+  close(): void {
+    for (const source of this.#sources) source.port.close();
+    while (this.#history.fold(this.#database, FOLD_ROWS) > 0);
+    this.#history.close();
+    this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    this.#database.close();
+  }
+
+  #queue: Work[] = [];
+
+  #arrived(source: Source, batch: Batch): void {
+    this.#take(source, batch);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#run());
+  }
+
+  #take(source: Source, batch: Batch): void {
+    const bytes = new Uint8Array(batch.bytes);
+    for (const operation of batch.operations) this.#queue.push({ source, operation, bytes });
+  }
+
+  /** One group commit: what has arrived, and what arrives while it is gathered. */
+  #run(): void {
+    this.#scheduled = false;
+    this.#drainPorts();
+    const work = this.#queue;
+    this.#queue = [];
+    const answers = new Map<Source, Answer[]>();
+    if (work.length > 0) this.#commit(work, answers);
+    const verb = this.#verbs[0];
+    if (verb !== undefined) this.#stretch(verb, answers);
+    for (const [source, list] of answers) source.port.postMessage({ answers: list, ready: false } satisfies Reply);
+    this.#armDueTimer();
+    if (this.#verbs.length > 0 || this.#queue.length > 0) this.#again();
+    if (this.#commitsSinceFold > FOLD_BACKLOG_COMMITS) this.#fold();
+    else this.#wakeFolding();
+  }
+
+  #again(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#run());
+  }
+
+  #drainPorts(): void {
+    let bytes = 0;
+    for (const source of this.#sources) {
+      for (;;) {
+        if (bytes > BATCH_BYTES || this.#queue.length > BATCH_OPERATIONS) return;
+        const received = receiveMessageOnPort(source.port) as { message: Batch } | undefined;
+        if (received === undefined) break;
+        bytes += received.message.bytes.byteLength;
+        this.#take(source, received.message);
+      }
+    }
+  }
+
+  /** All in one transaction; when one of them fails, each in its own, so that it takes no other down. */
+  #commit(work: readonly Work[], answers: Map<Source, Answer[]>): void {
+    this.#checkSpace();
+    try {
+      const values = this.#transaction(() => work.map((one) => this.#apply(one)));
+      work.forEach((one, i) => this.#answer(answers, one, values[i]));
+    } catch {
+      for (const one of work) {
+        try {
+          const [value] = this.#transaction(() => [this.#apply(one)]);
+          this.#answer(answers, one, value);
+        } catch (error) {
+          this.#refuse(answers, one, error);
+        }
+      }
+    }
+  }
+
+  #transaction<T>(run: () => T): T {
+    const { statements } = this.#engine;
+    this.#engine.events = [];
+    statements.begin.run();
+    try {
+      const value = run();
+      if (this.#engine.events.length > 0) {
+        statements.insertOutbox.run(systemClock.nowMs(), `[${this.#engine.events.join(',')}]`);
+        this.#commitsSinceFold++;
+      }
+      statements.commit.run();
+      return value;
+    } catch (error) {
+      if (this.#database.isTransaction) statements.rollback.run();
+      if (isOutOfSpace(error)) this.#full = true;
+      throw error;
+    }
+  }
+
+  #apply(work: Work): Answer extends { value: infer V } ? V : unknown {
+    const { operation, bytes, source } = work;
+    const { worker } = source;
+    const engine = this.#engine;
+    switch (operation.op) {
+      case 'write':
+        if (this.#full) throw new StoreFull();
+        return engine.write(operation, bytes, worker);
+      case 'accept':
+        if (this.#full) throw new StoreFull();
+        return engine.accept(operation.message, bytes, { worker, lease: operation.lease });
+      case 'settle':
+        return engine.settle(operation, bytes, worker);
+      case 'lease':
+        return engine.lease(operation, worker);
+      case 'overdue':
+        return engine.overdue(operation.limit, worker);
+      case 'giveBack':
+        return engine.giveBack(operation, worker);
+      case 'chunk':
+        return engine.chunk(operation.key, operation.n);
+      case 'abandon':
+        return engine.abandon(operation.id);
+      case 'backOff':
+        return this.#lanes.backOff(operation.lane, operation.untilMs);
+      case 'admin':
+        return this.#applyAdmin(work, operation.q, operation.call);
+    }
+  }
+
+  #applyAdmin(work: Work, q: number, call: AdminCall): unknown {
+    if ('selection' in call) {
+      this.#verbs.push({ source: work.source, q, call, after: 0, touched: 0, begun: false });
+      return undefined;
+    }
+    if (call.verb === 'workerGone') {
+      this.#engine.forgetWriter(call.worker);
+      return this.#admin.returnLeases(call.worker);
+    }
+    if (call.verb === 'flush') {
+      setImmediate(() => this.#foldAll());
+      return null;
+    }
+    return this.#admin.read(call);
+  }
+
+  #stretch(verb: LongVerb, answers: Map<Source, Answer[]>): void {
+    let done: Answer | null = null;
+    try {
+      const stretch = this.#transaction(() => {
+        if (!verb.begun) this.#admin.begin(verb.call);
+        return this.#admin.stretch(verb.call, verb.after);
+      });
+      verb.begun = true;
+      verb.after = stretch.after;
+      verb.touched += stretch.touched;
+      if (!stretch.more) done = { q: verb.q, value: verb.touched };
+    } catch (error) {
+      done = { q: verb.q, error: isOutOfSpace(error) ? 'store-full' : 'store-failed', text: errorText(error) };
+    }
+    if (done === null) return;
+    this.#verbs.shift();
+    push(answers, verb.source, done);
+  }
+
+  #answer(answers: Map<Source, Answer[]>, work: Work, value: unknown): void {
+    const { operation } = work;
+    if (operation.op === 'accept') this.#engine.accepted(operation.message.id);
+    if (!('q' in operation)) return;
+    if (operation.op === 'admin' && 'selection' in operation.call) return;
+    push(answers, work.source, { q: operation.q, value: value as never });
+  }
+
+  #refuse(answers: Map<Source, Answer[]>, work: Work, error: unknown): void {
+    if (!('q' in work.operation)) return;
+    const code = error instanceof StoreFull || isOutOfSpace(error) ? 'store-full' : error instanceof LeaseLost ? 'lease-lost' : 'store-failed';
+    push(answers, work.source, { q: work.operation.q, error: code, text: errorText(error) });
+  }
+
+  /** Mail is refused while the disk is nearly full, and taken again when there is room; settling goes on. */
+  #checkSpace(): void {
+    const nowMs = systemClock.nowMs();
+    if (nowMs - this.#spaceCheckedAtMs < SPACE_EVERY_MS) return;
+    this.#spaceCheckedAtMs = nowMs;
+    const { bavail, bsize } = statfsSync(this.#options.dataDir);
+    this.#full = bavail * bsize < this.#options.minFreeBytes;
+  }
+
+  /** Tells the workers when the next lane falls due. */
+  #armDueTimer(): void {
+    const nowMs = systemClock.nowMs();
+    const dueAtMs = this.#lanes.nextDueAtMs(nowMs);
+    if (dueAtMs === this.#dueAtMs && this.#dueTimer !== null) return;
+    if (this.#dueTimer !== null) clearTimeout(this.#dueTimer);
+    this.#dueTimer = null;
+    this.#dueAtMs = dueAtMs;
+    if (dueAtMs === Infinity) return;
+    this.#dueTimer = setTimeout(() => {
+      this.#dueTimer = null;
+      for (const source of this.#sources) source.port.postMessage({ answers: [], ready: true } satisfies Reply);
+      // Work that nobody takes (all lanes busy) is announced again, not in a tight loop.
+      this.#dueAtMs = -1;
+      setTimeout(() => this.#armDueTimer(), 200).unref();
+    }, Math.min(Math.max(dueAtMs - nowMs, 0), 0x7fffffff));
+    this.#dueTimer.unref();
+  }
+
+  #wakeFolding(): void {
+    if (this.#folding) return;
+    this.#folding = true;
+    setTimeout(() => {
+      this.#folding = false;
+      if (this.#scheduled) this.#wakeFolding();
+      else if (this.#fold() > 0) this.#wakeFolding();
+    }, 20);
+  }
+
+  #fold(): number {
+    try {
+      this.#commitsSinceFold = Math.max(0, this.#commitsSinceFold - FOLD_ROWS);
+      return this.#history.fold(this.#database, FOLD_ROWS);
+    } catch {
+      return 0;
+    }
+  }
+
+  #foldAll(): void {
+    while (this.#fold() > 0);
+  }
+
+  #housekeeping(): void {
+    try {
+      const nowMs = systemClock.nowMs();
+      this.#transaction(() => this.#admin.trimCaptured(nowMs - this.#options.captureMs));
+      this.#history.trim(nowMs - this.#options.historyMs);
+    } catch {
+      // Trimming is tried again in a minute; nothing depends on it.
+    }
+  }
+}
+
+class StoreFull extends Error {
+  constructor() {
+    super('the disk is nearly full');
+  }
+}
+
+function push(answers: Map<Source, Answer[]>, source: Source, answer: Answer): void {
+  const list = answers.get(source);
+  if (list === undefined) answers.set(source, [answer]);
+  else list.push(answer);
+}
+
+function main(): void {
+  const port = parentPort;
+  if (port === null) throw new Error('thread.ts runs as a worker thread');
+  try {
+    const thread = new StoreThread(workerData as ThreadOptions);
+    port.on('message', (message: ThreadMessage) => {
+      if ('connect' in message) return thread.connect(message.connect, message.worker);
+      thread.close();
+      port.postMessage({ closed: true } satisfies ThreadNotice);
+      port.close();
+    });
+    port.postMessage({ opened: true } satisfies ThreadNotice);
+  } catch (error) {
+    port.postMessage({ failed: errorText(error) } satisfies ThreadNotice);
+  }
+}
+
+main();

@@ -1,0 +1,82 @@
+// What workers and the store thread say to each other: many operations in one message, all bodies of it in one transferred buffer.
+// Plain data only; JSON that is stored as it is travels as text, made once by the worker.
+
+import type { LaneName, MessageId, RecipientState } from '#queue/records.ts';
+import type { LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
+
+/** A run of bytes in the batch's buffer. */
+export type Span = { readonly offset: number; readonly length: number };
+
+export type WireRecipient = { readonly n: number; readonly lane: LaneName; readonly domain: string; readonly json: string };
+
+export type WireMessage = {
+  readonly id: MessageId;
+  readonly atMs: number;
+  readonly sizeBytes: number;
+  readonly expiresAtMs: number;
+  readonly warnAtMs: number | null;
+  readonly credential: string | null;
+  readonly envelope: string;
+  readonly recipients: readonly WireRecipient[];
+  readonly tail: Span;
+  readonly written: number;
+};
+
+export type WireSettlement = {
+  readonly n: number;
+  readonly state: 'delivered' | 'bounced' | 'expired' | 'captured' | 'deferred';
+  readonly nextAtMs: number;
+  readonly lane: LaneName;
+  readonly warned: boolean;
+  readonly outcome: string;
+};
+
+/** `q` numbers the requests of one port; the answer carries it back. Operations without `q` are not answered. */
+export type Operation =
+  | { readonly op: 'write'; readonly q: number; readonly id: MessageId; readonly n: number; readonly data: Span }
+  | { readonly op: 'accept'; readonly q: number; readonly message: WireMessage; readonly lease: boolean }
+  | { readonly op: 'settle'; readonly q: number; readonly key: number; readonly id: MessageId; readonly settlements: readonly WireSettlement[]; readonly offspring: readonly WireMessage[] }
+  | { readonly op: 'lease'; readonly q: number; readonly limit: number; readonly perLane: number; readonly skip: readonly LaneName[]; readonly only: LaneName | null }
+  | { readonly op: 'overdue'; readonly q: number; readonly limit: number }
+  | { readonly op: 'giveBack'; readonly q: number; readonly leases: readonly { readonly key: number; readonly ns: readonly number[] }[]; readonly nextAtMs: number | null }
+  | { readonly op: 'chunk'; readonly q: number; readonly key: number; readonly n: number }
+  | { readonly op: 'admin'; readonly q: number; readonly call: AdminCall }
+  | { readonly op: 'abandon'; readonly id: MessageId }
+  | { readonly op: 'backOff'; readonly lane: LaneName; readonly untilMs: number };
+
+export type AdminCall =
+  | { readonly verb: 'list'; readonly filter: ListFilter }
+  | { readonly verb: 'show'; readonly id: MessageId }
+  | { readonly verb: 'lanes' }
+  | { readonly verb: 'counts' }
+  | { readonly verb: 'retry' | 'hold' | 'release' | 'cancel'; readonly selection: Selection }
+  | { readonly verb: 'find'; readonly id: MessageId }
+  | { readonly verb: 'workerGone'; readonly worker: number }
+  | { readonly verb: 'flush' };
+
+export type ListFilter = {
+  readonly id?: MessageId;
+  readonly lane?: LaneName;
+  readonly domain?: string;
+  readonly state?: RecipientState;
+  readonly credential?: string;
+  readonly limit: number;
+  readonly after?: { readonly id: MessageId; readonly n: number };
+};
+
+export type AdminAnswer = readonly QueueRow[] | { envelope: string; recipients: readonly QueueRow[] } | readonly LaneRow[] | QueueCounts | number | null;
+
+export type WireLease = {
+  readonly key: number;
+  readonly lane: LaneName;
+  readonly envelope: string | null;
+  readonly recipients: readonly { readonly n: number; readonly json: string | null; readonly attempts: number; readonly warned: boolean; readonly outcome: string | null }[];
+};
+
+/** `value` by operation: leases for accept, lease, overdue; a chunk (or null past the end) for chunk; the admin answer. */
+export type Answer =
+  | { readonly q: number; readonly value: readonly WireLease[] | Uint8Array | AdminAnswer | undefined }
+  | { readonly q: number; readonly error: 'store-full' | 'store-failed' | 'lease-lost'; readonly text: string };
+
+export type Batch = { readonly operations: readonly Operation[]; readonly bytes: ArrayBuffer };
+export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean };
