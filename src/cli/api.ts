@@ -1,0 +1,137 @@
+// The running server as commands see it: typed calls over the management socket. Turns a server that is not there, or that refuses, into
+// a failure with cause, fix and exit code. Knows nothing of how answers are shown.
+
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import { PosternError, errorCode } from '#base/failure.ts';
+import type { Failure } from '#base/failure.ts';
+import type { CredentialSecret, CredentialView, NewCredentialInput } from '#http/routes/credentials.ts';
+import type { DomainView } from '#http/routes/domains.ts';
+import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
+import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
+import type { ReloadReport } from '#http/routes/reload.ts';
+import type { Selection } from '#queue/queue.ts';
+
+const TIMEOUT_MS = 60_000;
+const ANSWER_BYTES = 64 * 1024 * 1024;
+
+export type QueueQuery = Readonly<Partial<Record<'id' | 'lane' | 'domain' | 'credential' | 'state' | 'after' | 'limit', string>>>;
+export type MessageQuery = Readonly<Partial<Record<'to' | 'from' | 'status' | 'since' | 'credential' | 'before' | 'limit', string>>>;
+
+/** Every call rejects with PosternError: exit code 1 for what is not there, 2 for bad input, 3 when the server cannot be reached or broke. */
+export type Api = {
+  credentials(): Promise<{ readonly credentials: readonly CredentialView[] }>;
+  addCredential(input: NewCredentialInput): Promise<CredentialSecret>;
+  rotateCredential(name: string): Promise<CredentialSecret>;
+  revokeCredential(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
+  domains(): Promise<{ readonly domains: readonly DomainView[] }>;
+  domain(name: string): Promise<DomainView>;
+  addDomain(input: { name: string; inbound: boolean }): Promise<DomainView>;
+  removeDomain(name: string): Promise<{ readonly name: string; readonly removed: boolean }>;
+  queue(query: QueueQuery): Promise<{ readonly recipients: readonly QueueRowView[]; readonly next: string | null }>;
+  queued(id: string): Promise<QueuedMessageView>;
+  lanes(): Promise<{ readonly lanes: readonly LaneView[] }>;
+  change(verb: Verb, selection: Selection): Promise<{ readonly recipients: number }>;
+  messages(query: MessageQuery): Promise<{ readonly messages: readonly MessageRowView[]; readonly next: string | null }>;
+  message(id: string): Promise<MessageView>;
+  /** The raw content, as it comes. */
+  body(id: string): Promise<AsyncIterable<Buffer>>;
+  reload(): Promise<ReloadReport>;
+};
+
+/** Calls over `DATA/postern.sock`. Nothing is opened before the first call. */
+export function openApi(options: { readonly dataDir: string }): Api {
+  const { dataDir } = options;
+  const get = <T>(path: string): Promise<T> => call(dataDir, 'GET', path) as Promise<T>;
+  const post = <T>(path: string, body: unknown = {}): Promise<T> => call(dataDir, 'POST', path, body) as Promise<T>;
+  const remove = <T>(path: string): Promise<T> => call(dataDir, 'DELETE', path) as Promise<T>;
+  const part = encodeURIComponent;
+  return {
+    credentials: () => get('/v1/credentials'),
+    addCredential: (input) => post('/v1/credentials', input),
+    rotateCredential: (name) => post(`/v1/credentials/${part(name)}/rotate`),
+    revokeCredential: (name) => remove(`/v1/credentials/${part(name)}`),
+    domains: () => get('/v1/domains'),
+    domain: (name) => get(`/v1/domains/${part(name)}`),
+    addDomain: (input) => post('/v1/domains', input),
+    removeDomain: (name) => remove(`/v1/domains/${part(name)}`),
+    queue: (query) => get(`/v1/queue?${new URLSearchParams(query)}`),
+    queued: (id) => get(`/v1/queue/${part(id)}`),
+    lanes: () => get('/v1/lanes'),
+    change: (verb, selection) => post(`/v1/queue/${verb}`, selection),
+    messages: (query) => get(`/v1/messages?${new URLSearchParams(query)}`),
+    message: (id) => get(`/v1/messages/${part(id)}`),
+    body: (id) => open(dataDir, 'GET', `/v1/messages/${part(id)}/body`),
+    reload: () => post('/v1/reload'),
+  };
+}
+
+/** Where the socket lies, by the shorter of its two names: the system allows about 100 bytes. */
+export function socketPath(dataDir: string): string {
+  const whole = resolve(dataDir, 'postern.sock');
+  const near = relative(process.cwd(), whole);
+  return near.length < whole.length && !isAbsolute(near) ? join('.', near) : whole;
+}
+
+async function call(dataDir: string, method: string, path: string, body?: unknown): Promise<unknown> {
+  const answer = await open(dataDir, method, path, body);
+  return JSON.parse((await collect(answer)).toString('utf8'));
+}
+
+/** The answer's stream, once its status is known to be good. */
+function open(dataDir: string, method: string, path: string, body?: unknown): Promise<IncomingMessage> {
+  return new Promise((resolveAnswer, reject) => {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const outgoing = request({
+      socketPath: socketPath(dataDir), method, path, timeout: TIMEOUT_MS,
+      headers: payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
+    });
+    outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(`no answer within ${TIMEOUT_MS / 1000} seconds`), { code: 'ETIMEDOUT' })));
+    outgoing.on('error', (error) => reject(unreachable(error, dataDir)));
+    outgoing.on('response', (answer) => {
+      const status = answer.statusCode ?? 0;
+      if (status < 400) return resolveAnswer(answer);
+      collect(answer).then((text) => reject(refused(status, text)), reject);
+    });
+    outgoing.end(payload);
+  });
+}
+
+async function collect(answer: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > ANSWER_BYTES) throw new PosternError({ code: 'answer-too-large', cause: 'The server answered with more than this command takes.', fix: 'Ask for less with --limit.' });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function unreachable(error: Error, dataDir: string): PosternError {
+  const code = errorCode(error);
+  const shown = resolve(dataDir);
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    return new PosternError({ code: 'server-not-running', cause: `No Postern server runs on the data directory ${shown}.`, fix: 'Start it with: postern serve. If it runs elsewhere, name its directory with --data DIR or POSTERN_DATA.' }, { cause: error });
+  }
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new PosternError({ code: 'socket-not-allowed', cause: `This account may not open the management socket in ${shown}.`, fix: 'Run the command as the account that runs the server, or as root.' }, { cause: error });
+  }
+  return new PosternError({ code: 'server-not-reached', cause: `The server on ${shown} did not answer: ${error.message}.`, fix: 'See its log; restart it if it hangs.' }, { cause: error });
+}
+
+function refused(status: number, text: Buffer): PosternError {
+  const failure = problemIn(text) ?? { code: 'server-failed', cause: `The server answered with status ${status}.`, fix: 'See its log.' };
+  const exitCode = status >= 500 || status === 401 ? 3 : status === 400 || status === 422 ? 2 : 1;
+  return new PosternError(failure, { exitCode });
+}
+
+function problemIn(text: Buffer): Failure | null {
+  try {
+    const { code, cause, fix } = JSON.parse(text.toString('utf8')) as Partial<Failure>;
+    return code === undefined || cause === undefined || fix === undefined ? null : { code, cause, fix };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,101 @@
+// `postern message`: every message's fate. Reads the history and, while it is kept, the content.
+
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { openApi } from '#cli/api.ts';
+import type { MessageQuery } from '#cli/api.ts';
+import { cut, dateText, replyText, sizeText } from '#cli/format.ts';
+import type { Cli } from '#cli/main.ts';
+import type { MessageView } from '#http/routes/messages.ts';
+import { STATUSES } from '#http/routes/messages.ts';
+import { withoutUndefined } from '#http/routes/queue.ts';
+
+type Listed = { to?: string; from?: string; status?: string; since?: string; credential?: string; limit: string };
+type EventView = MessageView['events'][number];
+
+const EXAMPLES = `
+Examples:
+  postern message list --to example.net --since 24h
+  postern message list --status bounced --json
+  postern message show 0123456789abcdef
+  postern message body 0123456789abcdef > message.eml`;
+
+export function register(program: Command, cli: Cli): void {
+  const command = program.command('message').description('what became of every message').addHelpText('after', EXAMPLES);
+  command
+    .command('list')
+    .description('list messages, newest first')
+    .option('--to <address>', 'a recipient, or a domain')
+    .option('--from <address>', 'the sender, or a domain')
+    .option('--status <status>', STATUSES.join(', '))
+    .option('--since <time>', 'changed since: 2026-11-24, 2026-11-24T08:00:00Z, or a span like 30m, 24h, 7d')
+    .option('--credential <name>', 'submitted by this credential')
+    .option('--limit <n>', 'at most so many', '100')
+    .action((options: Listed) => list(cli, options));
+  command.command('show <id>').description('show a message: envelope, recipients, every attempt with its reply, cause and fix').action((id: string) => show(cli, id));
+  command.command('body <id>').description('write the content, byte for byte, to standard output').action((id: string) => body(cli, id));
+}
+
+async function list(cli: Cli, options: Listed): Promise<void> {
+  const { messages, next } = await openApi({ dataDir: cli.dataDir() }).messages(withoutUndefined(options) as MessageQuery);
+  const filtered = Object.keys(withoutUndefined(options)).length > 1;
+  // A search that finds nothing is bad news; an empty server is not.
+  if (messages.length === 0 && filtered) process.exitCode = 1;
+  if (cli.json) return cli.out.json(messages);
+  if (messages.length === 0) return cli.out.text(filtered ? 'No message matches.' : 'There are no messages yet.');
+  cli.out.table(
+    ['ID', 'ACCEPTED', 'STATUS', 'FROM', 'TO', 'SUBJECT'],
+    messages.map((row) => [row.id, dateText(row.acceptedAt), row.status, cut(row.from || '<>', 30), cut(recipientsText(row.to), 34), cut(row.subject, 40)]),
+  );
+  if (next !== null) cli.out.note('There are more; narrow the search, or raise --limit (at most 1000).');
+}
+
+function recipientsText(to: readonly string[]): string {
+  return to.length > 1 ? `${to[0]} +${to.length - 1}` : (to[0] ?? '');
+}
+
+async function show(cli: Cli, id: string): Promise<void> {
+  const message = await openApi({ dataDir: cli.dataDir() }).message(id);
+  if (cli.json) return cli.out.json(message);
+  cli.out.text([...headLines(message), '', 'Recipients', ...message.recipients.map(recipientLine), '', 'What happened', ...message.events.flatMap((event) => eventLines(message, event))].join('\n'));
+}
+
+async function body(cli: Cli, id: string): Promise<void> {
+  const content = await openApi({ dataDir: cli.dataDir() }).body(id);
+  for await (const chunk of content) if (!process.stdout.write(chunk)) await once(process.stdout, 'drain');
+}
+
+function headLines(message: MessageView): string[] {
+  const { envelope } = message;
+  const { origin } = envelope;
+  const by = origin.credential === null ? '' : `, credential ${origin.credential}`;
+  return [
+    `message     ${message.id}  (${message.status})`,
+    `subject     ${message.subject || '(none)'}`,
+    `message-id  ${message.messageIdHeader || '(none)'}`,
+    `from        ${message.from || '<> (automatic)'}`,
+    `accepted    ${dateText(message.acceptedAt)} on ${origin.profile} from ${origin.clientAddress}${by}, ${origin.tls ?? 'no TLS'}`,
+    `size        ${sizeText(message.sizeBytes)}`,
+    `kind        ${message.mode === 'sandbox' ? 'sandbox: captured, never sent' : message.kind === 'dsn' ? 'delivery report' : 'mail'}`,
+  ];
+}
+
+function recipientLine(recipient: MessageView['recipients'][number]): string {
+  const next = recipient.nextAt === null ? '' : `, next ${dateText(recipient.nextAt)}`;
+  return `  ${recipient.to}  ${recipient.status}, ${recipient.attempts} ${recipient.attempts === 1 ? 'attempt' : 'attempts'}${next}`;
+}
+
+function eventLines(message: MessageView, event: EventView): string[] {
+  const to = event.n === null ? '' : (message.recipients.find((recipient) => recipient.n === event.n)?.to ?? '');
+  const head = `  ${dateText(event.at)}  ${event.type.padEnd(10)} ${to}`.trimEnd();
+  const { outcome } = event;
+  if (outcome === null) return [head];
+  const indent = ' '.repeat(24);
+  const lines = [head];
+  if (outcome.remoteHost !== null) lines.push(`${indent}host   ${outcome.remoteHost} [${outcome.remoteAddress ?? '?'}]:${outcome.remotePort ?? '?'}, TLS ${outcome.tls ?? 'none'}, ${outcome.durationMs} ms`);
+  lines.push(`${indent}reply  ${replyText(outcome) || '(none)'}`);
+  if (outcome.verdict !== 'delivered' && outcome.verdict !== 'captured') lines.push(`${indent}cause  ${outcome.cause}`, `${indent}fix    ${outcome.fix}`);
+  if (outcome.possibleDuplicate) lines.push(`${indent}note   the connection broke after the content was sent: the receiver may have it twice`);
+  if (event.nextAt !== null) lines.push(`${indent}next   ${dateText(event.nextAt)}`);
+  return lines;
+}
