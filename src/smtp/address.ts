@@ -1,6 +1,9 @@
 // The only address type (RFC 5321 4.1.2, RFC 6531). An address is parsed once, at the edge, and carried as this; nothing
 // parses `text` again.
 
+import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
+
 /**
  * A mailbox. `local` is the local part with quoting undone; `domain` is canonical (lower case, A-labels, or an address
  * literal in brackets); `text` is what the sender wrote, without angle brackets, and is what goes on the wire.
@@ -9,3 +12,95 @@ export type Address = { readonly local: string; readonly domain: string; readonl
 
 /** MAIL FROM: an address, or null for the null reverse-path `<>`. */
 export type ReversePath = Address | null;
+
+const MAX_LOCAL_OCTETS = 64;
+const MAX_DOMAIN_OCTETS = 255;
+const ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\u{10ffff}]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\u{10ffff}]+)*$/u;
+const QUOTED = /^"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\u{10ffff}]|\\[\x20-\x7e])*"$/u;
+const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+
+/** Parses `local@domain` strictly; null when it is not a mailbox (bad characters, lengths, empty parts, unknown literal). */
+export function parseMailbox(text: string): Address | null {
+  const at = text.lastIndexOf('@');
+  if (at < 1 || !text.isWellFormed()) return null;
+  const local = parseLocal(text.slice(0, at));
+  const domain = canonicalDomain(text.slice(at + 1));
+  return local === null || domain === null ? null : { local, domain, text };
+}
+
+/** A domain in canonical form (lower case, A-labels, no final dot) or an address literal; null when it is neither. */
+export function canonicalDomain(text: string): string | null {
+  if (text.startsWith('[')) return parseLiteral(text);
+  const ascii = isAsciiText(text) ? text.toLowerCase() : domainToASCII(text);
+  if (ascii === '' || Buffer.byteLength(ascii) > MAX_DOMAIN_OCTETS) return null;
+  // A dotted quad without brackets is no domain, and would be taken for an address further on.
+  if (isIP(ascii) !== 0 || /^\d+$/.test(ascii.slice(ascii.lastIndexOf('.') + 1))) return null;
+  return ascii.split('.').every((label) => LABEL.test(label)) ? ascii : null;
+}
+
+/** The address in an address-literal domain, e.g. `[192.0.2.1]` or `[IPv6:2001:db8::1]`; null for a name. */
+export function literalAddress(domain: string): string | null {
+  if (!domain.startsWith('[')) return null;
+  return domain.slice(1, -1).replace(/^ipv6:/i, '');
+}
+
+/** The path in angle brackets, as in RFC 5321 (quoting as the sender wrote it). */
+export function formatPath(path: ReversePath): string {
+  return path === null ? '<>' : `<${path.text}>`;
+}
+
+/** False when the address needs SMTPUTF8 (RFC 6531): its domain could be written in ASCII, its local part could not. */
+export function isAsciiAddress(address: Address): boolean {
+  return isAsciiText(address.text);
+}
+
+export type Path = { readonly path: ReversePath; readonly rest: string };
+
+/**
+ * Parses `<path>` at the start of `text`; `rest` is what follows. Source routes are read and ignored (RFC 5321 4.1.1.3). With
+ * `postmaster`, a bare `<Postmaster>` is the postmaster of that domain (4.5.1). Null when there is no valid path.
+ */
+export function parsePath(text: string, options: { empty: boolean; postmaster?: string }): Path | null {
+  const end = pathEnd(text);
+  if (end === null) return null;
+  const inside = text.slice(1, end).replace(/^(?:@[^:,]+)(?:,@[^:,]+)*:/, '');
+  const rest = text.slice(end + 1);
+  if (inside === '') return options.empty && end === 1 ? { path: null, rest } : null;
+  if (options.postmaster !== undefined && /^postmaster$/i.test(inside)) {
+    return { path: { local: inside, domain: options.postmaster, text: `${inside}@${options.postmaster}` }, rest };
+  }
+  const address = parseMailbox(inside);
+  return address === null ? null : { path: address, rest };
+}
+
+/** The index of the `>` that closes the path: the first one outside a quoted string. */
+function pathEnd(text: string): number | null {
+  if (!text.startsWith('<')) return null;
+  let quoted = false;
+  for (let i = 1; i < text.length; i++) {
+    const character = text[i];
+    if (quoted && character === '\\') i++;
+    else if (character === '"') quoted = !quoted;
+    else if (character === '>' && !quoted) return i;
+  }
+  return null;
+}
+
+function parseLocal(text: string): string | null {
+  if (Buffer.byteLength(text) > MAX_LOCAL_OCTETS) return null;
+  if (ATOM.test(text)) return /[\u0080-\u009f]/.test(text) ? null : text;
+  if (!QUOTED.test(text)) return null;
+  return text.slice(1, -1).replace(/\\(.)/g, '$1');
+}
+
+function parseLiteral(text: string): string | null {
+  const match = /^\[(IPv6:)?([0-9A-Fa-f:.]+)\]$/i.exec(text);
+  if (match === null) return null;
+  const [, v6, address = ''] = match;
+  return isIP(address) === (v6 === undefined ? 4 : 6) ? text.toLowerCase() : null;
+}
+
+function isAsciiText(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
+}

@@ -11,3 +11,93 @@ export type Reply = {
   /** Why, for our log only: never on the wire. */
   readonly privateCause?: string;
 };
+
+/** Line ends and control characters of texts that came from outside become spaces, so that a reply cannot be forged. */
+const CONTROL = /[\x00-\x1f\x7f]+/g;
+
+/** The reply as it goes on the wire: the enhanced code on each line (RFC 2034), CRLF at the end. */
+export function formatReply(reply: Reply): string {
+  const prefix = reply.enhanced === '' ? '' : `${reply.enhanced} `;
+  const last = reply.lines.length - 1;
+  return reply.lines.map((line, i) => `${reply.code}${i === last ? ' ' : '-'}${prefix}${line.replace(CONTROL, ' ')}\r\n`).join('');
+}
+
+function reply(code: number, enhanced: string, text: string | readonly string[]): Reply {
+  return { code, enhanced, lines: typeof text === 'string' ? [text] : text };
+}
+
+function closing(code: number, enhanced: string, text: string): Reply {
+  return { code, enhanced, lines: [text], close: true };
+}
+
+function mib(bytes: number): string {
+  return bytes >= 1_000_000 ? `${Math.floor(bytes / 100_000) / 10} MB` : `${bytes} bytes`;
+}
+
+/** All the replies. docs/replies.md lists them; a test compares the two. */
+export const REPLIES = {
+  // The session goes as it should.
+  greeting: (hostname: string) => reply(220, '', `${hostname} ESMTP Postern`),
+  ehlo: (lines: readonly string[]) => reply(250, '', lines),
+  helo: (hostname: string) => reply(250, '', hostname),
+  ok: reply(250, '2.0.0', 'Ok'),
+  senderOk: reply(250, '2.1.0', 'Sender ok'),
+  recipientOk: reply(250, '2.1.5', 'Recipient ok'),
+  startData: reply(354, '', 'Send the message; end it with a dot on a line by itself'),
+  chunk: (bytes: number) => reply(250, '2.0.0', `${bytes} octets received`),
+  queued: (id: string) => reply(250, '2.6.0', `Message queued as ${id}`),
+  cannotVerify: reply(252, '2.5.2', 'Send some mail and see: addresses are not verified here'),
+  help: reply(214, '2.0.0', ['Submission: 465 with TLS, or 587 and 2525 with STARTTLS, then AUTH', 'Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT']),
+  startTls: reply(220, '2.0.0', 'Ready to start TLS'),
+  authenticated: reply(235, '2.7.0', 'Authentication successful'),
+  challenge: (base64: string) => reply(334, '', base64),
+  bye: closing(221, '2.0.0', 'Bye'),
+
+  // The client breaks the protocol.
+  unknownCommand: reply(500, '5.5.1', 'Command not recognised; HELP lists the commands'),
+  lineTooLong: reply(500, '5.5.6', 'Line too long'),
+  bareLineEnd: closing(554, '5.6.11', 'Bare CR or LF refused: every line must end in CRLF; mend the client and send again'),
+  syntax: (usage: string) => reply(501, '5.5.4', `Syntax: ${usage}`),
+  badSender: reply(501, '5.1.7', 'The sender address cannot be read; write MAIL FROM:<local@domain>'),
+  badRecipient: reply(501, '5.1.3', 'The recipient address cannot be read; write RCPT TO:<local@domain>'),
+  unknownParameter: (name: string) => reply(555, '5.5.4', `Parameter ${name.slice(0, 40)} is not supported; see the EHLO reply`),
+  badParameter: (name: string, allowed: string) => reply(501, '5.5.4', `Bad value for ${name}; allowed: ${allowed}`),
+  sequence: (first: string) => reply(503, '5.5.1', `Bad sequence of commands: ${first}`),
+  noRecipients: reply(554, '5.5.1', 'No valid recipients: no RCPT was accepted'),
+  utf8Needed: reply(553, '5.6.7', 'The address is not ASCII: give SMTPUTF8 with MAIL'),
+  tooManyErrors: closing(421, '4.7.0', 'Too many commands that do no work; connect again'),
+  noTlsHere: reply(502, '5.5.1', 'TLS is on already'),
+  notImplemented: (verb: string) => reply(502, '5.5.1', `${verb} is not offered here`),
+
+  // Encryption and authentication.
+  startTlsFirst: reply(530, '5.7.0', 'Must issue a STARTTLS command first'),
+  encryptionRequired: reply(538, '5.7.11', 'Encryption required for requested authentication mechanism: issue STARTTLS first, or use port 465'),
+  authRequired: reply(530, '5.7.0', 'Authentication required: use AUTH with a credential of this server'),
+  noAuthHere: reply(503, '5.5.1', 'Authentication is not offered on this port: submit mail on port 587 or 465'),
+  unknownMechanism: (offered: string) => reply(504, '5.5.4', `Mechanism not supported; offered: ${offered}`),
+  authCancelled: reply(501, '5.7.0', 'Authentication cancelled'),
+  badBase64: reply(501, '5.5.2', 'Authentication data is not base64'),
+  authFailed: reply(535, '5.7.8', 'Authentication credentials invalid: check username and password; "postern credential list" shows the usernames'),
+  authClosed: closing(421, '4.7.0', 'Too many failed authentications: check username and password, then connect again'),
+  addressNotAllowed: (address: string) => reply(535, '5.7.8', `The credential may not be used from ${address}: add the address to its list, or send from one that is on it`),
+  tlsOnly: reply(530, '5.7.10', 'REQUIRETLS needs a connection with TLS'),
+
+  // Policy.
+  relayNotPermitted: (domain: string) => reply(550, '5.7.1', `Relay not permitted: ${domain} is not handled here; to send through this server use port 587 or 465 with authentication`),
+  senderNotAllowed: (sender: string, domains: readonly string[]) => reply(550, '5.7.1', `Sender ${sender} not allowed for this credential; it may send as: ${domains.slice(0, 5).join(', ')}`),
+  headerRefused: (why: string) => reply(550, '5.6.0', why),
+  rateExceeded: (perHour: number) => reply(450, '4.7.1', `Rate of this credential exceeded (${perHour} messages an hour); try again later`),
+  tooManyHops: (hops: number) => reply(554, '5.4.6', `Too many hops: more than ${hops} Received headers, the message is probably in a loop`),
+
+  // Limits and faults.
+  tooManyConnections: (whose: string, limit: number) => closing(421, '4.7.0', `Too many connections ${whose} (${limit} allowed): close some, or reuse them for several messages`),
+  tooManyRecipients: (limit: number) => reply(452, '4.5.3', `Too many recipients: at most ${limit} in one transaction; send the rest in another`),
+  tooBig: (limit: number) => reply(552, '5.3.4', `Message too big: the limit is ${mib(limit)}`),
+  tooBigClosed: (limit: number) => closing(552, '5.3.4', `Message too big: the limit is ${mib(limit)}`),
+  headerTooBig: (limit: number) => reply(552, '5.3.4', `Header too big: the limit is ${mib(limit)}`),
+  storeFull: reply(452, '4.3.1', 'Out of disk space or memory here; try again later'),
+  localError: (id: string) => reply(451, '4.3.0', `Local error, try again later; the server's log has it under ${id}`),
+  timeout: closing(421, '4.4.2', 'Timeout: the connection was idle too long'),
+  sessionTooLong: closing(421, '4.4.2', 'The session has lasted too long; connect again'),
+  shuttingDown: closing(421, '4.3.2', 'The server is shutting down; connect again in a moment'),
+} as const;

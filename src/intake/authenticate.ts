@@ -1,0 +1,94 @@
+// Who is it? Passwords and SCRAM keys against the directory, the credential's address list, and the slowing of addresses that guess.
+// Knows nothing of what the credential may then do. RFC 4954, RFC 5802.
+
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { BlockList, isIP } from 'node:net';
+import type { Clock } from '#base/clock.ts';
+import { sleep } from '#base/clock.ts';
+import type { Counters } from '#base/counters.ts';
+import type { Log } from '#base/log.ts';
+import type { AuthResult, Connection, Identity, ScramKeys } from '#smtp/policy.ts';
+import { REPLIES } from '#smtp/reply.ts';
+import type { Credential, DirectoryReader } from '#store/directory.ts';
+
+/** An identity with the credential as it was when the client authenticated. */
+export type Sender = Identity & { readonly record: Credential };
+
+export type Authenticator = {
+  authenticate(connection: Connection<Sender>, username: string, password: string): Promise<AuthResult<Sender>>;
+  scramKeys(connection: Connection<Sender>, username: string): Promise<ScramKeys>;
+  authenticated(connection: Connection<Sender>, username: string): Promise<AuthResult<Sender>>;
+  authFailed(connection: Connection<Sender>): Promise<void>;
+};
+
+type Parts = {
+  readonly directory: DirectoryReader;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Secret of this installation, from which the SCRAM keys of unknown users are made: the same for every worker and restart. */
+  readonly decoySecret: Buffer;
+};
+
+const SCRAM_ITERATIONS = 4096;
+/** A wrong password costs this long; past the burst of free guesses of an address, the long one. */
+const SLOW_MS = 300;
+const GUESSING_MS = 5000;
+const GUESSES = { burst: 10, perMs: 1 / 60_000 };
+
+/** Makes the authenticator of one worker. A wrong password and an unknown user take the same work and give the same answer. */
+export function openAuthenticator(parts: Parts): Authenticator {
+  const { directory, counters, clock, log } = parts;
+  const nobody = createHmac('sha256', parts.decoySecret).update('nobody').digest();
+  const allowLists = new WeakMap<Credential, BlockList>();
+
+  const admit = (connection: Connection<Sender>, credential: Credential): AuthResult<Sender> => {
+    if (addressAllowed(credential, connection.clientAddress, allowLists)) {
+      return { identity: { credential: credential.name, username: credential.username, record: credential } };
+    }
+    log.warn('auth.address-refused', { session: connection.id, credential: credential.name, client: connection.clientAddress });
+    return { refusal: REPLIES.addressNotAllowed(connection.clientAddress) };
+  };
+
+  return {
+    async authenticate(connection, username, password) {
+      const credential = await directory.credential(username);
+      const given = createHash('sha256').update(password, 'utf8').digest();
+      const right = timingSafeEqual(given, credential?.secretHash ?? nobody);
+      return credential !== null && right ? admit(connection, credential) : { refusal: REPLIES.authFailed };
+    },
+    async scramKeys(_connection, username) {
+      const credential = await directory.credential(username);
+      return credential?.scram ?? decoyKeys(parts.decoySecret, username);
+    },
+    async authenticated(connection, username) {
+      const credential = await directory.credential(username);
+      return credential === null ? { refusal: REPLIES.authFailed } : admit(connection, credential);
+    },
+    async authFailed(connection) {
+      const calm = counters.take(`guess:${connection.clientAddress}`, { ...GUESSES, nowMs: clock.nowMs(), cost: 1 });
+      await sleep(clock, calm ? SLOW_MS : GUESSING_MS);
+    },
+  };
+}
+
+/** Keys that look like a user's and that no password opens, stable per name, so that SCRAM does not tell who exists (RFC 5802 9). */
+function decoyKeys(secret: Buffer, username: string): ScramKeys {
+  const part = (label: string): Buffer => createHmac('sha256', secret).update(`${label}\0${username}`).digest();
+  return { salt: part('salt').subarray(0, 16), iterations: SCRAM_ITERATIONS, storedKey: part('stored'), serverKey: part('server') };
+}
+
+function addressAllowed(credential: Credential, address: string, lists: WeakMap<Credential, BlockList>): boolean {
+  if (credential.allowIps.length === 0) return true;
+  let list = lists.get(credential);
+  if (list === undefined) {
+    list = new BlockList();
+    for (const network of credential.allowIps) {
+      const [ip = '', bits] = network.split('/');
+      const family = isIP(ip) === 6 ? 'ipv6' : 'ipv4';
+      list.addSubnet(ip, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
+    }
+    lists.set(credential, list);
+  }
+  return list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+}

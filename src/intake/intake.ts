@@ -1,0 +1,282 @@
+// The order of steps from MAIL to the durable 250, readable top to bottom: who may send, to whom, how much; the header mended; the queue
+// told. Implements the session's Policy; knows SMTP's replies but not its protocol, and nothing of delivery but the lane's name.
+
+import { isAscii } from 'node:buffer';
+import type { Clock } from '#base/clock.ts';
+import type { Counters } from '#base/counters.ts';
+import { errorCode, errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
+import { isPromise } from '#base/promise.ts';
+import type { MaybePromise } from '#base/promise.ts';
+import { decodeWords, parseHeaders, parseMailboxes } from '#mail/headers.ts';
+import type { Field } from '#mail/headers.ts';
+import { countReceived, formatReceived } from '#mail/received.ts';
+import type { NewMessage, Queue } from '#queue/queue.ts';
+import type { Envelope, LaneName, Lease, MessageId } from '#queue/records.ts';
+import { isAsciiAddress } from '#smtp/address.ts';
+import type { Connection, MailCommand, MessageSink, Policy, Transaction } from '#smtp/policy.ts';
+import type { Reply } from '#smtp/reply.ts';
+import { REPLIES } from '#smtp/reply.ts';
+import type { DirectoryReader } from '#store/directory.ts';
+import { openAuthenticator } from './authenticate.ts';
+import type { Sender } from './authenticate.ts';
+import { authorizeFrom, authorizeMail, authorizeRcpt } from './authorize.ts';
+import { IncomingBody } from './body.ts';
+import { mendHeader } from './fixups.ts';
+
+const SUBJECT_CHARACTERS = 200;
+const HOUR_MS = 3_600_000;
+
+/** What an intake is made of. `isLocal` and `laneFor` are asked for canonical domains. */
+export type IntakeParts = {
+  readonly hostname: string;
+  readonly queue: Pick<Queue, 'write' | 'abandon' | 'accept'>;
+  readonly directory: DirectoryReader;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly newId: (nowMs: number) => MessageId;
+  readonly decoySecret: Buffer;
+  readonly limits: () => IntakeLimits;
+  readonly isLocal: (domain: string) => boolean;
+  readonly laneFor: (domain: string, mode: 'live' | 'sandbox') => LaneName;
+  /** Fresh leases of what was just accepted, to be delivered from memory. */
+  readonly deliver: (leases: readonly Lease[]) => void;
+  /** One-way observers (metrics): no decision is taken from them. */
+  readonly observe?: IntakeObserver;
+};
+
+/** Limits, read anew for each use so that a reload takes effect at once. */
+export type IntakeLimits = {
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  readonly hops: number;
+  readonly headerBytes: number;
+  readonly maxAgeMs: number;
+  readonly delayWarningMs: number | null;
+};
+
+export type IntakeObserver = {
+  accepted(profile: string, sizeBytes: number, waitedMs: number): void;
+  refused(profile: string, reply: Reply): void;
+};
+
+/** Makes the policy of one worker. */
+export function openIntake(parts: IntakeParts): Policy<Sender> {
+  const authenticator = openAuthenticator(parts);
+  const refuse = (connection: Connection<Sender>, step: string, reply: Reply | null): Reply | null => {
+    if (reply === null) return null;
+    parts.observe?.refused(connection.profile, reply);
+    parts.log.info('message.refused', { session: connection.id, step, code: reply.code, enhanced: reply.enhanced, text: reply.lines[0], cause: reply.privateCause, client: connection.clientAddress, credential: connection.identity?.credential });
+    return reply;
+  };
+
+  return {
+    ...authenticator,
+    connect(connection) {
+      const { connections, connectionsPerAddress } = parts.limits();
+      const all = parts.counters.add('connections', 1);
+      const own = parts.counters.add(`connections:${connection.clientAddress}`, 1);
+      if (own > connectionsPerAddress) return refuse(connection, 'connect', REPLIES.tooManyConnections('from your address', connectionsPerAddress));
+      return all > connections ? refuse(connection, 'connect', REPLIES.tooManyConnections('to this server', connections)) : null;
+    },
+    closed(connection) {
+      parts.counters.add('connections', -1);
+      parts.counters.add(`connections:${connection.clientAddress}`, -1);
+    },
+    mail(connection, mail) {
+      return refuse(connection, 'mail', authorizeMail(connection, mail));
+    },
+    rcpt(connection, _transaction, rcpt) {
+      return refuse(connection, 'rcpt', authorizeRcpt(connection, rcpt, parts.isLocal));
+    },
+    data(connection, transaction) {
+      const rate = connection.identity?.record.ratePerHour ?? null;
+      if (rate !== null && !withinRate(parts, connection.identity as Sender, rate)) {
+        return refuse(connection, 'data', REPLIES.rateExceeded(rate)) as Reply;
+      }
+      return new Incoming(parts, connection, transaction, (step, reply) => refuse(connection, step, reply));
+    },
+  };
+}
+
+function withinRate(parts: IntakeParts, sender: Sender, perHour: number): boolean {
+  return parts.counters.take(`rate:${sender.credential}`, { perMs: perHour / HOUR_MS, burst: perHour, nowMs: parts.clock.nowMs(), cost: 1 });
+}
+
+/** What the header told, kept until the end of the content. */
+type Head = { readonly chunks: readonly Buffer[]; readonly subject: string; readonly messageIdHeader: string; readonly utf8: boolean; readonly bytes: number };
+
+/** One message coming in. Steps: header complete > checked > mended > content ends > accepted. A signature would come between the last two. */
+class Incoming implements MessageSink {
+  readonly #parts: IntakeParts;
+  readonly #connection: Connection<Sender>;
+  readonly #transaction: Transaction;
+  readonly #refuse: (step: string, reply: Reply) => Reply | null;
+  readonly #id: MessageId;
+  readonly #nowMs: number;
+  readonly #body: IncomingBody;
+  #head: Head | null = null;
+
+  constructor(parts: IntakeParts, connection: Connection<Sender>, transaction: Transaction, refuse: (step: string, reply: Reply) => Reply | null) {
+    this.#parts = parts;
+    this.#connection = connection;
+    this.#transaction = transaction;
+    this.#refuse = refuse;
+    this.#nowMs = parts.clock.nowMs();
+    this.#id = parts.newId(this.#nowMs);
+    this.#body = new IncomingBody({
+      id: this.#id,
+      queue: parts.queue,
+      headerBytes: parts.limits().headerBytes,
+      header: (head) => this.#header(head),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  write(chunk: Buffer): MaybePromise<Reply | void> {
+    return this.#body.write(chunk);
+  }
+
+  finish(): MaybePromise<Reply> {
+    const refusal = this.#body.end();
+    if (refusal !== null) return refusal;
+    const head = this.#head as Head;
+    const parts = this.#body.parts(head.chunks);
+    const accepted = isPromise(parts) ? parts.then((stored) => this.#accept(head, stored)) : this.#accept(head, parts);
+    return accepted.catch((error: unknown) => this.#failed(error));
+  }
+
+  abort(): void {
+    this.#body.abort();
+  }
+
+  #header(head: Buffer): Reply | null {
+    const { fields } = parseHeaders(head);
+    const refusal = this.#checkHeader(fields);
+    if (refusal !== null) return this.#refuse('header', refusal);
+    const submission = this.#connection.profile !== 'mx';
+    const mended = mendHeader(head, fields, {
+      received: this.#received(),
+      submission,
+      nowMs: this.#nowMs,
+      messageId: `<${this.#id}@${this.#parts.hostname}>`,
+    });
+    const subject = fields.find((field) => field.name === 'subject');
+    this.#head = {
+      chunks: mended.chunks,
+      subject: subject === undefined ? '' : decodeWords(subject.value()).slice(0, SUBJECT_CHARACTERS),
+      messageIdHeader: mended.messageIdHeader,
+      utf8: this.#body.eightBit && !isAscii(head),
+      bytes: mended.chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+    };
+    return null;
+  }
+
+  #checkHeader(fields: readonly Field[]): Reply | null {
+    const { hops } = this.#parts.limits();
+    if (countReceived(fields) > hops) return REPLIES.tooManyHops(hops);
+    const sender = this.#connection.identity;
+    if (sender === null || this.#connection.profile === 'mx') return null;
+    const from = fields.filter((field) => field.name === 'from');
+    return authorizeFrom(sender, from.length, from.flatMap((field) => parseMailboxes(field.value())));
+  }
+
+  #received(): string {
+    const { mail, recipients } = this.#transaction;
+    const connection = this.#connection;
+    return formatReceived({
+      helo: connection.helo ?? '',
+      clientAddress: connection.clientAddress,
+      hostname: this.#parts.hostname,
+      extended: connection.extended,
+      tls: connection.tls,
+      authenticated: connection.identity !== null,
+      smtpUtf8: mail.smtpUtf8,
+      id: this.#id,
+      recipient: recipients.length === 1 ? (recipients[0]?.to ?? null) : null,
+      nowMs: this.#nowMs,
+    });
+  }
+
+  #accept(head: Head, stored: { readonly written: number; readonly tail: readonly Buffer[] }): Promise<Reply> {
+    const message = this.#message(head, stored);
+    return this.#parts.queue.accept(message, { lease: true }).then((leases) => {
+      this.#accepted(message.envelope);
+      this.#parts.deliver(leases);
+      return REPLIES.queued(this.#id);
+    });
+  }
+
+  #message(head: Head, stored: { readonly written: number; readonly tail: readonly Buffer[] }): NewMessage {
+    const mode = this.#connection.identity?.record.mode ?? 'live';
+    const envelope = this.#envelope(head, mode);
+    const recipients = this.#transaction.recipients.map((rcpt, n) => ({
+      n,
+      address: rcpt.to,
+      notify: rcpt.notify,
+      orcpt: rcpt.orcpt,
+      lane: this.#parts.laneFor(rcpt.to.domain, mode),
+    }));
+    return { envelope, recipients, ...stored };
+  }
+
+  #envelope(head: Head, mode: 'live' | 'sandbox'): Envelope {
+    const { mail } = this.#transaction;
+    const connection = this.#connection;
+    const { maxAgeMs, delayWarningMs } = this.#parts.limits();
+    return {
+      id: this.#id,
+      from: mail.from,
+      acceptedAtMs: this.#nowMs,
+      expiresAtMs: this.#nowMs + maxAgeMs,
+      warnAtMs: delayWarningMs === null ? null : this.#nowMs + delayWarningMs,
+      sizeBytes: head.bytes + this.#body.bodyBytes,
+      eightBit: this.#body.eightBit,
+      smtpUtf8: mail.smtpUtf8 && (head.utf8 || !asciiEnvelope(mail, this.#transaction)),
+      requireTls: mail.requireTls,
+      ret: mail.ret,
+      envid: mail.envid,
+      kind: 'mail',
+      mode,
+      origin: {
+        profile: connection.profile,
+        clientAddress: connection.clientAddress,
+        helo: connection.helo ?? '',
+        tls: connection.tls === null ? null : `${connection.tls.protocol} ${connection.tls.cipher}`,
+        credential: connection.identity?.credential ?? null,
+      },
+      subject: head.subject,
+      messageIdHeader: head.messageIdHeader,
+    };
+  }
+
+  #accepted(envelope: Envelope): void {
+    const { recipients } = this.#transaction;
+    this.#parts.observe?.accepted(this.#connection.profile, envelope.sizeBytes, this.#parts.clock.nowMs() - this.#nowMs);
+    this.#parts.log.info('message.accepted', {
+      id: this.#id,
+      session: this.#connection.id,
+      from: envelope.from?.text ?? '',
+      to: recipients[0]?.to.text,
+      recipients: recipients.length,
+      sizeBytes: envelope.sizeBytes,
+      profile: this.#connection.profile,
+      credential: envelope.origin.credential,
+      tls: envelope.origin.tls,
+    });
+  }
+
+  /** The queue would not take it: short of space is the client's to retry (452); anything else is ours to look at (451). */
+  #failed(error: unknown): Reply {
+    const full = errorCode(error) === 'store-full';
+    this.#parts.log.error('message.not-stored', { id: this.#id, session: this.#connection.id, cause: errorText(error) });
+    const reply = full ? REPLIES.storeFull : REPLIES.localError(this.#id);
+    this.#parts.observe?.refused(this.#connection.profile, reply);
+    return reply;
+  }
+}
+
+function asciiEnvelope(mail: MailCommand, transaction: Transaction): boolean {
+  return (mail.from === null || isAsciiAddress(mail.from)) && transaction.recipients.every((rcpt) => isAsciiAddress(rcpt.to));
+}

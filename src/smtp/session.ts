@@ -1,0 +1,403 @@
+// The server side of one SMTP connection, sans I/O: bytes in by `feed`, bytes out by `io.write`. Runs the command table, the content of
+// messages and AUTH exchanges, one at a time, in order; answers of a pipeline go out in one write. Knows no sockets and no policy. RFC 5321, 2920.
+
+import { errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
+import { isPromise } from '#base/promise.ts';
+import type { MaybePromise } from '#base/promise.ts';
+import { abandon, isSubmission } from './commands.ts';
+import { readLine } from './framing.ts';
+import type { Decoder } from './framing.ts';
+import { parseLine } from './grammar.ts';
+import type { ChannelBinding, Connection, Identity, Policy, SessionLimits, TlsInfo } from './policy.ts';
+import type { Reply } from './reply.ts';
+import { REPLIES, formatReply } from './reply.ts';
+import { decodeBase64 } from './sasl.ts';
+import type { SaslMachine, SaslStep } from './sasl.ts';
+import type { Command, Incoming, Step, Turn } from './turn.ts';
+
+/** What the session needs of its socket. `timeout` arms (and re-arms) the one deadline; `startTls` begins the handshake after what was written. */
+export type SessionIo = {
+  write(text: string): void;
+  startTls(): void;
+  pause(): void;
+  resume(): void;
+  end(): void;
+  timeout(ms: number): void;
+};
+
+export type SessionOptions<I extends Identity> = {
+  readonly connection: Connection<I>;
+  readonly policy: Policy<I>;
+  readonly limits: SessionLimits;
+  readonly hostname: string;
+  readonly commands: ReadonlyMap<string, Command<I>>;
+  readonly io: SessionIo;
+  readonly log: Log;
+};
+
+/** What comes next on the line. */
+type Mode<I extends Identity> =
+  | { readonly is: 'command' }
+  | { readonly is: 'content'; readonly decoder: Decoder; readonly incoming: Incoming; readonly finish: boolean }
+  | { readonly is: 'auth'; readonly machine: SaslMachine<I> }
+  | { readonly is: 'tls' }
+  | { readonly is: 'ended' };
+
+/** Input kept while a command waits for the policy: past this the socket is not read. */
+const MAX_PENDING_BYTES = 64 * 1024;
+const EMPTY = Buffer.alloc(0);
+
+export class Session<I extends Identity = Identity> {
+  readonly #options: SessionOptions<I>;
+  readonly #turn: Mutable<Turn<I>>;
+  #mode: Mode<I> = { is: 'command' };
+  #input: Buffer = EMPTY;
+  #output = '';
+  #busy = true;
+  #paused = false;
+  #draining = false;
+  #idleCommands = 0;
+  /** The rest of an overlong line is being thrown away. */
+  #skippingLine = false;
+
+  constructor(options: SessionOptions<I>) {
+    this.#options = options;
+    const { connection, policy, limits, hostname } = options;
+    this.#turn = { connection, policy, limits, hostname, binding: null, transaction: null, bdat: null, authFailures: 0 };
+  }
+
+  /** Asks the policy and greets. With implicit TLS, call `secured` before. */
+  start(): void {
+    const { policy, connection, hostname, limits, io } = this.#options;
+    io.timeout(limits.commandTimeoutMs);
+    this.#wait(policy.connect(connection), (refusal) => {
+      this.#say(refusal ?? REPLIES.greeting(hostname));
+    });
+    this.#run();
+  }
+
+  /** Takes bytes as they come, in any portions. */
+  feed(bytes: Buffer): void {
+    if (this.#mode.is === 'ended' || this.#mode.is === 'tls') return;
+    this.#input = this.#input.length === 0 ? bytes : Buffer.concat([this.#input, bytes]);
+    if (this.#busy) {
+      if (this.#input.length > MAX_PENDING_BYTES) this.#pause();
+      return;
+    }
+    this.#run();
+  }
+
+  /** The handshake is done: everything said before is forgotten (RFC 3207 4.2). */
+  secured(tls: TlsInfo, binding: ChannelBinding | null): void {
+    const { connection } = this.#turn;
+    connection.tls = tls;
+    connection.helo = null;
+    this.#turn.binding = binding;
+    this.#input = EMPTY;
+    if (this.#mode.is === 'tls') {
+      this.#mode = { is: 'command' };
+      this.#busy = false;
+      this.#options.io.timeout(this.#turn.limits.commandTimeoutMs);
+    }
+  }
+
+  /** The deadline armed by `io.timeout` has passed. */
+  timedOut(): void {
+    this.#endWith(REPLIES.timeout);
+  }
+
+  /** The session has lasted its whole time. */
+  expired(): void {
+    this.#endWith(REPLIES.sessionTooLong);
+  }
+
+  /** No new transaction: ends at once when none is under way, else right after it. */
+  drain(): void {
+    this.#draining = true;
+    if (!this.#busy && this.#mode.is === 'command' && this.#turn.transaction === null && this.#input.length === 0) this.#endWith(REPLIES.shuttingDown);
+  }
+
+  /** The connection is gone. */
+  closed(): void {
+    const mode = this.#mode;
+    this.#mode = { is: 'ended' };
+    if (mode.is === 'content') mode.incoming.sink?.abort();
+    abandon(this.#turn);
+    this.#input = EMPTY;
+    this.#options.policy.closed(this.#turn.connection);
+  }
+
+  #run(): void {
+    if (this.#busy) return;
+    let at = 0;
+    const input = this.#input;
+    while (!this.#busy && at < input.length) {
+      const next = this.#take(input, at);
+      if (next === null) break;
+      at = next;
+    }
+    if (this.#mode.is === 'ended' || this.#mode.is === 'tls') this.#input = EMPTY;
+    else if (at > 0) this.#input = at === input.length ? EMPTY : input.subarray(at);
+    this.#flush();
+    if (this.#busy) return;
+    this.#resume();
+    if (this.#draining && this.#mode.is === 'command' && this.#turn.transaction === null) this.#endWith(REPLIES.shuttingDown);
+  }
+
+  /** Consumes one unit (line or content) of the input at `at`; returns where it ends, or null when it is not whole yet. */
+  #take(input: Buffer, at: number): number | null {
+    const mode = this.#mode;
+    switch (mode.is) {
+      case 'content':
+        return this.#takeContent(mode, at === 0 ? input : input.subarray(at), input.length);
+      case 'command':
+      case 'auth':
+        return this.#takeLine(mode, input, at);
+      case 'tls':
+      case 'ended':
+        return input.length;
+    }
+  }
+
+  #takeLine(mode: Extract<Mode<I>, { is: 'command' | 'auth' }>, input: Buffer, at: number): number | null {
+    const result = readLine(input, at);
+    if (result === 'bare') {
+      this.#endWith(REPLIES.bareLineEnd);
+      return input.length;
+    }
+    if (result === 'partial') return this.#partialLine(input, at);
+    if (this.#skippingLine) {
+      this.#skippingLine = false;
+      this.#counted(REPLIES.lineTooLong);
+    } else if (mode.is === 'auth') this.#answer(mode.machine, result.line);
+    else this.#command(result.line);
+    return result.next;
+  }
+
+  /** A line longer than any may be is not collected: what came of it is thrown away until its end. */
+  #partialLine(input: Buffer, at: number): number | null {
+    const longest = 12_288;
+    if (!this.#skippingLine && input.length - at <= longest) return null;
+    this.#skippingLine = true;
+    return input.at(-1) === 13 ? input.length - 1 || null : input.length;
+  }
+
+  #command(line: Buffer): void {
+    const { verb, args } = parseLine(line);
+    const { commands, limits, io } = this.#options;
+    io.timeout(limits.commandTimeoutMs);
+    const command = commands.get(verb);
+    if (command === undefined) return this.#counted(REPLIES.unknownCommand);
+    if (line.length + 2 > command.lineOctets) return this.#counted(REPLIES.lineTooLong);
+    if (!command.beforeTls && this.#turn.connection.tls === null && isSubmission(this.#turn)) return this.#counted(REPLIES.startTlsFirst);
+    if (this.#draining && verb === 'MAIL') return this.#endWith(REPLIES.shuttingDown);
+    let step: MaybePromise<Step<I>>;
+    try {
+      step = command.run(this.#turn, args);
+    } catch (error) {
+      return this.#broken(error);
+    }
+    this.#wait(step, (done) => this.#do(done));
+  }
+
+  #do(step: Step<I>): void {
+    switch (step.do) {
+      case 'reply':
+        return step.work ? this.#worked(step.reply) : this.#counted(step.reply);
+      case 'content':
+        if (step.reply !== null) this.#say(step.reply);
+        this.#options.io.timeout(this.#turn.limits.dataTimeoutMs);
+        this.#mode = { is: 'content', decoder: step.decoder, incoming: step.incoming, finish: step.finish };
+        // A chunk of no octets is complete already.
+        if (step.reply === null) this.#takeContent(this.#mode, EMPTY, 0);
+        return;
+      case 'auth':
+        this.#mode = { is: 'auth', machine: step.machine };
+        if (step.answer === null) this.#say(REPLIES.challenge(step.challenge.toString('base64')));
+        else this.#step(step.machine, step.answer);
+        return;
+      case 'tls':
+        // What the client sent behind STARTTLS came in the clear: it is dropped, never run (RFC 3207 5).
+        this.#say(REPLIES.startTls);
+        this.#flush();
+        this.#input = EMPTY;
+        this.#busy = true;
+        this.#mode = { is: 'tls' };
+        this.#options.io.startTls();
+    }
+  }
+
+  /** Feeds content to its sink. Returns where in the input it stopped (`total` is the input's length). */
+  #takeContent(mode: Extract<Mode<I>, { is: 'content' }>, bytes: Buffer, total: number): number {
+    const { incoming } = mode;
+    const decoded = mode.decoder.feed(bytes);
+    if (decoded.state === 'bare') {
+      incoming.sink?.abort();
+      this.#mode = { is: 'command' };
+      this.#turn.bdat = null;
+      this.#endWith(REPLIES.bareLineEnd);
+      return total;
+    }
+    const rest = decoded.state === 'end' ? decoded.rest.length : 0;
+    this.#keep(incoming, decoded.content, () => {
+      if (decoded.state === 'end') this.#contentEnds(mode);
+      else this.#options.io.timeout(this.#turn.limits.dataTimeoutMs);
+    });
+    return total - rest;
+  }
+
+  /** Hands chunks to the sink one after the other, waiting where it asks to. */
+  #keep(incoming: Incoming, chunks: readonly Buffer[], then: () => void): void {
+    for (let i = 0; i < chunks.length; i++) {
+      const chunk = chunks[i] as Buffer;
+      incoming.sizeBytes += chunk.length;
+      const limit = this.#turn.limits.messageSizeBytes;
+      if (incoming.sizeBytes > limit) {
+        incoming.refusal ??= REPLIES.tooBig(limit);
+        // It is read to its end so that the reply is seen, but not for ever.
+        if (incoming.sizeBytes > limit * 2 + MAX_PENDING_BYTES) return this.#endWith(REPLIES.tooBigClosed(limit));
+      }
+      if (incoming.refusal !== null || incoming.sink === null) continue;
+      const taken = incoming.sink.write(chunk);
+      if (isPromise(taken)) {
+        return this.#wait(taken, (refusal) => {
+          incoming.refusal ??= refusal ?? null;
+          this.#keep(incoming, chunks.slice(i + 1), then);
+        });
+      }
+      incoming.refusal ??= taken ?? null;
+    }
+    then();
+  }
+
+  #contentEnds(mode: Extract<Mode<I>, { is: 'content' }>): void {
+    const { incoming } = mode;
+    this.#mode = { is: 'command' };
+    this.#options.io.timeout(this.#turn.limits.commandTimeoutMs);
+    if (incoming.refusal !== null || incoming.sink === null) {
+      incoming.sink?.abort();
+      this.#turn.bdat = null;
+      this.#turn.transaction = null;
+      return this.#counted(incoming.refusal ?? REPLIES.noRecipients);
+    }
+    if (!mode.finish) return this.#worked(REPLIES.chunk(incoming.sizeBytes));
+    this.#turn.transaction = null;
+    this.#wait(incoming.sink.finish(), (reply) => {
+      if (reply.code >= 400) incoming.sink?.abort();
+      this.#worked(reply);
+    });
+  }
+
+  #answer(machine: SaslMachine<I>, line: Buffer): void {
+    this.#mode = { is: 'command' };
+    const text = line.toString('latin1');
+    if (text === '*') return this.#counted(REPLIES.authCancelled);
+    const answer = text === '' ? EMPTY : decodeBase64(text);
+    if (answer === null) return this.#counted(REPLIES.badBase64);
+    this.#step(machine, answer);
+  }
+
+  #step(machine: SaslMachine<I>, answer: Buffer): void {
+    this.#wait(machine.step(answer), (step) => this.#authStep(machine, step));
+  }
+
+  #authStep(machine: SaslMachine<I>, step: SaslStep<I>): void {
+    if ('challenge' in step) {
+      this.#mode = { is: 'auth', machine };
+      return this.#say(REPLIES.challenge(step.challenge.toString('base64')));
+    }
+    if ('result' in step && 'identity' in step.result) {
+      this.#turn.connection.identity = step.result.identity;
+      return this.#worked(REPLIES.authenticated);
+    }
+    const refusal = 'result' in step && 'refusal' in step.result ? step.result.refusal : REPLIES.authFailed;
+    const { policy, connection, log } = this.#options;
+    log.warn('auth.failed', { session: connection.id, client: connection.clientAddress, profile: connection.profile, why: 'failed' in step ? step.failed : refusal.lines[0] });
+    this.#wait(policy.authFailed(connection), () => {
+      this.#turn.authFailures++;
+      if (this.#turn.authFailures >= this.#turn.limits.authFailures) this.#endWith(REPLIES.authClosed);
+      else this.#counted(refusal);
+    });
+  }
+
+  /** Goes on at once, or stops reading until the promise is there. A policy that throws costs the command, not the session. */
+  #wait<T>(value: MaybePromise<T>, then: (value: T) => void): void {
+    if (!isPromise(value)) {
+      if (this.#busy && this.#mode.is !== 'tls') this.#busy = false;
+      return then(value);
+    }
+    this.#busy = true;
+    value.then(
+      (result) => this.#woken(() => then(result)),
+      (error: unknown) => this.#woken(() => this.#broken(error)),
+    );
+  }
+
+  #woken(then: () => void): void {
+    if (this.#mode.is === 'ended') return;
+    this.#busy = false;
+    then();
+    this.#run();
+  }
+
+  #broken(error: unknown): void {
+    const { log, connection } = this.#options;
+    log.error('session.fault', { session: connection.id, cause: errorText(error), stack: error instanceof Error ? error.stack : undefined });
+    if (this.#mode.is === 'content') this.#mode.incoming.sink?.abort();
+    this.#mode = { is: 'command' };
+    abandon(this.#turn);
+    this.#counted(REPLIES.localError(connection.id));
+  }
+
+  #worked(reply: Reply): void {
+    this.#idleCommands = 0;
+    this.#say(reply);
+  }
+
+  #counted(reply: Reply): void {
+    this.#idleCommands++;
+    if (this.#idleCommands > this.#turn.limits.idleCommands && reply.close !== true) return this.#endWith(REPLIES.tooManyErrors);
+    this.#say(reply);
+  }
+
+  #say(reply: Reply): void {
+    this.#output += formatReply(reply);
+    if (reply.close === true) this.#end();
+  }
+
+  #endWith(reply: Reply): void {
+    if (this.#mode.is === 'ended') return;
+    this.#output += formatReply(reply);
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#mode.is === 'content') this.#mode.incoming.sink?.abort();
+    this.#mode = { is: 'ended' };
+    abandon(this.#turn);
+    this.#flush();
+    this.#options.io.end();
+  }
+
+  #flush(): void {
+    if (this.#output === '') return;
+    const output = this.#output;
+    this.#output = '';
+    this.#options.io.write(output);
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#options.io.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#options.io.resume();
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -1,0 +1,46 @@
+// What a command gets and what it may bring about: the types between the session's machine and its commands.
+
+import type { MaybePromise } from '#base/promise.ts';
+import type { ChannelBinding, Connection, Identity, MessageSink, Policy, SessionLimits, Transaction } from './policy.ts';
+import type { Reply } from './reply.ts';
+import type { Decoder } from './framing.ts';
+import type { SaslMachine } from './sasl.ts';
+
+/** The state a command sees. `bdat` is the message that arrives by BDAT, between its chunks; `swallow` when it was refused already. */
+export type Turn<I extends Identity> = {
+  readonly connection: Connection<I>;
+  readonly policy: Policy<I>;
+  readonly limits: SessionLimits;
+  readonly hostname: string;
+  readonly binding: ChannelBinding | null;
+  transaction: Transaction | null;
+  bdat: Incoming | null;
+  authFailures: number;
+};
+
+/** A message under way. After a refusal the rest is swallowed and `refusal` answered at its end. */
+export type Incoming = {
+  readonly sink: MessageSink | null;
+  sizeBytes: number;
+  refusal: Reply | null;
+  readonly lines: { pendingCr: boolean; lineStart: boolean };
+};
+
+/**
+ * What comes of a command: a reply; content that follows, with what to do at its end; an AUTH exchange; the TLS handshake.
+ */
+export type Step<I extends Identity> =
+  | { readonly do: 'reply'; readonly reply: Reply; readonly work: boolean }
+  | { readonly do: 'content'; readonly reply: Reply | null; readonly decoder: Decoder; readonly incoming: Incoming; readonly finish: boolean }
+  | { readonly do: 'auth'; readonly machine: SaslMachine<I>; readonly answer: Buffer | null; readonly challenge: Buffer }
+  | { readonly do: 'tls' };
+
+/**
+ * One row of the command table. `tls`: needs TLS on submission ports; `last`: its answer decides what comes, so nothing pipelined behind it is
+ * read before it (RFC 2920 3.1); `lineOctets`: the longest line.
+ */
+export type Command<I extends Identity> = {
+  readonly beforeTls: boolean;
+  readonly lineOctets: number;
+  readonly run: (turn: Turn<I>, args: string) => MaybePromise<Step<I>>;
+};

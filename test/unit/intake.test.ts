@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { systemClock } from '#base/clock.ts';
+import { createCounters, openCounters } from '#base/counters.ts';
+import { openMessageIds } from '#base/id.ts';
+import { silentLog } from '#base/log.ts';
+import type { Sender } from '#intake/authenticate.ts';
+import { openIntake } from '#intake/intake.ts';
+import type { IntakeLimits } from '#intake/intake.ts';
+import type { NewMessage } from '#queue/queue.ts';
+import type { Lease } from '#queue/records.ts';
+import { parseMailbox } from '#smtp/address.ts';
+import type { Address } from '#smtp/address.ts';
+import type { Connection, MailCommand, MessageSink, Policy, Profile, Transaction } from '#smtp/policy.ts';
+import type { Reply } from '#smtp/reply.ts';
+import type { Credential, DirectoryReader } from '#store/directory.ts';
+
+const PASSWORD = 'correct horse';
+
+function address(text: string): Address {
+  const parsed = parseMailbox(text);
+  assert.ok(parsed && 'domain' in parsed, text);
+  return parsed;
+}
+
+function credential(overrides: Partial<Credential> = {}): Credential {
+  return {
+    name: 'app', username: 'app', domains: ['example.com'], mode: 'live', allowIps: [], ratePerHour: null,
+    createdAtMs: 0, rotatedAtMs: null, revokedAtMs: null, lastUsedAtMs: null,
+    secretHash: createHash('sha256').update(PASSWORD).digest(),
+    scram: { salt: Buffer.alloc(16), iterations: 4096, storedKey: Buffer.alloc(32), serverKey: Buffer.alloc(32) },
+    ...overrides,
+  };
+}
+
+const MAIL: MailCommand = { from: address('me@example.com'), sizeBytes: null, body: null, smtpUtf8: false, requireTls: false, ret: null, envid: null };
+
+type Bench = {
+  readonly policy: Policy<Sender>;
+  readonly accepted: NewMessage[];
+  readonly delivered: Lease[];
+  readonly chunks: Map<number, Buffer>;
+  readonly abandoned: string[];
+  fail: Error | null;
+  connection(profile: Profile, overrides?: Partial<Connection<Sender>>): Connection<Sender>;
+  transaction(mail?: Partial<MailCommand>, ...to: string[]): Transaction;
+};
+
+function bench(record = credential(), limits: Partial<IntakeLimits> = {}): Bench {
+  const chunks = new Map<number, Buffer>();
+  const state: Bench = {
+    accepted: [], delivered: [], chunks, abandoned: [], fail: null,
+    policy: openIntake({
+      hostname: 'relay.example.net',
+      queue: {
+        write: async (_id, n, chunk) => {
+          if (state.fail) throw state.fail;
+          chunks.set(n, chunk);
+        },
+        abandon: (id) => void state.abandoned.push(id),
+        accept: async (message) => {
+          if (state.fail) throw state.fail;
+          state.accepted.push(message);
+          return [];
+        },
+      },
+      directory: { credential: async (username) => (username === record.username ? record : null), domain: async () => null, domains: async () => [] } satisfies DirectoryReader,
+      counters: openCounters(createCounters({ threads: 1 }), 0),
+      clock: systemClock,
+      log: silentLog,
+      newId: openMessageIds(),
+      decoySecret: Buffer.from('secret of a test'),
+      limits: () => ({ connections: 10, connectionsPerAddress: 2, hops: 5, headerBytes: 4096, maxAgeMs: 1000, delayWarningMs: null, ...limits }),
+      isLocal: (domain) => domain === 'local.example',
+      laneFor: (domain, mode) => (mode === 'sandbox' ? 'capture:' : `mx:${domain}`),
+      deliver: (leases) => void state.delivered.push(...leases),
+    }),
+    connection: (profile, overrides = {}) => ({
+      id: 's1', profile, clientAddress: '192.0.2.7', clientPort: 4000, localAddress: '192.0.2.1', localPort: 587, helo: 'client.example', extended: true,
+      tls: { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', serverName: null },
+      identity: profile === 'mx' ? null : { credential: record.name, username: record.username, record },
+      ...overrides,
+    }),
+    transaction: (mail = {}, ...to) => ({
+      mail: { ...MAIL, ...mail },
+      recipients: (to.length === 0 ? ['you@elsewhere.example'] : to).map((text) => ({ to: address(text), notify: null, orcpt: null })),
+    }),
+  };
+  return state;
+}
+
+async function submit(state: Bench, connection: Connection<Sender>, transaction: Transaction, chunks: readonly string[]): Promise<Reply> {
+  const sink = await state.policy.data(connection, transaction);
+  if ('code' in sink) return sink;
+  return deliverTo(sink, chunks);
+}
+
+async function deliverTo(sink: MessageSink, chunks: readonly string[]): Promise<Reply> {
+  for (const chunk of chunks) {
+    const refusal = await sink.write(Buffer.from(chunk, 'latin1'));
+    if (refusal) {
+      sink.abort();
+      return refusal;
+    }
+  }
+  return sink.finish();
+}
+
+function content(message: NewMessage, chunks: Map<number, Buffer>): string {
+  const written = Array.from({ length: message.written }, (_, n) => chunks.get(n) ?? assert.fail(`chunk ${n} was not written`));
+  return Buffer.concat([...written, ...message.tail]).toString('latin1');
+}
+
+test('a submission is mended: Received on top, Date and Message-ID added, Bcc gone, the rest byte for byte', async () => {
+  const state = bench();
+  const reply = await submit(state, state.connection('submission'), state.transaction(), ['From: Me <me@exa', 'mple.com>\r\nBcc: x@y.example,\r\n z@y.example\r\nSubject: =?utf-8?q?H=C3=A9?=\r\n\r', '\n.body\r\n']);
+  assert.equal(reply.code, 250);
+  const [message] = state.accepted as [NewMessage];
+  const text = content(message, state.chunks);
+  assert.match(text, /^Received: from client\.example/);
+  assert.match(text, /\r\nDate: .*\+0000\r\n/);
+  assert.match(text, new RegExp(`\\r\\nMessage-ID: <${message.envelope.id}@relay\\.example\\.net>\\r\\n`));
+  assert.doesNotMatch(text, /bcc/i);
+  assert.ok(text.endsWith('From: Me <me@example.com>\r\nSubject: =?utf-8?q?H=C3=A9?=\r\n\r\n.body\r\n'), text);
+  assert.equal(message.envelope.sizeBytes, text.length);
+  assert.equal(message.envelope.subject, 'Hé');
+  assert.equal(message.recipients[0]?.lane, 'mx:elsewhere.example');
+  assert.ok(reply.lines.at(-1)?.endsWith(message.envelope.id), String(reply.lines));
+});
+
+test('the sender rules of a credential hold for MAIL FROM and for From', async () => {
+  const state = bench();
+  const connection = state.connection('submission');
+  const mail = (from: string): Reply | null => state.policy.mail(connection, { ...MAIL, from: address(from) }) as Reply | null;
+  assert.equal(mail('me@example.com'), null);
+  assert.deepEqual([mail('me@other.example')?.code, mail('me@other.example')?.enhanced], [550, '5.7.1']);
+  assert.equal(mail('me@sub.example.com')?.code, 550, 'a subdomain is another domain');
+  const header = (head: string): Promise<Reply> => submit(state, connection, state.transaction(), [`${head}\r\n\r\nx\r\n`]);
+  for (const [head, code] of [
+    ['From: me@example.com', 250],
+    ['From: me@other.example', 550],
+    ['From: me@example.com, you@other.example', 550],
+    ['From: "me@example.com" <you@other.example>', 550],
+    ['From: me@example.com\r\nFrom: you@other.example', 550],
+    ['Subject: no sender', 550],
+    ['From: nothing to read', 550],
+  ] as const) {
+    assert.equal((await header(head)).code, code, head);
+  }
+  assert.equal(state.accepted.length, 1);
+});
+
+test('25 takes local domains only, and mends nothing but Received', async () => {
+  const state = bench();
+  const connection = state.connection('mx');
+  const rcpt = (to: string): Reply | null => state.policy.rcpt(connection, state.transaction(), { to: address(to), notify: null, orcpt: null }) as Reply | null;
+  assert.equal(rcpt('a@local.example'), null);
+  const refused = rcpt('a@elsewhere.example');
+  assert.deepEqual([refused?.code, refused?.enhanced], [550, '5.7.1']);
+  assert.match(String(refused?.lines), /Relay not permitted.*587.*465/s);
+  await submit(state, connection, state.transaction({}, 'a@local.example'), ['Bcc: kept@local.example\r\n\r\nx\r\n']);
+  assert.match(content(state.accepted[0] as NewMessage, state.chunks), /^Received: [^]*\r\nBcc: kept@local\.example\r\n\r\nx\r\n$/);
+});
+
+test('a large message goes to the queue in chunks, the header as chunk 0', async () => {
+  const state = bench();
+  const line = `${'x'.repeat(76)}\r\n`;
+  const body = line.repeat(20_000);
+  const pieces = ['From: me@example.com\r\n\r\n', ...(body.match(/[^]{1,60000}/g) as string[])];
+  assert.equal((await submit(state, state.connection('submissions'), state.transaction(), pieces)).code, 250);
+  const [message] = state.accepted as [NewMessage];
+  assert.ok(message.written >= 6, String(message.written));
+  assert.ok(message.tail.reduce((sum, chunk) => sum + chunk.length, 0) < 320_000);
+  assert.ok(content(message, state.chunks).endsWith(`From: me@example.com\r\n\r\n${body}`));
+  assert.equal(message.envelope.sizeBytes, content(message, state.chunks).length);
+});
+
+test('a queue that is full answers 452, one that broke 451, and neither delivers', async () => {
+  const state = bench();
+  const send = (): Promise<Reply> => submit(state, state.connection('submission'), state.transaction(), ['From: me@example.com\r\n\r\nx\r\n']);
+  state.fail = Object.assign(new Error('disk'), { code: 'store-full' });
+  assert.deepEqual([(await send()).code, (await send()).enhanced], [452, '4.3.1']);
+  state.fail = new Error('SECRET internal text');
+  const broken = await send();
+  assert.deepEqual([broken.code, broken.enhanced], [451, '4.3.0']);
+  assert.doesNotMatch(String(broken.lines), /SECRET/);
+  assert.equal(state.delivered.length, 0);
+});
+
+test('hops, header size, rate, address list, sandbox', async () => {
+  const state = bench(credential({ ratePerHour: 2, mode: 'sandbox', allowIps: ['192.0.2.0/28'], domains: [] }));
+  const connection = state.connection('submission');
+  const send = (head: string): Promise<Reply> => submit(state, connection, state.transaction(), [`${head}From: any@where.example\r\n\r\nx\r\n`]);
+  assert.equal((await send('')).code, 250);
+  assert.equal(state.accepted[0]?.recipients[0]?.lane, 'capture:');
+  assert.equal((await send('Received: x; y\r\n'.repeat(6))).enhanced, '5.4.6');
+  const limited = await send('');
+  assert.equal(limited.code >= 450 && limited.code < 460, true, String(limited.lines));
+
+  const roomy = bench();
+  const big = await submit(roomy, roomy.connection('submission'), roomy.transaction(), ['X-Big: ', 'y'.repeat(5000)]);
+  assert.equal(big.code >= 550, true, String(big.code));
+
+  const from = async (clientAddress: string, password: string): Promise<boolean> =>
+    'identity' in (await state.policy.authenticate(state.connection('submission', { clientAddress }), 'app', password));
+  assert.deepEqual([await from('192.0.2.3', PASSWORD), await from('198.51.100.1', PASSWORD), await from('192.0.2.3', 'wrong')], [true, false, false]);
+});
+
+test('connections are counted, refused with 421 past the limit, and given back', async () => {
+  const state = bench();
+  const connections = [1, 2, 3].map((n) => state.connection('submission', { id: String(n) }));
+  const codes = connections.map((connection) => (state.policy.connect(connection) as Reply | null)?.code ?? null);
+  assert.deepEqual(codes, [null, null, 421]);
+  for (const connection of connections) state.policy.closed(connection);
+  assert.equal(state.policy.connect(connections[0] as Connection<Sender>), null);
+});
+
+test('SCRAM keys of an unknown user are stable and tell nothing', async () => {
+  const [one, two] = [bench(), bench()];
+  const keys = await one.policy.scramKeys(one.connection('submission'), 'nobody');
+  assert.deepEqual(await two.policy.scramKeys(two.connection('submission'), 'nobody'), keys);
+  assert.notDeepEqual((await one.policy.scramKeys(one.connection('submission'), 'somebody')).salt, keys.salt);
+  assert.equal(keys.iterations, credential().scram.iterations);
+});
