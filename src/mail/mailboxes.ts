@@ -1,7 +1,7 @@
 // The addresses in From, To and the like (RFC 5322 3.4, 4.4; RFC 6854 groups in From), read tolerantly but never less: whoever checks
 // the addresses must see all that any reader could take for one. Display names are not kept.
 
-import { canonicalName } from '#dns/name.ts';
+import { canonicalDomain } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
 
 type Token = { readonly kind: 'word' | 'quoted' | 'literal' | 'special'; readonly text: string; readonly spaced: boolean };
@@ -90,10 +90,6 @@ function readDomain(tokens: readonly Token[]): string | null {
     wantWord = dot;
   }
   return wantWord ? null : domain;
-}
-
-function canonicalDomain(domain: string): string | null {
-  return domain.startsWith('[') ? domain.toLowerCase() : canonicalName(domain);
 }
 
 function quote(local: string): string {
