@@ -1,105 +1,205 @@
 // The client side of one SMTP (or LMTP) connection: the routes, the doctor and `postern send` all use this one. It speaks, times
-// and records; it decides nothing (no DNS, no policy, no retries). RFC 5321, 3207, 2033, 2920, 3030, 4954.
+// and records; it decides nothing (no DNS, no policy, no retries). RFC 5321 3.1, 3207, 2033, 4954.
 
-import type { SecureContext } from 'node:tls';
-import type { Address, ReversePath } from './address.ts';
-import type { Notify, TlsInfo } from './policy.ts';
-import type { Transcript } from './transcript.ts';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { authenticate } from './client-auth.ts';
+import { runTransaction } from './client-transaction.ts';
+import type { Body } from './client-transaction.ts';
+import type { Capabilities, ClientEnvelope, ClientFailure, ClientOptions, ConnectResult, RemoteReply, SmtpClient, TransactionResult } from './client-types.ts';
+import { Wire, openSocket, secureSocket } from './client-wire.ts';
 
-/** How TLS is had: from the first byte; by STARTTLS or not at all; by STARTTLS if offered and it works; never. */
-export type TlsWanted = 'implicit' | 'starttls-required' | 'starttls-opportunistic' | 'none';
+export type * from './client-types.ts';
 
-export type ClientOptions = {
-  readonly protocol: 'smtp' | 'lmtp';
-  /** A canonical IP address and port, or the path of a Unix socket. */
-  readonly target: { readonly address: string; readonly port: number } | { readonly socket: string };
-  /** Source address to bind, if any. */
-  readonly localAddress?: string;
-  /** The name in EHLO/LHLO. */
-  readonly helo: string;
-  readonly tls: {
-    readonly wanted: TlsWanted;
-    /** SNI and the name to verify. */
-    readonly serverName: string;
-    /** When true a certificate that does not verify (chain or name) fails the connection; else it is recorded only. */
-    readonly verify: boolean;
-    readonly context: SecureContext;
-    /** Session to resume; new ones are reported through `onSession`. */
-    readonly session?: Buffer;
-    readonly onSession?: (session: Buffer) => void;
-    /** Extra check of the peer's certificate (DANE comes here); a string is the reason to refuse. */
-    readonly check?: (chain: { readonly leaf: Buffer; readonly issuers: readonly Buffer[] }) => string | null;
+const QUIT_MS = 2000;
+
+/** Connects, greets, secures and (if asked) authenticates. Never rejects. Bounded by the timeouts of each phase. */
+export async function connectClient(options: ClientOptions): Promise<ConnectResult> {
+  const { recorder } = options;
+  const opening = new Opening(options);
+  const socket = await openSocket(options);
+  if ('kind' in socket) {
+    recorder?.add('*', socket.text);
+    return { failure: socket, transcript: recorder?.entries ?? [], tlsOffered: false };
+  }
+  const failure = await opening.run(socket);
+  if (failure === null) return { client: new Client(options, opening) };
+  opening.wire?.socket.destroy();
+  socket.destroy();
+  return { failure, transcript: recorder?.entries ?? [], tlsOffered: opening.tlsOffered };
+}
+
+/** The steps from an open socket to a connection ready for MAIL. */
+class Opening {
+  readonly #options: ClientOptions;
+  wire: Wire | null = null;
+  greeting: RemoteReply = { code: 0, enhanced: '', lines: [] };
+  capabilities: Capabilities = { keywords: new Map(), sizeBytes: null, auth: [] };
+  tls: SmtpClient['tls'] = null;
+  tlsOffered = false;
+  remote = { address: '', port: 0 };
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+  }
+
+  async run(socket: Socket): Promise<ClientFailure | null> {
+    const { tls, recorder, timeouts, auth } = this.#options;
+    this.remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    recorder?.add('*', 'socket' in this.#options.target ? `connected to ${this.#options.target.socket}` : `connected to ${this.remote.address} port ${this.remote.port}`);
+    const wire = new Wire(socket, recorder);
+    this.wire = wire;
+    if (tls.wanted === 'implicit') {
+      const failure = await this.#secure(wire, socket);
+      if (failure !== null) return failure;
+    } else wire.attach();
+    const greeting = await wire.next('greeting', timeouts.greetingMs);
+    if ('failure' in greeting) return greeting.failure;
+    this.greeting = greeting.reply;
+    if (greeting.reply.code !== 220) return wire.fail({ phase: 'greeting', kind: 'reply', reply: greeting.reply, code: null, text: `greeting refused: ${say(greeting.reply)}` });
+    const failure = (await this.#ehlo(wire)) ?? (await this.#startTls(wire));
+    if (failure !== null) return failure;
+    if (auth === undefined) return null;
+    if (this.tls === null) return wire.fail({ phase: 'auth', kind: 'policy', reply: null, code: 'ERR_NO_TLS', text: 'no TLS, so no password is sent' });
+    const refused = await authenticate(wire, auth, { offered: this.capabilities.auth, timeoutMs: timeouts.commandMs });
+    return refused === null ? null : (wire.broken ?? wire.fail(refused));
+  }
+
+  async #ehlo(wire: Wire): Promise<ClientFailure | null> {
+    const { helo, protocol, timeouts } = this.#options;
+    const verb = protocol === 'lmtp' ? 'LHLO' : 'EHLO';
+    wire.write(`${verb} ${helo}\r\n`, `${verb} ${helo}`);
+    let answer = await wire.next('ehlo', timeouts.commandMs);
+    if ('failure' in answer) return answer.failure;
+    if (answer.reply.code >= 500 && protocol === 'smtp') {
+      wire.write(`HELO ${helo}\r\n`, `HELO ${helo}`);
+      answer = await wire.next('ehlo', timeouts.commandMs);
+      if ('failure' in answer) return answer.failure;
+      this.capabilities = { keywords: new Map(), sizeBytes: null, auth: [] };
+    } else this.capabilities = capabilitiesOf(answer.reply);
+    if (answer.reply.code === 250) return null;
+    return wire.fail({ phase: 'ehlo', kind: 'reply', reply: answer.reply, code: null, text: `${verb} refused: ${say(answer.reply)}` });
+  }
+
+  async #startTls(wire: Wire): Promise<ClientFailure | null> {
+    const { tls, timeouts } = this.#options;
+    if (tls.wanted === 'implicit' || tls.wanted === 'none') return null;
+    this.tlsOffered = this.capabilities.keywords.has('STARTTLS');
+    if (!this.tlsOffered) {
+      if (tls.wanted === 'starttls-opportunistic') return null;
+      return wire.fail({ phase: 'starttls', kind: 'policy', reply: null, code: 'ERR_NO_STARTTLS', text: 'STARTTLS is not offered, and TLS is required: nothing was sent' });
+    }
+    wire.write('STARTTLS\r\n', 'STARTTLS');
+    const answer = await wire.next('starttls', timeouts.commandMs);
+    if ('failure' in answer) return answer.failure;
+    if (answer.reply.code !== 220) return wire.fail({ phase: 'starttls', kind: 'tls', reply: answer.reply, code: null, text: `STARTTLS refused: ${say(answer.reply)}` });
+    // Anything said in the clear behind that 220 would be taken for an answer given under TLS (the injection of RFC 3207 5).
+    if (!wire.detach()) return wire.fail({ phase: 'starttls', kind: 'protocol', reply: null, code: 'ERR_INJECTION', text: 'the other side sent bytes in the clear after its answer to STARTTLS' });
+    return (await this.#secure(wire, wire.socket)) ?? this.#ehlo(wire);
+  }
+
+  async #secure(wire: Wire, raw: Socket): Promise<ClientFailure | null> {
+    const secured = await secureSocket(raw, this.#options);
+    if ('kind' in secured) {
+      this.tlsOffered = true;
+      wire.recorder?.add('*', secured.text);
+      return secured;
+    }
+    const { socket, problem } = secured;
+    const cipher = socket.getCipher();
+    this.tls = {
+      protocol: socket.getProtocol() ?? '', cipher: cipher.standardName ?? cipher.name, serverName: this.#options.tls.serverName,
+      verified: problem === null, problem, resumed: socket.isSessionReused(),
+    };
+    wire.recorder?.add('*', `TLS: ${this.tls.protocol} ${this.tls.cipher}, ${problem ?? 'certificate verified'}`);
+    wire.socket = socket;
+    wire.attach();
+    return null;
+  }
+}
+
+class Client implements SmtpClient {
+  readonly #options: ClientOptions;
+  readonly #opening: Opening;
+  readonly #wire: Wire;
+  #reset = false;
+  #closing = false;
+  transactions = 0;
+
+  constructor(options: ClientOptions, opening: Opening) {
+    this.#options = options;
+    this.#opening = opening;
+    this.#wire = opening.wire as Wire;
+    this.#wire.rest();
+    options.signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  readonly #abort = (): void => {
+    this.#wire.fail({ kind: 'aborted', reply: null, code: 'ABORT_ERR', text: 'given up' });
   };
-  readonly auth?: { readonly username: string; readonly password: string };
-  readonly timeouts: { readonly connectMs: number; readonly greetingMs: number; readonly commandMs: number; readonly dataMs: number };
-  readonly signal?: AbortSignal;
-  /** Keeps a transcript (doctor, send, first attempts); off on the hot path. */
-  readonly transcript: boolean;
-};
 
-/** A reply of the other side (RFC 5321 4.2): `lines` without code, `enhanced` '' when the text has none. */
-export type RemoteReply = { readonly code: number; readonly enhanced: string; readonly lines: readonly string[] };
+  get capabilities(): Capabilities {
+    return this.#opening.capabilities;
+  }
+  get greeting(): RemoteReply {
+    return this.#opening.greeting;
+  }
+  get tls(): SmtpClient['tls'] {
+    return this.#opening.tls;
+  }
+  get remote(): { address: string; port: number } {
+    return this.#opening.remote;
+  }
+  get usable(): boolean {
+    return !this.#closing && this.#wire.broken === null && !this.#wire.unasked;
+  }
+  get transcript(): SmtpClient['transcript'] {
+    return this.#options.recorder?.entries ?? [];
+  }
 
-/** What the other side offers after the last EHLO. Keywords upper case. */
-export type Capabilities = {
-  readonly keywords: ReadonlyMap<string, string>;
-  /** SIZE's limit; 0 or absent is null. */
-  readonly sizeBytes: number | null;
-  readonly auth: readonly string[];
-};
+  async transact(envelope: ClientEnvelope, body: Body): Promise<TransactionResult> {
+    const { protocol, timeouts } = this.#options;
+    const verifiedTls = this.tls?.verified ?? false;
+    const ended = await runTransaction({ wire: this.#wire, protocol, capabilities: this.capabilities, timeouts, verifiedTls, reset: this.#reset }, envelope, body);
+    this.#reset = ended.midway;
+    this.transactions++;
+    if ('replies' in ended.result && ended.result.replies.some(({ reply }) => reply.code === 421)) this.#closing = true;
+    return ended.result;
+  }
 
-export type ClientPhase = 'connect' | 'greeting' | 'ehlo' | 'starttls' | 'tls' | 'auth' | 'mail' | 'rcpt' | 'data' | 'body' | 'final' | 'quit';
+  async quit(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    if (this.#wire.broken === null) {
+      this.#closing = true;
+      this.#wire.write('QUIT\r\n', 'QUIT');
+      await this.#wire.next('quit', QUIT_MS);
+    }
+    this.destroy();
+  }
 
-/**
- * Why a connection or transaction failed as a whole. `kind` is what happened: a reply that refuses, a socket that failed (`code`
- * ECONNREFUSED ...), a deadline, TLS trouble, a peer that breaks the protocol, or our own refusal (`policy`: no STARTTLS where required,
- * no AUTH mechanism, ...). `possibleDuplicate`: lost after the final dot was sent.
- */
-export type ClientFailure = {
-  readonly phase: ClientPhase;
-  readonly kind: 'reply' | 'socket' | 'timeout' | 'tls' | 'protocol' | 'policy' | 'aborted';
-  readonly reply: RemoteReply | null;
-  readonly code: string | null;
-  readonly text: string;
-  readonly possibleDuplicate: boolean;
-};
+  destroy(): void {
+    this.#closing = true;
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    const { socket } = this.#wire;
+    socket.removeAllListeners('data');
+    socket.on('error', () => {});
+    if (socket instanceof TLSSocket) socket.destroySoon();
+    else socket.destroy();
+    setTimeout(() => socket.destroy(), QUIT_MS).unref();
+  }
+}
 
-export type ClientEnvelope = {
-  readonly from: ReversePath;
-  readonly recipients: readonly { readonly address: Address; readonly notify: Notify | null; readonly orcpt: { readonly type: string; readonly value: string } | null }[];
-  readonly sizeBytes: number;
-  readonly eightBit: boolean;
-  readonly smtpUtf8: boolean;
-  readonly requireTls: boolean;
-  readonly ret: 'full' | 'hdrs' | null;
-  readonly envid: string | null;
-};
+function capabilitiesOf(reply: RemoteReply): Capabilities {
+  const keywords = new Map<string, string>();
+  for (const line of reply.lines.slice(1)) {
+    // Some old servers write AUTH=LOGIN.
+    const [keyword = '', rest] = line.trim().split(/[ =](.*)/s, 2);
+    if (/^[A-Za-z0-9-]+$/.test(keyword)) keywords.set(keyword.toUpperCase(), [keywords.get(keyword.toUpperCase()), rest].filter((part) => part !== undefined && part !== '').join(' '));
+  }
+  const size = Number(keywords.get('SIZE') ?? 0);
+  return { keywords, sizeBytes: Number.isSafeInteger(size) && size > 0 ? size : null, auth: (keywords.get('AUTH') ?? '').toUpperCase().split(' ').filter((word) => word !== '') };
+}
 
-/** One reply a recipient: to RCPT when refused there, else the final one (LMTP: each its own). */
-export type RecipientReply = { readonly accepted: boolean; readonly phase: 'mail' | 'rcpt' | 'data' | 'final'; readonly reply: RemoteReply };
-
-/** Per-recipient replies in the order of the envelope, or the failure of the transaction as a whole. */
-export type TransactionResult = { readonly replies: readonly RecipientReply[] } | { readonly failure: ClientFailure };
-
-/** A connection that is open, greeted, secured and (if asked) authenticated, ready for MAIL. */
-export type SmtpClient = {
-  readonly capabilities: Capabilities;
-  readonly greeting: RemoteReply;
-  /** null: no TLS. `verified` says whether chain and name hold; `problem` why not. */
-  readonly tls: (TlsInfo & { readonly verified: boolean; readonly problem: string | null; readonly resumed: boolean }) | null;
-  /** Set when opportunistic STARTTLS was offered but failed and the caller must reconnect without it. */
-  readonly remote: { readonly address: string; readonly port: number };
-  /** False once the connection is no longer usable for another transaction. */
-  readonly usable: boolean;
-  /** Transactions completed on this connection. */
-  readonly transactions: number;
-  /** Sends one message. `body` yields CRLF content without dot-stuffing; chunks are not changed. */
-  transact(envelope: ClientEnvelope, body: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<TransactionResult>;
-  /** QUIT, bounded; never rejects. */
-  quit(): Promise<void>;
-  destroy(): void;
-  readonly transcript: Transcript;
-};
-
-/** `connect(options)`: the client, or why not, with the transcript either way. */
-export type ConnectResult = { readonly client: SmtpClient } | { readonly failure: ClientFailure; readonly transcript: Transcript; readonly tlsOffered: boolean };
+function say(reply: RemoteReply): string {
+  return `${reply.code} ${reply.enhanced} ${reply.lines.join(' ')}`.replace(/ +/g, ' ').trim();
+}

@@ -9,3 +9,23 @@ export type TranscriptEntry = {
 };
 
 export type Transcript = readonly TranscriptEntry[];
+
+const MAX_ENTRIES = 500;
+const MAX_TEXT = 1000;
+
+/** Records a conversation, bounded. `live` sees each entry as it is made (`postern send` prints it). */
+export class Recorder {
+  readonly entries: TranscriptEntry[] = [];
+  readonly #startMs = performance.now();
+  readonly #live: ((entry: TranscriptEntry) => void) | null;
+
+  constructor(live: ((entry: TranscriptEntry) => void) | null = null) {
+    this.#live = live;
+  }
+
+  add(direction: TranscriptEntry['direction'], text: string): void {
+    const entry = { atMs: Math.round(performance.now() - this.#startMs), direction, text: text.slice(0, MAX_TEXT) };
+    if (this.entries.length < MAX_ENTRIES) this.entries.push(entry);
+    this.#live?.(entry);
+  }
+}

@@ -1,0 +1,90 @@
+// The client's side of AUTH: SCRAM-SHA-256 where offered (the server proves itself too), else PLAIN, else LOGIN. Only ever called on a
+// connection with TLS. RFC 4954, 4616, 5802, 7677.
+
+import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { ClientFailure, RemoteReply } from './client-types.ts';
+import type { Wire } from './client-wire.ts';
+
+type Login = { readonly username: string; readonly password: string };
+
+const MAX_ITERATIONS = 600_000;
+const derive = promisify(pbkdf2);
+
+/** Authenticates; null when it went well. A refusal carries the server's reply. */
+export async function authenticate(wire: Wire, login: Login, options: { offered: readonly string[]; timeoutMs: number }): Promise<ClientFailure | null> {
+  const dialogue = new Dialogue(wire, options.timeoutMs);
+  if (options.offered.includes('SCRAM-SHA-256')) return scram(dialogue, login);
+  if (options.offered.includes('PLAIN')) return plain(dialogue, login);
+  if (options.offered.includes('LOGIN')) return loginMechanism(dialogue, login);
+  return refusal('policy', null, `no mechanism in common: the server offers ${options.offered.join(' ') || 'no AUTH at all'}`);
+}
+
+/** Sends a line whose content is secret and awaits the reply. */
+class Dialogue {
+  readonly #wire: Wire;
+  readonly #timeoutMs: number;
+  constructor(wire: Wire, timeoutMs: number) {
+    this.#wire = wire;
+    this.#timeoutMs = timeoutMs;
+  }
+  async say(line: string, shown: string): Promise<{ reply: RemoteReply } | { failure: ClientFailure }> {
+    this.#wire.write(`${line}\r\n`, shown);
+    return this.#wire.next('auth', this.#timeoutMs);
+  }
+}
+
+async function plain(dialogue: Dialogue, { username, password }: Login): Promise<ClientFailure | null> {
+  const answer = Buffer.from(`\0${username}\0${password}`).toString('base64');
+  return ended(await dialogue.say(`AUTH PLAIN ${answer}`, 'AUTH PLAIN [removed]'));
+}
+
+async function loginMechanism(dialogue: Dialogue, { username, password }: Login): Promise<ClientFailure | null> {
+  for (const [line, shown] of [['AUTH LOGIN', 'AUTH LOGIN'], [Buffer.from(username).toString('base64'), '[username removed]']] as const) {
+    const answer = await dialogue.say(line, shown);
+    if ('failure' in answer) return answer.failure;
+    if (answer.reply.code !== 334) return refusal('reply', answer.reply);
+  }
+  return ended(await dialogue.say(Buffer.from(password).toString('base64'), '[password removed]'));
+}
+
+async function scram(dialogue: Dialogue, { username, password }: Login): Promise<ClientFailure | null> {
+  const nonce = randomBytes(18).toString('base64');
+  const bare = `n=${username.normalize('NFKC').replace(/=/g, '=3D').replace(/,/g, '=2C')},r=${nonce}`;
+  const first = await dialogue.say(`AUTH SCRAM-SHA-256 ${Buffer.from(`n,,${bare}`).toString('base64')}`, 'AUTH SCRAM-SHA-256 [removed]');
+  if ('failure' in first) return first.failure;
+  if (first.reply.code !== 334) return refusal('reply', first.reply);
+  const serverFirst = Buffer.from(first.reply.lines[0] ?? '', 'base64').toString('utf8');
+  const match = /^r=([^,]+),s=([A-Za-z0-9+/=]+),i=(\d{1,6})$/.exec(serverFirst);
+  const iterations = Number(match?.[3]);
+  if (match === null || !match[1]?.startsWith(nonce) || match[1].length === nonce.length || iterations < 1 || iterations > MAX_ITERATIONS) return refusal('protocol', null, 'the SCRAM challenge cannot be accepted');
+  const salted = await derive(password.normalize('NFKC'), Buffer.from(match[2] ?? '', 'base64'), iterations, 32, 'sha256');
+  const withoutProof = `c=biws,r=${match[1]}`;
+  const authMessage = `${bare},${serverFirst},${withoutProof}`;
+  const clientKey = hmac(salted, 'Client Key');
+  const signature = hmac(createHash('sha256').update(clientKey).digest(), authMessage);
+  const proof = Buffer.from(clientKey.map((byte, i) => byte ^ (signature[i] ?? 0)));
+  const final = await dialogue.say(Buffer.from(`${withoutProof},p=${proof.toString('base64')}`).toString('base64'), '[proof removed]');
+  if ('failure' in final) return final.failure;
+  const [text = ''] = final.reply.lines;
+  if (final.reply.code !== 334 && final.reply.code !== 235) return refusal('reply', final.reply);
+  const verifier = /^v=([A-Za-z0-9+/=]+)/.exec(Buffer.from(text.split(' ').at(-1) ?? '', 'base64').toString('utf8'))?.[1] ?? '';
+  const expected = hmac(hmac(salted, 'Server Key'), authMessage);
+  const given = Buffer.from(verifier, 'base64');
+  // A server that does not know the password cannot sign: it must not get our mail either.
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return refusal('protocol', null, 'the server did not prove that it knows the password');
+  return final.reply.code === 235 ? null : ended(await dialogue.say('', '[empty]'));
+}
+
+function ended(answer: { reply: RemoteReply } | { failure: ClientFailure }): ClientFailure | null {
+  if ('failure' in answer) return answer.failure;
+  return answer.reply.code === 235 ? null : refusal('reply', answer.reply);
+}
+
+function refusal(kind: ClientFailure['kind'], reply: RemoteReply | null, text?: string): ClientFailure {
+  return { phase: 'auth', kind, reply, code: null, text: text ?? `authentication refused: ${reply?.code} ${reply?.enhanced ?? ''} ${reply?.lines.join(' ') ?? ''}`, possibleDuplicate: false };
+}
+
+function hmac(key: Buffer, text: string): Buffer {
+  return createHmac('sha256', key).update(text).digest();
+}

@@ -1,0 +1,308 @@
+// One message over an open connection: MAIL, RCPT and DATA in one packet where PIPELINING allows, the whole transaction in one packet where
+// CHUNKING does, else step by step; one outcome per recipient. RFC 5321 3.3, 2920, 3030, 1870, 3461, 6531, 8689, 2033.
+
+import { isAsciiAddress, formatPath } from './address.ts';
+import { FINAL_DOT, Stuffer } from './client-body.ts';
+import type { Capabilities, ClientEnvelope, ClientFailure, ClientPhase, RecipientReply, RemoteReply, TransactionResult } from './client-types.ts';
+import type { Wire } from './client-wire.ts';
+import { encodeXtext } from './grammar.ts';
+import type { Notify } from './policy.ts';
+
+export type TransactionOptions = {
+  readonly wire: Wire;
+  readonly protocol: 'smtp' | 'lmtp';
+  readonly capabilities: Capabilities;
+  readonly timeouts: { readonly commandMs: number; readonly dataMs: number };
+  /** TLS is on and the certificate verifies: what REQUIRETLS asks of the next hop. */
+  readonly verifiedTls: boolean;
+  /** The last transaction ended midway: begin with RSET. */
+  readonly reset: boolean;
+};
+
+export type Body = Iterable<Buffer> | AsyncIterable<Buffer>;
+
+/** `midway`: the server still holds a transaction, the next one must begin with RSET. */
+export type Ended = { readonly result: TransactionResult; readonly midway: boolean };
+
+/** Up to this size a body is sent together with its envelope where CHUNKING is offered: a refusal wastes no more than that. */
+const ONE_PACKET_BYTES = 64 * 1024;
+
+/** Sends one message. Never rejects: what fails is in the result. */
+export async function runTransaction(options: TransactionOptions, envelope: ClientEnvelope, body: Body): Promise<Ended> {
+  const refused = preflight(options, envelope);
+  if (refused !== null) return { result: { failure: refused }, midway: options.reset };
+  return new Transaction(options, envelope).run(body);
+}
+
+/** What this server cannot take is found before anything is said. */
+function preflight(options: TransactionOptions, envelope: ClientEnvelope): ClientFailure | null {
+  const { capabilities } = options;
+  const offered = (keyword: string): boolean => capabilities.keywords.has(keyword);
+  if (envelope.smtpUtf8 && !offered('SMTPUTF8')) return policy('ERR_SMTPUTF8', 'the next hop does not offer SMTPUTF8, which the addresses or headers of this message need');
+  if (envelope.requireTls && !options.verifiedTls) return policy('ERR_REQUIRETLS', 'the message requires verified TLS on every hop (REQUIRETLS), and this connection has none');
+  if (envelope.requireTls && options.protocol === 'smtp' && !offered('REQUIRETLS')) return policy('ERR_REQUIRETLS', 'the message requires TLS on every hop, and the next hop does not offer REQUIRETLS');
+  const { sizeBytes } = capabilities;
+  if (sizeBytes !== null && envelope.sizeBytes > sizeBytes) return policy('ERR_SIZE', `the message has ${envelope.sizeBytes} octets, the next hop takes at most ${sizeBytes}`);
+  return null;
+}
+
+class Transaction {
+  readonly #options: TransactionOptions;
+  readonly #envelope: ClientEnvelope;
+  readonly #replies: (RecipientReply | null)[];
+
+  constructor(options: TransactionOptions, envelope: ClientEnvelope) {
+    this.#options = options;
+    this.#envelope = envelope;
+    this.#replies = envelope.recipients.map(() => null);
+  }
+
+  async run(body: Body): Promise<Ended> {
+    const { capabilities, protocol, reset } = this.#options;
+    const pipelining = capabilities.keywords.has('PIPELINING');
+    const chunking = capabilities.keywords.has('CHUNKING') && protocol === 'smtp';
+    if (reset) {
+      const answer = await this.#lockStep('RSET', 'mail');
+      if ('failure' in answer) return this.#failed(answer.failure);
+    }
+    if (!pipelining) return this.#stepwise(body, chunking);
+    if (chunking && Array.isArray(body) && this.#envelope.sizeBytes <= ONE_PACKET_BYTES) return this.#onePacket(body);
+    return this.#pipelined(body, chunking);
+  }
+
+  /** Envelope, BDAT and body in one write, and one wait for all replies. */
+  async #onePacket(chunks: readonly Buffer[]): Promise<Ended> {
+    const { wire } = this.#options;
+    const commands = `${this.#envelopeLines().join('')}BDAT ${total(chunks)} LAST\r\n`;
+    wire.socket.cork();
+    wire.write(commands, commands);
+    for (const chunk of chunks) wire.write(chunk, null);
+    wire.socket.uncork();
+    this.#noteBody(total(chunks));
+    wire.afterFinalDot = true;
+    const failure = await this.#envelopeReplies();
+    if (failure !== null) return this.#failed(failure);
+    return this.#final(false);
+  }
+
+  async #pipelined(body: Body, chunking: boolean): Promise<Ended> {
+    const { wire } = this.#options;
+    const lines = this.#envelopeLines().join('');
+    const commands = chunking ? lines : `${lines}DATA\r\n`;
+    wire.write(commands, commands);
+    const failure = await this.#envelopeReplies();
+    if (failure !== null) return this.#failed(failure);
+    return this.#content(body, { chunking, dataSent: !chunking });
+  }
+
+  async #stepwise(body: Body, chunking: boolean): Promise<Ended> {
+    const mail = await this.#lockStep(this.#mailLine().trimEnd(), 'mail');
+    if ('failure' in mail) return this.#failed(mail.failure);
+    if (mail.reply.code !== 250) {
+      this.#refuseAll('mail', mail.reply);
+      return this.#done(false);
+    }
+    for (let i = 0; i < this.#replies.length; i++) {
+      const answer = await this.#lockStep(this.#rcptLine(i).trimEnd(), 'rcpt');
+      if ('failure' in answer) return this.#failed(answer.failure);
+      if (answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: answer.reply };
+    }
+    return this.#content(body, { chunking, dataSent: false });
+  }
+
+  /** The envelope is answered; the content goes out if anyone wants it. */
+  async #content(body: Body, how: { chunking: boolean; dataSent: boolean }): Promise<Ended> {
+    const wanted = this.#replies.includes(null);
+    if (!how.dataSent && !wanted) return this.#done(true);
+    if (how.chunking) return this.#chunked(body);
+    const answer = how.dataSent ? await this.#options.wire.next('data', this.#options.timeouts.commandMs) : await this.#lockStep('DATA', 'data');
+    if ('failure' in answer) return this.#failed(answer.failure);
+    if (answer.reply.code !== 354) {
+      this.#refuseAll('data', answer.reply);
+      return this.#done(true);
+    }
+    if (!wanted) return this.#nobodyWants();
+    const failure = await this.#dotted(body);
+    return failure === null ? this.#final(this.#options.protocol === 'lmtp') : this.#failed(failure);
+  }
+
+  /** Pipelined DATA was taken although every recipient was refused: an empty message ends it (RFC 2920 3.1). */
+  async #nobodyWants(): Promise<Ended> {
+    this.#options.wire.write(FINAL_DOT, '.');
+    const answer = await this.#options.wire.next('final', this.#options.timeouts.dataMs);
+    return 'failure' in answer ? this.#failed(answer.failure) : this.#done(true);
+  }
+
+  async #dotted(body: Body): Promise<ClientFailure | null> {
+    const { wire } = this.#options;
+    const stuffer = new Stuffer();
+    let bytes = 0;
+    const put = (chunk: Buffer): void => {
+      bytes += chunk.length;
+      for (const piece of stuffer.pieces(chunk)) wire.write(piece, null);
+    };
+    if (Symbol.iterator in body) {
+      // In memory already: all of it and the final dot in one gathered write.
+      wire.socket.cork();
+      for (const chunk of body) put(chunk);
+      for (const piece of stuffer.end()) wire.write(piece, null);
+      wire.afterFinalDot = true;
+      wire.socket.uncork();
+    } else {
+      const failure = await this.#stream(body, put);
+      if (failure !== null) return failure;
+      wire.afterFinalDot = true;
+      for (const piece of stuffer.end()) wire.write(piece, null);
+    }
+    this.#noteBody(bytes);
+    return null;
+  }
+
+  async #stream(body: AsyncIterable<Buffer>, put: (chunk: Buffer) => void): Promise<ClientFailure | null> {
+    const { wire, timeouts } = this.#options;
+    try {
+      for await (const chunk of body) {
+        put(chunk);
+        await wire.drain('body', timeouts.dataMs);
+        if (wire.broken !== null) return wire.broken;
+      }
+      return null;
+    } catch (error) {
+      // Our own store failed: the half message must not look like a whole one.
+      return wire.fail({ kind: 'aborted', reply: null, code: 'ERR_BODY', text: `the body could not be read: ${error instanceof Error ? error.message : 'unknown'}` });
+    }
+  }
+
+  async #chunked(body: Body): Promise<Ended> {
+    const { wire, timeouts } = this.#options;
+    let bytes = 0;
+    try {
+      for await (const chunk of body) {
+        bytes += chunk.length;
+        wire.socket.cork();
+        wire.write(`BDAT ${chunk.length}\r\n`, `BDAT ${chunk.length}`);
+        wire.write(chunk, null);
+        wire.socket.uncork();
+        const answer = await wire.next('body', timeouts.dataMs);
+        if ('failure' in answer) return this.#failed(answer.failure);
+        if (answer.reply.code !== 250) {
+          this.#refuseAll('data', answer.reply);
+          return this.#done(true);
+        }
+      }
+    } catch (error) {
+      return this.#failed(wire.fail({ kind: 'aborted', reply: null, code: 'ERR_BODY', text: `the body could not be read: ${error instanceof Error ? error.message : 'unknown'}` }));
+    }
+    this.#noteBody(bytes);
+    wire.afterFinalDot = true;
+    wire.write('BDAT 0 LAST\r\n', 'BDAT 0 LAST');
+    return this.#final(false);
+  }
+
+  /** Replies to MAIL and each RCPT that went out together. */
+  async #envelopeReplies(): Promise<ClientFailure | null> {
+    const { wire, timeouts } = this.#options;
+    const mail = await wire.next('mail', timeouts.commandMs);
+    if ('failure' in mail) return mail.failure;
+    for (let i = 0; i < this.#replies.length; i++) {
+      const answer = await wire.next('rcpt', timeouts.commandMs);
+      if ('failure' in answer) return answer.failure;
+      if (mail.reply.code === 250 && answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: answer.reply };
+    }
+    if (mail.reply.code !== 250) this.#refuseAll('mail', mail.reply);
+    return null;
+  }
+
+  /** The reply to the message: one for all, or one for each accepted recipient (LMTP). */
+  async #final(each: boolean): Promise<Ended> {
+    const { wire, timeouts } = this.#options;
+    let reply: RemoteReply | null = null;
+    for (let i = 0; i < this.#replies.length; i++) {
+      if (this.#replies[i] !== null) continue;
+      if (reply === null || each) {
+        const answer = await wire.next('final', timeouts.dataMs);
+        if ('failure' in answer) return this.#failed(answer.failure);
+        ({ reply } = answer);
+      }
+      this.#replies[i] = { accepted: reply.code < 300, phase: 'final', reply };
+    }
+    // A body that nobody wanted (one packet) is answered all the same.
+    if (reply === null) {
+      const answer = await wire.next('final', timeouts.dataMs);
+      if ('failure' in answer) return this.#failed(answer.failure);
+      return this.#done(true);
+    }
+    return this.#done(reply.code >= 300);
+  }
+
+  async #lockStep(line: string, phase: ClientPhase): Promise<{ reply: RemoteReply } | { failure: ClientFailure }> {
+    const { wire, timeouts } = this.#options;
+    wire.write(`${line}\r\n`, line);
+    return wire.next(phase, timeouts.commandMs);
+  }
+
+  #refuseAll(phase: 'mail' | 'data', reply: RemoteReply): void {
+    this.#replies.forEach((known, i) => {
+      this.#replies[i] = known ?? { accepted: false, phase, reply };
+    });
+  }
+
+  #done(midway: boolean): Ended {
+    this.#options.wire.rest();
+    return { result: { replies: this.#replies.filter((reply) => reply !== null) }, midway };
+  }
+
+  #failed(failure: ClientFailure): Ended {
+    return { result: { failure }, midway: true };
+  }
+
+  #noteBody(bytes: number): void {
+    this.#options.wire.recorder?.add('>', `[${bytes} octets of message]`);
+  }
+
+  #envelopeLines(): string[] {
+    return [this.#mailLine(), ...this.#replies.map((_, i) => this.#rcptLine(i))];
+  }
+
+  #mailLine(): string {
+    const { from, sizeBytes, eightBit, smtpUtf8, requireTls, ret, envid } = this.#envelope;
+    const { keywords } = this.#options.capabilities;
+    let line = `MAIL FROM:${formatPath(from)}`;
+    if (keywords.has('SIZE')) line += ` SIZE=${sizeBytes}`;
+    if (eightBit && keywords.has('8BITMIME')) line += ' BODY=8BITMIME';
+    if (smtpUtf8) line += ' SMTPUTF8';
+    if (requireTls && keywords.has('REQUIRETLS')) line += ' REQUIRETLS';
+    if (keywords.has('DSN')) {
+      if (ret !== null) line += ` RET=${ret.toUpperCase()}`;
+      if (envid !== null) line += ` ENVID=${encodeXtext(envid)}`;
+    }
+    return `${line}\r\n`;
+  }
+
+  #rcptLine(i: number): string {
+    const recipient = this.#envelope.recipients[i];
+    if (recipient === undefined) return '';
+    let line = `RCPT TO:${formatPath(recipient.address)}`;
+    if (this.#options.capabilities.keywords.has('DSN')) {
+      if (recipient.notify !== null) line += ` NOTIFY=${formatNotify(recipient.notify)}`;
+      const { orcpt } = recipient;
+      if (orcpt !== null && (orcpt.type !== 'utf-8' || isAsciiAddress(recipient.address))) line += ` ORCPT=${orcpt.type};${encodeXtext(orcpt.value)}`;
+    }
+    return `${line}\r\n`;
+  }
+}
+
+function formatNotify(notify: Notify): string {
+  const words = [notify.success ? 'SUCCESS' : '', notify.failure ? 'FAILURE' : '', notify.delay ? 'DELAY' : ''].filter((word) => word !== '');
+  return words.length === 0 ? 'NEVER' : words.join(',');
+}
+
+function total(chunks: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const chunk of chunks) bytes += chunk.length;
+  return bytes;
+}
+
+function policy(code: string, text: string): ClientFailure {
+  return { phase: 'mail', kind: 'policy', reply: null, code, text, possibleDuplicate: false };
+}

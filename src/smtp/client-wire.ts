@@ -1,0 +1,256 @@
+// The wire under the client: a socket (later with TLS around it), replies read from it strictly and bounded, one deadline at a time.
+// Knows the shape of replies (RFC 5321 4.2) and nothing of commands.
+
+import { connect as connectTcp } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { errorCode, errorText } from '#base/failure.ts';
+import type { ClientFailure, ClientOptions, ClientPhase, RemoteReply } from './client-types.ts';
+import type { Recorder } from './transcript.ts';
+
+const MAX_LINE_BYTES = 4096;
+const MAX_LINES = 200;
+
+/** A reply, or how the connection failed while it was awaited. */
+export type Awaited = { readonly reply: RemoteReply } | { readonly failure: ClientFailure };
+
+export class Wire {
+  readonly recorder: Recorder | null;
+  socket: Socket;
+  /** Set once and for all when the connection can no longer be used. */
+  broken: ClientFailure | null = null;
+  #phase: ClientPhase = 'connect';
+  #pending: Buffer | null = null;
+  #lines: string[] = [];
+  #code = '';
+  readonly #replies: RemoteReply[] = [];
+  #waiting: ((result: Awaited) => void) | null = null;
+  #drained: (() => void) | null = null;
+  /** The final dot is out: a loss now may mean a duplicate. */
+  afterFinalDot = false;
+
+  constructor(socket: Socket, recorder: Recorder | null) {
+    this.socket = socket;
+    this.recorder = recorder;
+  }
+
+  /** Begins to read from the current socket. */
+  attach(): void {
+    const { socket } = this;
+    socket.on('data', this.#onData);
+    socket.on('timeout', this.#onTimeout);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  /** Stops reading from the current socket, so that TLS can be put around it. Returns false when something was said already. */
+  detach(): boolean {
+    const { socket } = this;
+    const clean = this.#pending === null && this.#replies.length === 0 && this.#lines.length === 0;
+    socket.off('data', this.#onData).off('timeout', this.#onTimeout).off('close', this.#onClose);
+    socket.setTimeout(0);
+    return clean && socket.readableLength === 0;
+  }
+
+  /** Awaits the next reply. */
+  next(phase: ClientPhase, timeoutMs: number): Promise<Awaited> {
+    this.#phase = phase;
+    const ready = this.#replies.shift();
+    if (ready !== undefined) return Promise.resolve({ reply: ready });
+    if (this.broken !== null) return Promise.resolve({ failure: this.broken });
+    this.socket.setTimeout(timeoutMs);
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  /** Writes; the text of `shown` goes to the transcript. True when the socket wants to drain first. */
+  write(bytes: string | Buffer, shown: string | null): boolean {
+    if (shown !== null && this.recorder !== null) for (const line of shown.trimEnd().split('\r\n')) this.recorder.add('>', line);
+    return this.broken === null && !this.socket.write(bytes);
+  }
+
+  /** Resolves when the socket has drained or broken; each stretch has `timeoutMs`. */
+  drain(phase: ClientPhase, timeoutMs: number): Promise<void> {
+    if (this.broken !== null || !this.socket.writableNeedDrain) return Promise.resolve();
+    this.#phase = phase;
+    this.socket.setTimeout(timeoutMs);
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+      this.socket.once('drain', () => {
+        this.#drained = null;
+        resolve();
+      });
+    });
+  }
+
+  /** Between transactions nothing is awaited and nothing may be said. */
+  rest(): void {
+    this.afterFinalDot = false;
+    this.socket.setTimeout(0);
+  }
+
+  fail(failure: Omit<ClientFailure, 'phase' | 'possibleDuplicate'> & { phase?: ClientPhase }): ClientFailure {
+    this.broken ??= { phase: this.#phase, possibleDuplicate: this.afterFinalDot, ...failure };
+    this.recorder?.add('*', failure.text);
+    this.socket.destroy();
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    waiting?.({ failure: this.broken });
+    this.#drained?.();
+    this.#drained = null;
+    return this.broken;
+  }
+
+  readonly #onTimeout = (): void => {
+    if (this.#waiting === null && this.#drained === null) return;
+    this.fail({ kind: 'timeout', reply: null, code: 'ETIMEDOUT', text: `timed out waiting in the ${this.#phase} phase` });
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.fail({ kind: 'socket', reply: null, code: errorCode(error) ?? null, text: errorText(error) });
+  };
+
+  readonly #onClose = (): void => {
+    this.fail({ kind: 'socket', reply: null, code: 'ECONNRESET', text: 'the other side closed the connection' });
+  };
+
+  readonly #onData = (chunk: Buffer): void => {
+    const bytes = this.#pending === null ? chunk : Buffer.concat([this.#pending, chunk]);
+    this.#pending = null;
+    let at = 0;
+    for (;;) {
+      const lf = bytes.indexOf(10, at);
+      if (lf === -1) break;
+      const problem = this.#line(bytes.toString('utf8', at, bytes[lf - 1] === 13 && lf > at ? lf - 1 : lf));
+      if (problem !== null) return void this.fail({ kind: 'protocol', reply: null, code: null, text: problem });
+      at = lf + 1;
+    }
+    if (bytes.length - at > MAX_LINE_BYTES) return void this.fail({ kind: 'protocol', reply: null, code: null, text: 'the other side sent a line without end' });
+    if (at < bytes.length) this.#pending = bytes.subarray(at);
+    // Said without being asked: a goodbye, or a peer that lost count. Either way this connection is no longer to be trusted.
+    if (this.#replies.length > MAX_LINES) this.fail({ kind: 'protocol', reply: null, code: null, text: 'the other side sent replies nobody asked for' });
+  };
+
+  /** Takes one line of a reply; returns what is wrong with it. */
+  #line(line: string): string | null {
+    if (line.length > MAX_LINE_BYTES) return 'the other side sent a line too long';
+    this.recorder?.add('<', line);
+    const code = line.slice(0, 3);
+    const separator = line[3] ?? ' ';
+    if (!/^[2-5]\d\d$/.test(code) || (separator !== ' ' && separator !== '-')) return `the other side sent no SMTP reply: ${line.slice(0, 80)}`;
+    if (this.#lines.length > 0 && code !== this.#code) return 'the other side sent a reply with two codes';
+    this.#code = code;
+    this.#lines.push(line.slice(4));
+    if (this.#lines.length > MAX_LINES) return 'the other side sent a reply without end';
+    if (separator === '-') return null;
+    const reply = makeReply(code, this.#lines);
+    this.#lines = [];
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting === null) this.#replies.push(reply);
+    else waiting({ reply });
+    return null;
+  }
+
+  /** True when replies lie there that nobody awaits. */
+  get unasked(): boolean {
+    return this.#replies.length > 0;
+  }
+}
+
+function makeReply(code: string, lines: readonly string[]): RemoteReply {
+  const match = /^([245]\.\d{1,3}\.\d{1,3})(?:[ \t]|$)/.exec(lines[0] ?? '');
+  const enhanced = match?.[1] ?? '';
+  const clean = enhanced === '' ? [...lines] : lines.map((line) => (line.startsWith(enhanced) ? line.slice(enhanced.length).trimStart() : line));
+  return { code: Number(code), enhanced, lines: clean };
+}
+
+/** Opens the TCP (or Unix) connection. */
+export function openSocket(options: ClientOptions): Promise<Socket | ClientFailure> {
+  const { target, timeouts, signal } = options;
+  return new Promise((resolve) => {
+    const socket =
+      'socket' in target
+        ? connectTcp({ path: target.socket })
+        : connectTcp({ host: target.address, port: target.port, noDelay: true, ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }) });
+    const done = (result: Socket | ClientFailure): void => {
+      socket.off('connect', connected).off('error', failed).off('timeout', late);
+      signal?.removeEventListener('abort', aborted);
+      if (result !== socket) {
+        socket.on('error', () => {});
+        socket.destroy();
+      }
+      resolve(result);
+    };
+    const failure = (kind: ClientFailure['kind'], code: string, text: string): ClientFailure => ({ phase: 'connect', kind, reply: null, code, text, possibleDuplicate: false });
+    const connected = (): void => done(socket);
+    const failed = (error: Error): void => done(failure('socket', errorCode(error) ?? 'EIO', errorText(error)));
+    const late = (): void => done(failure('timeout', 'ETIMEDOUT', 'the connection timed out'));
+    const aborted = (): void => done(failure('aborted', 'ABORT_ERR', 'given up'));
+    socket.setTimeout(timeouts.connectMs);
+    socket.once('connect', connected).once('error', failed).once('timeout', late);
+    if (signal?.aborted === true) aborted();
+    else signal?.addEventListener('abort', aborted, { once: true });
+  });
+}
+
+/** What the handshake showed. `problem`: why the certificate does not verify. */
+export type Secured = { readonly socket: TLSSocket; readonly problem: string | null };
+
+/** Puts TLS around an open socket, with its own deadline. */
+export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secured | ClientFailure> {
+  const { tls, timeouts } = options;
+  return new Promise((resolve) => {
+    const isName = !/^[\d.]+$|:/.test(tls.serverName);
+    const socket = connectTls({
+      socket: raw,
+      secureContext: tls.context,
+      host: tls.serverName,
+      ...(isName ? { servername: tls.serverName } : {}),
+      rejectUnauthorized: false,
+      ...(tls.session === undefined ? {} : { session: tls.session }),
+    });
+    const done = (result: Secured | ClientFailure): void => {
+      socket.off('secureConnect', secure).off('error', failed).off('timeout', late).off('close', closed);
+      if ('kind' in result) {
+        socket.on('error', () => {});
+        socket.destroy();
+        raw.destroy();
+      }
+      resolve(result);
+    };
+    const failure = (code: string, text: string): ClientFailure => ({ phase: 'tls', kind: 'tls', reply: null, code, text, possibleDuplicate: false });
+    const secure = (): void => {
+      const problem = certificateProblem(socket, options);
+      if (problem !== null && (tls.verify || problem.fatal)) return done(failure(problem.code, problem.text));
+      done({ socket, problem: problem?.text ?? null });
+    };
+    const failed = (error: Error): void => done(failure(errorCode(error) ?? 'ERR_TLS', errorText(error)));
+    const late = (): void => done({ ...failure('ETIMEDOUT', 'the TLS handshake timed out'), kind: 'timeout' });
+    const closed = (): void => done(failure('ECONNRESET', 'the other side closed the connection during the TLS handshake'));
+    socket.setTimeout(timeouts.commandMs);
+    socket.once('secureConnect', secure).once('error', failed).once('timeout', late).once('close', closed);
+    if (tls.onSession !== undefined) socket.on('session', tls.onSession);
+  });
+}
+
+function certificateProblem(socket: TLSSocket, options: ClientOptions): { code: string; text: string; fatal: boolean } | null {
+  const { check } = options.tls;
+  if (check !== undefined) {
+    const chain: Buffer[] = [];
+    let certificate = socket.getPeerCertificate(true);
+    while (certificate.raw !== undefined && chain.length < 10 && !chain.some((der) => der.equals(certificate.raw))) {
+      chain.push(certificate.raw);
+      certificate = certificate.issuerCertificate ?? {};
+    }
+    const [leaf = Buffer.alloc(0), ...issuers] = chain;
+    const refused = check({ leaf, issuers });
+    return refused === null ? null : { code: 'ERR_TLS_POLICY', text: refused, fatal: true };
+  }
+  if (socket.authorized) return null;
+  const error: unknown = socket.authorizationError;
+  const code = typeof error === 'string' ? error : (errorCode(error) ?? 'ERR_TLS_CERT');
+  return { code, text: `the certificate does not verify for ${options.tls.serverName}: ${error instanceof Error ? error.message : code}`, fatal: false };
+}
