@@ -1,0 +1,173 @@
+// The TLS contexts: what this server shows to clients (by name, reloaded without a restart) and what it trusts when it is a client
+// itself. Knows no sockets. RFC 8446, RFC 6066 3 (SNI), RFC 5077 and 8446 4.6.1 (tickets), RFC 6125 6.4.3 (wildcards).
+
+import { X509Certificate, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createSecureContext, getCACertificates } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import type { Clock } from '#base/clock.ts';
+import { PosternError, errorCode, errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
+import { ensureSelfSigned, readKeyPair, selfSignedPaths } from './files.ts';
+import type { KeyPair, KeyPairPaths } from './files.ts';
+
+export { ensureSelfSigned } from './files.ts';
+
+const EXPIRY_WARNING_MS = 14 * 86_400_000;
+export const TICKET_KEY_BYTES = 48;
+
+/** A certificate as operators want to see it. `names` are its DNS names. */
+export type CertificateSummary = {
+  readonly subject: string;
+  readonly names: readonly string[];
+  readonly expiresAtMs: number;
+  readonly fingerprint256: string;
+  readonly selfSigned: boolean;
+  readonly path: string;
+};
+
+export type ServerTls = {
+  /** The default certificate's context. */
+  secureContext(): SecureContext;
+  /** For `SNICallback`: the context of the certificate that has this name, else the default one. */
+  sni: (name: string, cb: (error: Error | null, context?: SecureContext) => void) => void;
+  /** DER of the certificate that `sni` serves for this name (null: none sent), for tls-server-end-point (RFC 5929 4). */
+  leaf(serverName: string | null): Buffer;
+  /** Reads the files again. When something is wrong the old certificates stay and PosternError says what. */
+  reload(): Promise<void>;
+  describe(): CertificateSummary[];
+};
+
+export type ServerTlsOptions = {
+  readonly mode: 'self-signed' | 'files';
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly certificates: readonly KeyPairPaths[];
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly hostname: string;
+  readonly dataDir: string;
+  /** 48 secret bytes, the same for all workers, so that each resumes the others' sessions; absent: own ones. */
+  readonly ticketKeys?: Buffer;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+type Entry = { readonly pair: KeyPair; readonly context: SecureContext };
+/** All certificates: the first is the default. `byName` has exact names and, as `*.example.com`, wildcards. */
+type Loaded = { readonly first: Entry; readonly all: readonly Entry[]; readonly byName: ReadonlyMap<string, Entry> };
+
+/** Opens the server's certificates; throws PosternError (exit code 2) when one cannot be used. */
+export async function openServerTls(options: ServerTlsOptions): Promise<ServerTls> {
+  const ticketKeys = options.ticketKeys ?? randomBytes(TICKET_KEY_BYTES);
+  let loaded = await load(options, ticketKeys);
+  return {
+    secureContext: () => loaded.first.context,
+    sni: (name, cb) => cb(null, choose(loaded, name).context),
+    leaf: (serverName) => choose(loaded, serverName ?? '').pair.leaf.raw,
+    async reload() {
+      loaded = await load(options, ticketKeys);
+      options.log.info('tls.reloaded', { certificates: loaded.all.length });
+    },
+    describe: () => loaded.all.map(({ pair }) => summary(pair)),
+  };
+}
+
+async function load(options: ServerTlsOptions, ticketKeys: Buffer): Promise<Loaded> {
+  const pairs = await Promise.all([mainPair(options), ...options.certificates.map(readKeyPair)]);
+  const all = pairs.map((pair) => ({ pair, context: contextOf(pair, options, ticketKeys) }));
+  const byName = new Map<string, Entry>();
+  for (const entry of all) {
+    warnOfDates(entry.pair, options);
+    // The first certificate that has a name serves it.
+    for (const name of entry.pair.names) if (!byName.has(name)) byName.set(name, entry);
+  }
+  return { first: all[0] as Entry, all, byName };
+}
+
+async function mainPair(options: ServerTlsOptions): Promise<KeyPair> {
+  if (options.mode === 'self-signed') {
+    // A pair that can be used is used: only `ensureSelfSigned`, called by one thread, renews it.
+    const kept = await readKeyPair(selfSignedPaths(options.dataDir)).catch(() => null);
+    return kept ?? readKeyPair(await ensureSelfSigned(options));
+  }
+  const { cert, key } = options;
+  if (cert === null || key === null) {
+    throw new PosternError(
+      { code: 'tls-not-configured', cause: 'The TLS mode is "files", but cert or key is not set.', fix: 'Set cert and key under [tls], or mode = "self-signed".' },
+      { exitCode: 2 },
+    );
+  }
+  return readKeyPair({ cert, key });
+}
+
+function contextOf(pair: KeyPair, options: ServerTlsOptions, ticketKeys: Buffer): SecureContext {
+  try {
+    return createSecureContext({ cert: pair.certPem, key: pair.keyPem, minVersion: options.minVersion, ticketKeys, sessionIdContext: 'postern' });
+  } catch (error) {
+    throw new PosternError(
+      { code: 'tls-unusable-certificate', cause: `The certificate in ${pair.paths.cert} cannot be used (${errorText(error)}).`, fix: 'Have it issued with an RSA key of 2048 bits or more, or an ECDSA P-256 key, and a complete PEM chain.' },
+      { exitCode: 2, cause: error },
+    );
+  }
+}
+
+function warnOfDates(pair: KeyPair, { clock, log }: ServerTlsOptions): void {
+  const leftMs = pair.expiresAtMs - clock.nowMs();
+  const fields = { path: pair.paths.cert, names: pair.names, expiresAt: new Date(pair.expiresAtMs).toISOString() };
+  const fix = 'Renew the certificate, then reload with SIGHUP.';
+  if (leftMs <= 0) log.warn('tls.expired', { ...fields, failure: { code: 'tls-expired', cause: 'The certificate has expired: clients that verify it refuse to connect.', fix } });
+  else if (leftMs < EXPIRY_WARNING_MS) log.warn('tls.expires-soon', { ...fields, failure: { code: 'tls-expires-soon', cause: `The certificate expires in ${Math.ceil(leftMs / 86_400_000)} days.`, fix } });
+  if (Date.parse(pair.leaf.validFrom) > clock.nowMs()) {
+    log.warn('tls.not-yet-valid', { ...fields, failure: { code: 'tls-not-yet-valid', cause: 'The certificate is not valid yet.', fix: 'Check the clock of this machine, or use the certificate from its first day on.' } });
+  }
+}
+
+/** Exact name first, then a wildcard for one label (RFC 6125 6.4.3), then the default. */
+function choose(loaded: Loaded, serverName: string): Entry {
+  const name = serverName.toLowerCase();
+  const dot = name.indexOf('.');
+  return loaded.byName.get(name) ?? (dot > 0 ? loaded.byName.get(`*${name.slice(dot)}`) : undefined) ?? loaded.first;
+}
+
+function summary({ leaf, names, expiresAtMs, paths }: KeyPair): CertificateSummary {
+  return {
+    subject: leaf.subject.replace(/\n/g, ', '),
+    names,
+    expiresAtMs,
+    fingerprint256: leaf.fingerprint256,
+    // Not `checkIssued`: it wants the right to sign certificates, which ours does not have.
+    selfSigned: leaf.subject === leaf.issuer && leaf.verify(leaf.publicKey),
+    path: paths.cert,
+  };
+}
+
+/**
+ * What this server trusts as a client: Node's and the system's roots and the certificates of `caFile`; TLS 1.2 and up. Costs some 80 ms:
+ * made once. Throws PosternError (exit code 2) when `caFile` cannot be used.
+ */
+export function outboundTls(options: { readonly caFile: string | null }): { readonly secureContext: SecureContext } {
+  const extra = options.caFile === null ? [] : readAuthorities(options.caFile);
+  const ca = new Set([...getCACertificates('default'), ...getCACertificates('system'), ...extra].map((pem) => pem.trim()));
+  return { secureContext: createSecureContext({ ca: [...ca], minVersion: 'TLSv1.2' }) };
+}
+
+function readAuthorities(path: string): string[] {
+  const refuse = (cause: string, error?: unknown): PosternError =>
+    new PosternError({ code: 'ca-file-unusable', cause, fix: 'Point ca_file under [delivery] to a PEM file of certificates, or remove it.' }, { exitCode: 2, cause: error });
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw refuse(`The file of certificate authorities ${path} cannot be read (${errorCode(error) ?? errorText(error)}).`, error);
+  }
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (certificates.length === 0) throw refuse(`The file of certificate authorities ${path} holds no certificate.`);
+  for (const pem of certificates) {
+    try {
+      new X509Certificate(pem);
+    } catch (error) {
+      throw refuse(`The file of certificate authorities ${path} holds a certificate that cannot be read.`, error);
+    }
+  }
+  return certificates;
+}
