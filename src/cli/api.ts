@@ -3,7 +3,7 @@
 
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { isAbsolute, join, relative, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { PosternError, errorCode } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
 import type { CredentialSecret, CredentialView, NewCredentialInput } from '#http/routes/credentials.ts';
@@ -12,6 +12,7 @@ import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
 import type { Selection } from '#queue/queue.ts';
+import { socketPath } from '#server/socket-path.ts';
 
 const TIMEOUT_MS = 60_000;
 const ANSWER_BYTES = 64 * 1024 * 1024;
@@ -65,13 +66,6 @@ export function openApi(options: { readonly dataDir: string }): Api {
     body: (id) => open(dataDir, 'GET', `/v1/messages/${part(id)}/body`),
     reload: () => post('/v1/reload'),
   };
-}
-
-/** Where the socket lies, by the shorter of its two names: the system allows about 100 bytes. */
-export function socketPath(dataDir: string): string {
-  const whole = resolve(dataDir, 'postern.sock');
-  const near = relative(process.cwd(), whole);
-  return near.length < whole.length && !isAbsolute(near) ? join('.', near) : whole;
 }
 
 async function call(dataDir: string, method: string, path: string, body?: unknown): Promise<unknown> {

@@ -10,6 +10,7 @@ const JOURNEY_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 1800, 3600, 14
 export const METRICS = {
   postern_connections_total: { type: 'counter', help: 'SMTP connections that ended, by port profile and TLS version.', labels: ['profile', 'tls'] },
   postern_connections_open: { type: 'gauge', help: 'SMTP connections open now, by port profile.', labels: ['profile'] },
+  postern_tls_failures_total: { type: 'counter', help: 'TLS handshakes of clients that failed, by port profile.', labels: ['profile'] },
   postern_auth_failures_total: { type: 'counter', help: 'Failed authentications, by port profile.', labels: ['profile'] },
   postern_accepted_messages_total: { type: 'counter', help: 'Messages answered with 250 after their content, by port profile.', labels: ['profile'] },
   postern_accepted_bytes_total: { type: 'counter', help: 'Bytes of accepted messages, by port profile.', labels: ['profile'] },

@@ -1,13 +1,13 @@
 // The values that several resources take, each checked and made canonical once, at the edge.
 
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
 import { z } from 'zod';
+import { canonicalDomain } from '#smtp/address.ts';
 
 /** A domain name in A-labels and lower case (RFC 5890, RFC 1035 2.3.4). */
 export const domainName = z.string().transform((text, context) => {
-  const name = domainToASCII(text.trim().replace(/\.$/, '')).toLowerCase();
-  if (name.length <= 253 && name.includes('.') && isIP(name) === 0 && name.split('.').every(isLabel)) return name;
+  const name = canonicalDomain(text.trim().replace(/\.$/, ''));
+  if (name !== null && name.includes('.') && !name.startsWith('[')) return name;
   context.addIssue({ code: 'custom', message: `"${text}" is not a domain name; write it like example.com` });
   return z.NEVER;
 });
@@ -31,10 +31,6 @@ export const since = z.string().transform((text, context) => {
 });
 
 export const limit = z.coerce.number().int().min(1).max(1000).default(100);
-
-function isLabel(label: string): boolean {
-  return /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?$/.test(label);
-}
 
 function isNetwork(text: string): boolean {
   const [address = '', bits, more] = text.split('/');

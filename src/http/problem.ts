@@ -5,6 +5,8 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { z } from 'zod';
 import type { Failure } from '#base/failure.ts';
 
+const BODY_BYTES = 256 * 1024;
+
 export type Problem = Failure & { readonly status: ContentfulStatusCode; readonly title: string };
 
 /** Thrown inside a route where returning would bury the happy path; answered by the app's one error handler. */
@@ -43,7 +45,7 @@ export function parseInput<T>(schema: z.ZodType<T>, input: unknown): T {
 
 /** The JSON body checked against its schema; no body counts as {}. */
 export async function parseBody<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
-  const text = await context.req.text();
+  const text = await boundedText(context);
   let input: unknown = {};
   try {
     if (text !== '') input = JSON.parse(text);
@@ -51,4 +53,20 @@ export async function parseBody<T>(context: Context, schema: z.ZodType<T>): Prom
     throw new ProblemError({ status: 400, title: 'Malformed JSON', code: 'malformed-json', cause: 'The body is not valid JSON.', fix: 'Send one JSON document in UTF-8.' });
   }
   return parseInput(schema, input);
+}
+
+/** Hono's own body limit builds a second Request, which the server's lightweight one does not survive: count while reading. */
+async function boundedText(context: Context): Promise<string> {
+  const body = context.req.raw.body;
+  if (body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES) {
+      throw new ProblemError({ status: 413, title: 'Too large', code: 'body-too-large', cause: `The body is over ${BODY_BYTES} bytes.`, fix: 'Send less at once.' });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }

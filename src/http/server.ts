@@ -6,7 +6,6 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import type { Directory } from '#store/directory.ts';
@@ -21,7 +20,6 @@ import { laneRoutes, queueRoutes } from './routes/queue.ts';
 import { reloadRoutes } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
 
-const BODY_BYTES = 256 * 1024;
 const HEADER_BYTES = 16 * 1024;
 const REQUEST_MS = 30_000;
 const IDLE_MS = 5_000;
@@ -49,7 +47,6 @@ export function createApp(parts: AppParts): Hono<Env> {
       fix: 'Use the postern command on the server, or the socket postern.sock in the data directory.',
     });
   });
-  app.use('/v1/*', bodyLimit({ maxSize: BODY_BYTES, onError: (context) => answerProblem(context, { status: 413, title: 'Too large', code: 'body-too-large', cause: `The body is over ${BODY_BYTES} bytes.`, fix: 'Send less at once.' }) }));
   app.route('/', healthRoutes(parts));
   app.route('/v1/credentials', credentialRoutes(parts.directory));
   app.route('/v1/domains', domainRoutes(parts.directory));

@@ -59,3 +59,17 @@ function migrate(database: Database, migrations: readonly string[]): void {
     database.exec(`BEGIN IMMEDIATE; ${migrations[version]}; PRAGMA user_version = ${version + 1}; COMMIT`);
   }
 }
+
+/** Takes a lock on a file, which the system lets go when the process ends, however it ends; null when another process has it. */
+export function holdLock(path: string): { release(): void } | null {
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE');
+    database.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    if (typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === 5) return null;
+    throw error;
+  }
+  return { release: () => database.close() };
+}

@@ -1,0 +1,126 @@
+// One worker's relay: everything between its listening sockets and its outbound connections, put together from the configuration. What
+// may change while it runs is read from `live` at each use.
+
+import { join } from 'node:path';
+import { systemClock } from '#base/clock.ts';
+import { openCounters } from '#base/counters.ts';
+import { openMessageIds } from '#base/id.ts';
+import { openLog } from '#base/log.ts';
+import type { Config, ListenerConfig } from '#config/config.ts';
+import { openDispatcher } from '#deliver/dispatcher.ts';
+import { openRoutes } from '#deliver/route.ts';
+import { openResolver } from '#dns/resolver.ts';
+import { Metrics } from '#events/metrics.ts';
+import type { MetricsSnapshot } from '#events/metrics.ts';
+import { openIntake } from '#intake/intake.ts';
+import type { IntakeLimits } from '#intake/intake.ts';
+import type { Policy, SessionLimits } from '#smtp/policy.ts';
+import { openDirectoryReader } from '#store/directory.ts';
+import { connectQueue } from '#store/sqlite/client.ts';
+import { openServerTls, outboundTls } from '#tls/context.ts';
+import { openListener } from './listener.ts';
+import type { Listener } from './listener.ts';
+import { openLocalDomains } from './local-domains.ts';
+import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch } from './observers.ts';
+import type { WorkerStart } from './worker-protocol.ts';
+
+export type Relay = {
+  /** Rejects with the system's error. */
+  listen(listener: ListenerConfig, options: { reusePort: boolean }): Promise<{ address: string; port: number }>;
+  reload(config: Config): Promise<void>;
+  metrics(): MetricsSnapshot;
+  /** Stops listening, lets what runs end within the time, gives back the rest, closes everything. */
+  drain(withinMs: number): Promise<void>;
+};
+
+/** Commands that do no work before the session is ended (RFC 5321 7.8 leaves the number to us). */
+const IDLE_COMMANDS = 100;
+
+/** Opens all of it but the listeners. Rejects with PosternError when a part cannot be opened. */
+export async function openRelay(start: WorkerStart): Promise<Relay> {
+  const live = { config: start.config };
+  const log = openLog(start.config.log).with({ worker: start.number });
+  const metrics = new Metrics();
+  const loop = openLoopWatch(metrics, `worker-${start.number}`);
+  const counters = openCounters(start.counters, start.number);
+  const generation = new Int32Array(start.generation);
+  const client = connectQueue(start.store, { memoryBytes: start.config.queue.memoryBytes });
+  const queue = observedQueue(client, metrics);
+  const directory = openDirectoryReader(join(start.dataDir, 'directory.db'), generation);
+  const local = await openLocalDomains({ directory, generation, configured: () => live.config.inbound.domains });
+  const tls = await openServerTls({ ...start.config.tls, hostname: start.config.hostname, dataDir: start.dataDir, ticketKeys: Buffer.from(start.ticketKeys), clock: systemClock, log });
+  const routes = liveRoutes(live);
+  const newId = openMessageIds();
+  const { dns, hostname } = start.config;
+  const resolver = openResolver({ ...dns, clock: systemClock });
+  const dispatcher = openDispatcher({ ...dispatcherParts(live), queue, routes, resolver, hostname, counters, newId, log, clock: systemClock });
+  const intake = openIntake({
+    hostname, queue, directory, counters, newId, log, clock: systemClock, decoySecret: Buffer.from(start.decoySecret),
+    limits: () => intakeLimits(live.config), isLocal: (domain) => local.has(domain), laneFor: (domain, mode) => routes.laneFor(domain, mode),
+    deliver: (leases) => dispatcher.take(leases), observe: intakeObserver(metrics),
+  });
+  const policy = currentDomains(observedPolicy(intake, metrics), local);
+  const listeners: Listener[] = [];
+  dispatcher.start();
+  return {
+    async listen({ profile, address, port, proxyProtocol }, { reusePort }) {
+      const listener = await openListener({ profile, address, port, proxyProtocol, reusePort, policy, hostname, tls, log, limits: () => sessionLimits(live.config), observe: listenerObserver(metrics) });
+      listeners.push(listener);
+      return { address: listener.address, port: listener.port };
+    },
+    async reload(config) {
+      await tls.reload();
+      live.config = config;
+    },
+    metrics() {
+      loop.look();
+      return metrics.snapshot();
+    },
+    async drain(withinMs) {
+      const until = systemClock.nowMs() + withinMs;
+      await Promise.all(listeners.map((listener) => listener.drain(withinMs)));
+      await dispatcher.stop(Math.max(0, until - systemClock.nowMs()));
+      loop.close();
+      resolver.close();
+      directory.close();
+      await client.close();
+    },
+  };
+}
+
+type Live = { config: Config };
+
+/** The routes of the configuration as it is now. */
+function liveRoutes(live: Live): Routes {
+  let built = { from: live.config.routes, routes: openRoutes(live.config.routes) };
+  const current = (): Routes => {
+    if (built.from !== live.config.routes) built = { from: live.config.routes, routes: openRoutes(live.config.routes) };
+    return built.routes;
+  };
+  return { match: (domain) => current().match(domain), laneFor: (domain, mode) => current().laneFor(domain, mode) };
+}
+
+/** The set of local domains is looked at when a connection or a transaction begins, so that it is up to date at RCPT. */
+function currentDomains<I extends Identity>(policy: Policy<I>, local: LocalDomains): Policy<I> {
+  return {
+    ...policy,
+    connect(connection) {
+      local.refresh();
+      return policy.connect(connection);
+    },
+    mail(connection, mail) {
+      local.refresh();
+      return policy.mail(connection, mail);
+    },
+  };
+}
+
+function intakeLimits({ limits, queue }: Config): IntakeLimits {
+  const { connections, connectionsPerAddress, hops, headerBytes } = limits;
+  return { connections, connectionsPerAddress, hops, headerBytes, maxAgeMs: queue.maxAgeMs, delayWarningMs: queue.delayWarningMs };
+}
+
+function sessionLimits({ limits }: Config): SessionLimits {
+  const { messageSizeBytes, recipients, authFailures, commandTimeoutMs, dataTimeoutMs, sessionTimeoutMs } = limits;
+  return { messageSizeBytes, recipients, authFailures, commandTimeoutMs, dataTimeoutMs, sessionTimeoutMs, idleCommands: IDLE_COMMANDS };
+}

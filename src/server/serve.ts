@@ -1,0 +1,159 @@
+// The composition root and the life of the server: open in order, run, drain on a signal, close in reverse. Owns what is opened; the
+// pieces know nothing of each other but their seams.
+
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { systemClock } from '#base/clock.ts';
+import { createCounters, openCounters } from '#base/counters.ts';
+import { PosternError } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
+import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
+import type { HttpServer } from '#http/server.ts';
+import { openStore } from '#store/open.ts';
+import type { StoreHost } from '#store/open.ts';
+import { TICKET_KEY_BYTES, openServerTls } from '#tls/context.ts';
+import type { Config } from '#config/config.ts';
+import type { BoundListener } from './binding.ts';
+import { holdDataDirectory } from './data-directory.ts';
+import { collectMetrics, readiness } from './monitoring.ts';
+import { readyReport, writeReadyFile } from './ready-file.ts';
+import type { ReadyReport } from './ready-file.ts';
+import { openReloader } from './reload.ts';
+import { awaitEnd } from './signals.ts';
+import { Workers } from './workers.ts';
+import { socketPath } from './socket-path.ts';
+
+export type ServeOptions = {
+  readonly config: Config;
+  /** Nobody configured the listeners: their ports may give way. */
+  readonly defaultListeners: boolean;
+  readonly dataDir: string;
+  readonly readyFile: string | null;
+  readonly log: Log;
+  /** Reads the configuration again, for a reload. Rejects with PosternError when it is not valid. */
+  readonly loadConfig: () => Promise<Config>;
+  /** Whether a key, as a path of property names, may change while running. */
+  readonly reloadable: (path: string) => boolean;
+  /** Called once everything listens. */
+  readonly started: (started: Started) => void;
+};
+
+export type Started = {
+  readonly report: ReadyReport;
+  readonly listeners: readonly BoundListener[];
+  readonly httpUrl: string;
+  /** The credential made at this start, with its password; null when there were some already. */
+  readonly first: { readonly username: string; readonly password: string } | null;
+};
+
+/** Running transactions and deliveries get this long to end. */
+const DRAIN_MS = 30_000;
+/** A part that is broken must not keep the others open. */
+const CLOSE_MS = 10_000;
+
+/** Runs the server until it is told to end; resolves when everything is closed. Rejects with PosternError when it cannot start or breaks. */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { log } = options;
+  warnOfOldRuntime(log);
+  const data = holdDataDirectory(options.dataDir, log);
+  const closing: (() => unknown)[] = [() => data.release()];
+  const end = awaitEnd(log);
+  try {
+    const server = await open(options, data.path, closing, end.broken);
+    if (options.readyFile !== null) writeReadyFile(options.readyFile, server.started.report);
+    log.info('server.started', { ...server.started.report, data: data.path });
+    options.started(server.started);
+    end.onReload(() => server.reload());
+    const cause = await end.reached;
+    log.info('server.draining', { signal: cause, withinMs: DRAIN_MS });
+    server.drain();
+    await server.workers.drain(DRAIN_MS);
+  } finally {
+    for (const close of closing.toReversed()) await within(CLOSE_MS, close());
+    end.close();
+  }
+  log.info('server.stopped');
+}
+
+type Server = { readonly started: Started; readonly workers: Workers; reload(): Promise<unknown>; drain(): void };
+
+/** Opens everything in order; what is open is in `closing`, so that a failure half way closes it again. */
+async function open(options: ServeOptions, dataDir: string, closing: (() => unknown)[], broken: (error: PosternError) => void): Promise<Server> {
+  const { config, log } = options;
+  const generation = new SharedArrayBuffer(4);
+  const store = await openStore({
+    dataDir, generation: new Int32Array(generation), minFreeBytes: config.queue.minFreeBytes, historyMs: config.queue.historyMs, captureMs: config.queue.captureMs,
+    died: (cause) => broken(storeDied(cause, log)),
+  });
+  closing.push(() => store.close());
+  const tls = await openServerTls({ ...config.tls, hostname: config.hostname, dataDir, clock: systemClock, log });
+  const workers = openWorkers({ config, log, dataDir, generation, store });
+  closing.push(() => workers.terminate());
+  const listeners = await workers.start(config.listeners, { defaults: options.defaultListeners });
+  const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply: (next) => workers.reload(next), tls, log });
+  const state = { draining: false };
+  const app = createApp({
+    log, reload, directory: store.directory, admin: store.admin, history: store.history, flushHistory: () => store.flushHistory(),
+    readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
+    metrics: () => collectMetrics({ workers, store, tls }),
+  });
+  const management = await listenOnSocket(app, socketPath(dataDir));
+  closing.push(() => management.close());
+  const http = await listenOnTcp(app, config.http);
+  closing.push(() => http.close());
+  const httpUrl = urlOf(http);
+  const first = await firstCredential(store);
+  return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, first }, drain: () => (state.draining = true) };
+}
+
+function openWorkers(parts: { config: Config; log: Log; dataDir: string; generation: SharedArrayBuffer; store: StoreHost }): Workers {
+  const { config, log, dataDir, generation, store } = parts;
+  const { count } = config.workers;
+  const memory = createCounters({ threads: count + 1 });
+  const counters = openCounters(memory, 0);
+  const decoySecret = store.directory.secret('scram-decoy');
+  const ticketKeys = randomBytes(TICKET_KEY_BYTES);
+  return new Workers({
+    count, log, clock: systemClock,
+    startOf: (number) => ({ number, config, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, ticketKeys }),
+    async gone(number) {
+      counters.forget(number);
+      const returned = await store.workerGone(number);
+      log.info('worker.leases-returned', { worker: number, leases: returned });
+    },
+  });
+}
+
+/** A fresh installation gets one sandbox credential, so that the first message can be sent at once. */
+async function firstCredential(store: StoreHost): Promise<Started['first']> {
+  if ((await store.directory.credentials()).length > 0) return null;
+  const { credential, password } = await store.directory.addCredential({ name: 'first', domains: [], mode: 'sandbox', allowIps: [], ratePerHour: null });
+  return { username: credential.username, password };
+}
+
+function storeDied(cause: string, log: Log): PosternError {
+  log.error('store.died', { cause });
+  return new PosternError({ code: 'store-died', cause: `The store thread ended: ${cause}.`, fix: 'Nothing accepted is lost. Check the disk (space, errors) and start again.' });
+}
+
+function urlOf(http: HttpServer): string {
+  return `http://${http.address.includes(':') ? `[${http.address}]` : http.address}:${http.port}`;
+}
+
+/** Security fixes of October 2026 are in 26.12.1. */
+function warnOfOldRuntime(log: Log): void {
+  const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);
+  if (major > 26 || (major === 26 && (minor > 12 || (minor === 12 && patch >= 1)))) return;
+  log.warn('runtime.outdated', { node: process.versions.node, failure: { code: 'runtime-outdated', cause: `Node ${process.versions.node} lacks the security fixes of 26.12.1.`, fix: 'For production install Node 26.13 or newer; bin/postern then uses it.' } });
+}
+
+async function within(limitMs: number, work: unknown): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([Promise.resolve(work).catch(() => {}), new Promise<void>((resolve) => (timer = setTimeout(resolve, limitMs)))]);
+  clearTimeout(timer);
+}
+
+/** The version of this package. */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+}

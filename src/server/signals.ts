@@ -1,0 +1,59 @@
+// What the outside world tells the process: end, end now, reload; and what breaks inside. Owns the process's handlers while a server runs.
+
+import { PosternError, errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
+
+export type EndWatch = {
+  /** Resolves with the signal that asks for the end; rejects when the server broke. */
+  readonly reached: Promise<string>;
+  /** Reports that the server cannot go on. */
+  broken(error: PosternError): void;
+  /** What SIGHUP does. One at a time: a second one while the first runs is dropped. */
+  onReload(reload: () => Promise<unknown>): void;
+  close(): void;
+};
+
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGTERM: 15 };
+
+/** Installs the handlers. The first SIGTERM or SIGINT asks for the end; the second one ends the process at once. */
+export function awaitEnd(log: Log): EndWatch {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  // Nobody may be waiting yet when something breaks during the start.
+  promise.catch(() => {});
+  let asked = false;
+  let reload: (() => Promise<unknown>) | null = null;
+  let reloading = false;
+  const end = (signal: NodeJS.Signals): void => {
+    if (asked) {
+      log.warn('server.ended-at-once', { signal });
+      process.exit(128 + (SIGNAL_NUMBERS[signal] ?? 0));
+    }
+    asked = true;
+    resolve(signal);
+  };
+  const hangUp = (): void => {
+    if (reload === null || reloading) return;
+    reloading = true;
+    // The reloader logs what became of it.
+    reload().then(() => (reloading = false), () => (reloading = false));
+  };
+  const uncaught = (error: unknown): void => {
+    log.error('server.broken', { cause: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    reject(new PosternError({ code: 'server-broken', cause: `An unexpected error: ${errorText(error)}.`, fix: 'Nothing accepted is lost. Report it with the log (event server.broken); start again.' }, { cause: error }));
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  process.on('SIGHUP', hangUp);
+  process.on('uncaughtException', uncaught);
+  return {
+    reached: promise,
+    broken: reject,
+    onReload: (given) => (reload = given),
+    close() {
+      process.off('SIGTERM', end);
+      process.off('SIGINT', end);
+      process.off('SIGHUP', hangUp);
+      process.off('uncaughtException', uncaught);
+    },
+  };
+}

@@ -1,0 +1,178 @@
+// The management API against real stores in a temporary directory: every resource, every refusal with cause and fix.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { silentLog } from '#base/log.ts';
+import { openApi } from '#cli/api.ts';
+import { Metrics } from '#events/metrics.ts';
+import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
+import type { HttpServer } from '#http/server.ts';
+import { PosternError } from '#base/failure.ts';
+import { connectQueue } from '#store/sqlite/client.ts';
+import type { QueueClient } from '#store/sqlite/client.ts';
+import { openStore } from '#store/open.ts';
+import type { StoreHost } from '#store/open.ts';
+import type { NewMessage } from '#queue/queue.ts';
+import { openMessageIds } from '#base/id.ts';
+
+const dataDir = mkdtempSync(join(tmpdir(), 'postern-http-'));
+const newId = openMessageIds();
+let store: StoreHost;
+let queue: QueueClient;
+let socket: HttpServer;
+let tcp: HttpServer;
+let reloads = 0;
+
+before(async () => {
+  store = await openStore({ dataDir, minFreeBytes: 0, historyMs: 3_600_000, captureMs: 3_600_000, generation: new Int32Array(new SharedArrayBuffer(4)), died: (cause) => assert.fail(cause) });
+  queue = connectQueue(store.connect(1), { memoryBytes: 1_000_000 });
+  const metrics = new Metrics();
+  metrics.add('postern_accepted_messages_total', ['mx'], 3);
+  metrics.observe('postern_accept_seconds', 4);
+  const app = createApp({
+    log: silentLog, directory: store.directory, admin: store.admin, history: store.history, flushHistory: () => store.flushHistory(),
+    readiness: async () => ({ ready: reloads < 100, checks: {} }),
+    metrics: async () => metrics.render(),
+    reload: async () => {
+      reloads++;
+      if (reloads > 1) throw new PosternError({ code: 'config-invalid', cause: 'c', fix: 'f' });
+      return { changed: ['limits.recipients'], needRestart: [], certificates: true };
+    },
+  });
+  socket = await listenOnSocket(app, join(dataDir, 'postern.sock'));
+  tcp = await listenOnTcp(app, { address: '127.0.0.1', port: 0 });
+});
+
+after(async () => {
+  await socket.close();
+  await tcp.close();
+  await queue.close();
+  await store.close();
+  rmSync(dataDir, { recursive: true });
+});
+
+const api = openApi({ dataDir });
+
+function message(to: string): NewMessage {
+  const nowMs = Date.now();
+  const [local = '', domain = ''] = to.split('@');
+  return {
+    envelope: {
+      id: newId(nowMs), from: { local: 'a', domain: 'example.com', text: 'a@example.com' }, acceptedAtMs: nowMs, expiresAtMs: nowMs + 1e6, warnAtMs: null, sizeBytes: 12, eightBit: false, smtpUtf8: false,
+      requireTls: false, ret: null, envid: null, kind: 'mail', mode: 'live', origin: { profile: 'submission', clientAddress: '127.0.0.1', helo: 'c', tls: null, credential: 'app' }, subject: 'Hello', messageIdHeader: '<1@x>',
+    },
+    recipients: [{ n: 0, address: { local, domain, text: to }, notify: null, orcpt: null, lane: `mx:${domain}` }],
+    tail: [Buffer.from('A: b\r\n\r\nbody')], written: 0,
+  };
+}
+
+function over(where: { socketPath: string } | { port: number }, path: string, options: { method?: string; body?: string } = {}): Promise<{ status: number; type: string; text: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ ...where, path, method: options.method ?? 'GET' }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (part: string) => (text += part)).on('end', () => resolve({ status: answer.statusCode ?? 0, type: answer.headers['content-type'] ?? '', text }));
+    });
+    outgoing.on('error', reject);
+    outgoing.end(options.body);
+  });
+}
+
+const refusedWith = (code: string, exitCode: number) => (error: unknown) => error instanceof PosternError && error.failure.code === code && error.exitCode === exitCode && error.failure.fix !== '';
+
+test('the socket is for its owner only', () => assert.equal(statSync(join(dataDir, 'postern.sock')).mode & 0o777, 0o600));
+
+test('credentials: made once, shown once, rotated, revoked', async () => {
+  const made = await api.addCredential({ name: 'app', domains: ['Bücher.example', 'EXAMPLE.com'], mode: 'live', allowIps: ['192.0.2.0/24'], ratePerHour: 500 });
+  assert.deepEqual(Object.keys(made).slice(0, 5), ['name', 'username', 'password', 'domains', 'mode']);
+  assert.deepEqual(made.domains, ['xn--bcher-kva.example', 'example.com']);
+  await assert.rejects(api.addCredential({ name: 'app' }), refusedWith('credential-exists', 1));
+  const listed = (await over({ socketPath: join(dataDir, 'postern.sock') }, '/v1/credentials')).text;
+  assert.doesNotMatch(listed, /secretHash|scram|password/);
+  assert.match(listed, /"createdAt":"2/);
+  const rotated = await api.rotateCredential('app');
+  assert.notEqual(rotated.password, made.password);
+  assert.equal((await api.revokeCredential('app')).revoked, true);
+  await assert.rejects(api.revokeCredential('app'), refusedWith('not-found', 1));
+  await assert.rejects(api.rotateCredential('nobody'), refusedWith('not-found', 1));
+});
+
+test('input is refused by name: 422 and exit code 2', async () => {
+  await assert.rejects(api.addCredential({ name: 'a b' }), refusedWith('invalid-request', 2));
+  await assert.rejects(api.addCredential({ name: 'a', allowIps: ['10.0.0.0/33'] }), refusedWith('invalid-request', 2));
+  await assert.rejects(api.addCredential({ name: 'a', domains: ['no_dot'] }), refusedWith('invalid-request', 2));
+  await assert.rejects(api.addCredential({ name: 'a', other: 1 } as never), refusedWith('invalid-request', 2));
+  await assert.rejects(api.queue({ state: 'gone' }), refusedWith('invalid-request', 2));
+  await assert.rejects(api.messages({ limit: '0' }), refusedWith('invalid-request', 2));
+  await assert.rejects(api.messages({ since: 'yesterday' }), refusedWith('invalid-request', 2));
+});
+
+test('domains: added, shown, removed', async () => {
+  assert.equal((await api.addDomain({ name: 'Example.NET.', inbound: true })).name, 'example.net');
+  assert.equal((await api.domain('example.net')).inbound, true);
+  assert.equal((await api.domains()).domains.length, 1);
+  assert.deepEqual(await api.removeDomain('EXAMPLE.net'), { name: 'example.net', removed: true });
+  await assert.rejects(api.domain('example.net'), refusedWith('not-found', 1));
+});
+
+test('queue: listed, paged, shown, changed; its message is in the history with its content', async () => {
+  const [first, second] = [message('x@one.example'), message('y@two.example')];
+  await queue.accept(first, { lease: false });
+  await queue.accept(second, { lease: false });
+  const page = await api.queue({ limit: '1' });
+  assert.equal(page.recipients[0]?.to, 'x@one.example');
+  const rest = await api.queue({ limit: '1', after: page.next ?? '' });
+  assert.equal(rest.recipients[0]?.to, 'y@two.example');
+  const shown = await api.queued(first.envelope.id);
+  assert.equal(shown.subject, 'Hello');
+  assert.equal(shown.acceptedAt, new Date(first.envelope.acceptedAtMs).toISOString());
+  assert.equal((await api.change('hold', { by: 'domain', domain: 'one.example' })).recipients, 1);
+  assert.equal((await api.queue({ state: 'held' })).recipients.length, 1);
+  assert.equal((await api.change('release', { by: 'domain', domain: 'one.example' })).recipients, 1);
+  assert.equal((await api.lanes()).lanes.length, 2);
+  const chunks: Buffer[] = [];
+  for await (const chunk of await api.body(first.envelope.id)) chunks.push(chunk);
+  assert.equal(Buffer.concat(chunks).toString(), 'A: b\r\n\r\nbody');
+  assert.equal((await api.change('cancel', { by: 'message', id: first.envelope.id })).recipients, 1);
+  await assert.rejects(api.queued(first.envelope.id), refusedWith('not-found', 1));
+  const history = await api.message(first.envelope.id);
+  assert.equal(history.status, 'cancelled');
+  assert.equal(history.events[0]?.type, 'accepted');
+  assert.match(history.events[0]?.at ?? '', /^\d{4}-/);
+  assert.deepEqual((await api.messages({ to: 'two.example', since: '1h' })).messages.map((row) => row.id), [second.envelope.id]);
+  await assert.rejects(api.message('0000000000000000'), refusedWith('not-found', 1));
+  await assert.rejects(api.body('0000000000000000'), refusedWith('not-found', 1));
+});
+
+test('reload answers what changed, and refuses what is not valid', async () => {
+  assert.deepEqual((await api.reload()).changed, ['limits.recipients']);
+  await assert.rejects(api.reload(), refusedWith('config-invalid', 2));
+});
+
+test('over TCP: health and metrics yes, management no', async () => {
+  assert.equal((await over({ port: tcp.port }, '/health/live')).status, 200);
+  assert.equal((await over({ port: tcp.port }, '/health/ready')).status, 200);
+  const metrics = await over({ port: tcp.port }, '/metrics');
+  assert.match(metrics.text, /^postern_accepted_messages_total\{profile="mx"\} 3$/m);
+  assert.match(metrics.text, /^postern_accept_seconds_bucket\{le="0.005"\} 1$/m);
+  const refused = await over({ port: tcp.port }, '/v1/credentials');
+  assert.equal(refused.status, 401);
+  assert.equal(refused.type, 'application/problem+json');
+  for (const word of ['type', 'title', 'status', 'detail', 'code', 'cause', 'fix']) assert.ok(word in (JSON.parse(refused.text) as object), word);
+});
+
+test('what is not there, is malformed or too large is a problem too', async () => {
+  const socketPath = join(dataDir, 'postern.sock');
+  assert.equal((await over({ socketPath }, '/v1/nothing')).status, 404);
+  assert.equal((await over({ socketPath }, '/v1/domains', { method: 'POST', body: '{' })).status, 400);
+  const large = await over({ socketPath }, '/v1/domains', { method: 'POST', body: JSON.stringify({ name: 'x'.repeat(300_000) }) });
+  assert.equal(large.status, 413);
+  assert.match(large.text, /"fix"/);
+});
+
+test('a server that is not there: exit code 3 with the fix', async () => {
+  await assert.rejects(openApi({ dataDir: join(dataDir, 'elsewhere') }).domains(), refusedWith('server-not-running', 3));
+});
