@@ -15,9 +15,13 @@ const NUMERIC_TOP = /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/;
 export function canonicalName(name: string): string | null {
   if (name.length > NAME_CHARACTERS * 4) return null;
   const bare = name.endsWith('.') ? name.slice(0, -1) : name;
-  // Only names that need it go through IDNA: its ASCII path also accepts percent signs, ports and short IPv4 forms.
-  const ascii = /[^\x00-\x7f]/.test(bare) ? (/[\x00-\x20%/:?#@[\]\\]/.test(bare) ? '' : domainToASCII(bare)) : bare.toLowerCase();
+  const ascii = /[^\p{ASCII}]/u.test(bare) ? toAscii(bare) : bare.toLowerCase();
   return ascii.length <= NAME_CHARACTERS && ASCII_NAME.test(ascii) && !NUMERIC_TOP.test(ascii) ? ascii : null;
+}
+
+/** A-labels of a name with U-labels. The URL parser behind it would also take ports, escapes and the like: those are no names. */
+function toAscii(name: string): string {
+  return /[\p{Cc} %/:?#@[\]\\]/u.test(name) ? '' : domainToASCII(name);
 }
 
 /** The name under which the PTR of an IP address is found (RFC 1035 3.5, RFC 3596 2.5), or null when it is no canonical address. */
@@ -39,6 +43,6 @@ function expandIpv6(address: string): number[] {
   const [left = '', right] = plain.split('::');
   const head = left === '' ? [] : left.split(':');
   const tail = right === undefined || right === '' ? [] : right.split(':');
-  const middle = right === undefined ? [] : new Array<string>(8 - head.length - tail.length).fill('0');
+  const middle = right === undefined ? [] : Array.from({ length: 8 - head.length - tail.length }, () => '0');
   return [...head, ...middle, ...tail].map((group) => Number.parseInt(group, 16));
 }

@@ -138,7 +138,7 @@ class StubResolver {
     const left = new Set(this.#servers);
     let last: Failed = failed('unreachable', 'no DNS server is configured and the system names none');
     for (let round = 0; round < ROUNDS; round++) {
-      for (const server of [...left]) {
+      for (const server of left) {
         const tryMs = Math.min(unit * 2 ** round, deadlineMs - clock.nowMs());
         if (tryMs <= 0 || this.#closed.signal.aborted) return last;
         const result = await this.#askServer(server, { type, name }, tryMs);

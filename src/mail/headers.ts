@@ -46,7 +46,7 @@ class HeaderField implements Field {
       if (isUtf8(bytes)) raw = bytes.toString('utf8');
     }
     // Unfolding (RFC 5322 2.2.3) takes the line end and leaves the space; any other control character becomes a space.
-    return raw.replace(/\r?\n(?=[ \t])/g, '').replace(/[\x00-\x1f\x7f]/g, ' ').trim();
+    return raw.replace(/\r?\n(?=[ \t])/g, '').replace(/\p{Cc}/gu, ' ').trim();
   }
 }
 
@@ -154,5 +154,5 @@ export function foldHeader(name: string, tokens: readonly string[]): string {
 
 /** Text with each run of control characters (line ends above all, Unicode's too) made one space, and trimmed. */
 export function oneLine(text: string): string {
-  return /[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(text) ? text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ').trim() : text.trim();
+  return /[\p{Cc}\u2028\u2029]/u.test(text) ? text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim() : text.trim();
 }

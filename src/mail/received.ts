@@ -61,5 +61,5 @@ function traceName(name: string): string {
 
 /** UTF-8 may stand in a header only of a SMTPUTF8 message; `text` comes from the grammar, angle brackets would end the path. */
 function mayShow(text: string, smtpUtf8: boolean): boolean {
-  return (smtpUtf8 || /^[\x20-\x7e]*$/.test(text)) && !/[\x00-\x1f\x7f]/.test(text) && text.length <= 320;
+  return (smtpUtf8 || /^[\x20-\x7e]*$/.test(text)) && !/\p{Cc}/u.test(text) && text.length <= 320;
 }

@@ -22,7 +22,7 @@ export function decodeWords(value: string): string {
     }
     from = match.index + match[0].length;
   }
-  return (out + decodeRun(run) + value.slice(from)).replace(/[\x00-\x1f\x7f]/g, ' ');
+  return (out + decodeRun(run) + value.slice(from)).replace(/\p{Cc}/gu, ' ');
 }
 
 function readWord(match: RegExpExecArray): Word {

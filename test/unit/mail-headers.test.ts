@@ -123,7 +123,7 @@ describe('writing', () => {
   });
 
   it('folds under 78 columns and lets nothing in that ends a line', () => {
-    const field = foldHeader('X-Test', [...new Array<string>(30).fill('token'), 'a\r\nBcc: victim@example.com', '\u2028']);
+    const field = foldHeader('X-Test', [...Array.from({ length: 30 }, () => 'token'), 'a\r\nBcc: victim@example.com', '\u2028']);
     const lines = field.split('\r\n');
     assert.equal(lines.pop(), '');
     assert.ok(lines.length > 1 && lines.every((line, n) => line.length < 78 && (n === 0 || line.startsWith('\t'))));
