@@ -114,6 +114,8 @@ function openWorkers(parts: { config: Config; log: Log; dataDir: string; generat
   const decoySecret = store.directory.secret('scram-decoy');
   const ticketKeys = randomBytes(TICKET_KEY_BYTES);
   return new Workers({
+    // The published package carries JavaScript.
+    entry: new URL(`./worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
     count, log, clock: systemClock,
     startOf: (number) => ({ number, config, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, ticketKeys }),
     async gone(number) {

@@ -27,8 +27,7 @@ export class WorkerHandle {
   #lastError = '';
 
   /** `ended` is called once, with the cause, when the thread is gone. */
-  constructor(start: WorkerStart, ended: (cause: string) => void) {
-    const entry = new URL(`./worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+  constructor(entry: URL, start: WorkerStart, ended: (cause: string) => void) {
     this.#thread = new Worker(entry, { workerData: start, transferList: [start.store], name: `worker-${start.number}`, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } });
     this.#thread.on('message', (message: FromWorker) => this.#answered(message));
     this.#thread.on('error', (error: unknown) => (this.#lastError = error instanceof Error ? (error.stack ?? error.message) : String(error)));

@@ -15,6 +15,8 @@ import type { WorkerStart } from './worker-protocol.ts';
 
 export type WorkersOptions = {
   readonly count: number;
+  /** The file that a worker thread runs. */
+  readonly entry: URL;
   readonly clock: Clock;
   readonly log: Log;
   /** What worker number n (from 1) is started with; called again for each replacement. */
@@ -110,7 +112,7 @@ export class Workers {
   }
 
   async #open(slot: Slot): Promise<WorkerHandle> {
-    const handle = new WorkerHandle(this.#options.startOf(slot.n), (cause) => this.#ended(slot, handle, cause));
+    const handle = new WorkerHandle(this.#options.entry, this.#options.startOf(slot.n), (cause) => this.#ended(slot, handle, cause));
     slot.handle = handle;
     slot.startedAtMs = this.#options.clock.nowMs();
     await handle.opened();
