@@ -23,9 +23,6 @@ type Waiting = { resolve: (value: never) => void; reject: (error: Error) => void
 type Numbered = Extract<Operation, { q: number }>;
 type WithoutNumber<T> = T extends unknown ? Omit<T, 'q'> : never;
 
-/** A leased recipient and envelope come back as what was accepted: nothing is parsed for fresh mail. */
-type Fresh = { readonly message: NewMessage };
-
 export type QueueClient = Queue & { call(call: Extract<Operation, { op: 'admin' }>['call']): Promise<unknown>; close(): Promise<void> };
 
 /** Speaks to the store thread over `port`. `memoryBytes` bounds the bodies kept for immediate delivery. */
@@ -68,8 +65,10 @@ class Client implements QueueClient {
     try {
       const leases = (await this.#ask({ op: 'accept', message: this.#wireMessage(message), lease: keep })) as readonly WireLease[];
       if (!keep) return [];
-      if (leases.length === 0) this.#heldBytes -= bytes;
-      return leases.map((lease, i) => this.#freshLease(lease, { message }, i === 0 ? bytes : 0));
+      const [first] = leases;
+      if (first === undefined) this.#heldBytes -= bytes;
+      else this.#held.set(first.key, bytes);
+      return leases.map((lease) => this.#freshLease(lease, message));
     } catch (error) {
       if (keep) this.#heldBytes -= bytes;
       throw error;
@@ -140,24 +139,21 @@ class Client implements QueueClient {
     this.#port.close();
   }
 
-  /** Bytes of bodies still in memory are counted until their lease is settled or given back. */
-  readonly #held = new WeakMap<Lease, number>();
+  /** Bytes of bodies still in memory, by the message's key: counted until the first of its leases is settled or given back. */
+  readonly #held = new Map<number, number>();
 
   #letGo(lease: Lease): void {
-    this.#heldBytes -= this.#held.get(lease) ?? 0;
-    this.#held.delete(lease);
+    this.#heldBytes -= this.#held.get(lease.key) ?? 0;
+    this.#held.delete(lease.key);
   }
 
-  #freshLease(lease: WireLease, fresh: Fresh, bytes: number): Lease {
-    const { message } = fresh;
+  #freshLease(lease: WireLease, message: NewMessage): Lease {
     const recipients: LeasedRecipient[] = [];
     for (const { n } of lease.recipients) {
       const recipient = message.recipients[n];
       if (recipient !== undefined) recipients.push({ n, address: recipient.address, notify: recipient.notify, orcpt: recipient.orcpt, attempts: 0, warned: message.envelope.warnAtMs === null, lastOutcome: null });
     }
-    const made: Lease = { key: lease.key, envelope: message.envelope, lane: lease.lane, recipients, body: message.tail };
-    this.#held.set(made, bytes);
-    return made;
+    return { key: lease.key, envelope: message.envelope, lane: lease.lane, recipients, body: message.tail };
   }
 
   #wireMessage(message: NewMessage): WireMessage {

@@ -1,0 +1,43 @@
+// Which way a recipient's domain goes: the first route that matches. Names the lane a new recipient starts in. Pure.
+
+import type { LaneName } from '#queue/records.ts';
+
+export type Route = { readonly match: string; readonly name: string } & (
+  | { readonly type: 'mx' }
+  | { readonly type: 'smarthost'; readonly host: string; readonly ports: readonly number[]; readonly username: string | null; readonly passwordFile: string | null }
+  | { readonly type: 'lmtp'; readonly host: string; readonly port: number | null; readonly socket: string | null }
+  | { readonly type: 'capture' }
+);
+
+export type Routes = {
+  /** The route of a canonical domain. */
+  match(domain: string): Route;
+  /**
+   * The lane a fresh recipient waits in. For `mx` it is provisional, `mx:DOMAIN`: the site behind it is known once its MX hosts are, and
+   * a deferred recipient then waits in the site's lane.
+   */
+  laneFor(domain: string, mode: 'live' | 'sandbox'): LaneName;
+};
+
+export const CAPTURE_LANE = 'capture:';
+const DIRECT: Route = { match: '*', name: 'mx', type: 'mx' };
+
+/** Makes the table. Without any match mail goes to the MX hosts. */
+export function openRoutes(routes: readonly Route[]): Routes {
+  const match = (domain: string): Route => routes.find((route) => matches(route.match, domain)) ?? DIRECT;
+  return {
+    match,
+    laneFor(domain, mode) {
+      if (mode === 'sandbox') return CAPTURE_LANE;
+      const route = match(domain);
+      if (route.type === 'capture') return CAPTURE_LANE;
+      return route.type === 'mx' ? `mx:${domain}` : `${route.type}:${route.name}`;
+    },
+  };
+}
+
+/** `*` is any domain, `*.example.com` any below it, else the domain itself. */
+function matches(pattern: string, domain: string): boolean {
+  if (pattern === '*') return true;
+  return pattern.startsWith('*.') ? domain.endsWith(pattern.slice(1)) : pattern === domain;
+}
