@@ -1,5 +1,7 @@
-// The structured log: one line an event, `event` first, a message id through all of them. The interface everyone is handed;
-// the pino behind it is made in `openLog`.
+// The structured log: one line an event, `event` first among the fields, a message id through all of them. Everyone is handed the
+// interface; `openLog` makes the one behind it. Goes to standard error, in batches: a line is no more than 50 ms late.
+
+import { pino } from 'pino';
 
 /** Fields of one event. Use `id` for the message id, `session` for a connection, `failure` for {cause, fix}. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -21,3 +23,88 @@ export const silentLog: Log = {
   error() {},
   with: () => silentLog,
 };
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+export type OpenLog = Log & { /** Writes out what is buffered, now. */ flush(): void };
+export type LogOptions = {
+  readonly level: Level;
+  /** `json`: a line of JSON an event; `pretty`: for people at a terminal. */
+  readonly format: 'json' | 'pretty';
+  /** A file descriptor, or whatever takes lines; default: standard error. */
+  readonly destination?: number | { write(line: string): void };
+};
+
+/** Values of fields with these names never reach a log, whoever puts them there. */
+const SECRETS = new Set(['password', 'pass', 'secret', 'token', 'authorization', 'cookie', 'apikey', 'api_key', 'privatekey', 'private_key', 'scram', 'secrethash']);
+const HIDDEN = '[hidden]';
+const FLUSH_MS = 50;
+const BATCH_BYTES = 16 * 1024;
+/** A reader of the log that has gone to sleep costs lines, not memory. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
+
+/** Opens the log of this thread. Each thread has its own; lines are written whole. */
+export function openLog(options: LogOptions): OpenLog {
+  const sink = openSink(options);
+  const logger = pino(
+    { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    { write: sink.write },
+  );
+  return { ...logOver(logger, {}), flush: sink.flush };
+}
+
+type Sink = { write(line: string): void; flush(): void };
+
+function openSink({ format, destination }: LogOptions): Sink {
+  const raw = typeof destination === 'object' ? { write: (line: string) => destination.write(line), flush() {} } : openFile(destination ?? 2);
+  return format === 'json' ? raw : { write: (line) => raw.write(prettyLine(line)), flush: raw.flush };
+}
+
+function openFile(fd: number): Sink {
+  const file = pino.destination({ fd, sync: false, minLength: BATCH_BYTES, maxLength: MAX_BUFFERED_BYTES });
+  // A log that nobody reads any more must not end the server.
+  file.on('error', () => {});
+  let timer: NodeJS.Timeout | null = null;
+  const flush = (): void => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    try {
+      file.flushSync();
+    } catch {
+      // Not open yet, or closed by its reader.
+    }
+  };
+  process.on('exit', flush);
+  return {
+    write(line) {
+      file.write(line);
+      timer ??= setTimeout(() => {
+        timer = null;
+        file.flush();
+      }, FLUSH_MS).unref();
+    },
+    flush,
+  };
+}
+
+function logOver(logger: pino.Logger, bound: LogFields): Log {
+  const at = (level: Level) => (event: string, fields?: LogFields) => {
+    if (logger.isLevelEnabled(level)) logger[level](line(event, bound, fields));
+  };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), with: (fields) => logOver(logger, { ...bound, ...fields }) };
+}
+
+function line(event: string, bound: LogFields, fields: LogFields | undefined): Record<string, unknown> {
+  const out: Record<string, unknown> = { event, ...bound };
+  for (const key in fields) {
+    const value = fields[key];
+    if (value !== undefined) out[key] = SECRETS.has(key.toLowerCase()) ? HIDDEN : value;
+  }
+  return out;
+}
+
+/** `08:15:02.123 WARN  delivery.deferred id=... cause="..."`; control characters stay escaped, so that nothing forges a line. */
+function prettyLine(json: string): string {
+  const { time, level, event, ...rest } = JSON.parse(json) as Record<string, string>;
+  const fields = Object.entries(rest).map(([key, value]) => `${key}=${/^[\w.@:<>/+-]+$/.test(String(value)) ? String(value) : JSON.stringify(value)}`);
+  return `${String(time).slice(11, 23)} ${String(level).toUpperCase().padEnd(5)} ${event} ${fields.join(' ')}\n`;
+}

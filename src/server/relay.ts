@@ -8,20 +8,24 @@ import { openMessageIds } from '#base/id.ts';
 import { openLog } from '#base/log.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { openDispatcher } from '#deliver/dispatcher.ts';
+import type { DispatcherParts } from '#deliver/dispatcher.ts';
 import { openRoutes } from '#deliver/route.ts';
+import type { Routes } from '#deliver/route.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
-import type { Policy, SessionLimits } from '#smtp/policy.ts';
+import type { Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { openDirectoryReader } from '#store/directory.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
 import { openServerTls, outboundTls } from '#tls/context.ts';
 import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { openLocalDomains } from './local-domains.ts';
+import type { LocalDomains } from './local-domains.ts';
 import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch } from './observers.ts';
+import { openSelfCheck } from './self.ts';
 import type { WorkerStart } from './worker-protocol.ts';
 
 export type Relay = {
@@ -39,7 +43,8 @@ const IDLE_COMMANDS = 100;
 /** Opens all of it but the listeners. Rejects with PosternError when a part cannot be opened. */
 export async function openRelay(start: WorkerStart): Promise<Relay> {
   const live = { config: start.config };
-  const log = openLog(start.config.log).with({ worker: start.number });
+  const output = openLog(start.config.log);
+  const log = output.with({ worker: start.number });
   const metrics = new Metrics();
   const loop = openLoopWatch(metrics, `worker-${start.number}`);
   const counters = openCounters(start.counters, start.number);
@@ -53,7 +58,8 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
   const newId = openMessageIds();
   const { dns, hostname } = start.config;
   const resolver = openResolver({ ...dns, clock: systemClock });
-  const dispatcher = openDispatcher({ ...dispatcherParts(live), queue, routes, resolver, hostname, counters, newId, log, clock: systemClock });
+  const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
+  const dispatcher = openDispatcher({ ...deliverySettings(live), queue, routes, resolver, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
   const intake = openIntake({
     hostname, queue, directory, counters, newId, log, clock: systemClock, decoySecret: Buffer.from(start.decoySecret),
     limits: () => intakeLimits(live.config), isLocal: (domain) => local.has(domain), laneFor: (domain, mode) => routes.laneFor(domain, mode),
@@ -66,6 +72,7 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
     async listen({ profile, address, port, proxyProtocol }, { reusePort }) {
       const listener = await openListener({ profile, address, port, proxyProtocol, reusePort, policy, hostname, tls, log, limits: () => sessionLimits(live.config), observe: listenerObserver(metrics) });
       listeners.push(listener);
+      self.listens(listener);
       return { address: listener.address, port: listener.port };
     },
     async reload(config) {
@@ -84,6 +91,7 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
       resolver.close();
       directory.close();
       await client.close();
+      output.flush();
     },
   };
 }
@@ -112,6 +120,17 @@ function currentDomains<I extends Identity>(policy: Policy<I>, local: LocalDomai
       local.refresh();
       return policy.mail(connection, mail);
     },
+  };
+}
+
+/** What of the configuration concerns delivery; what may be reloaded is read at each use. */
+function deliverySettings(live: Live): Pick<DispatcherParts, 'mxPort' | 'allowPrivate' | 'tlsContext' | 'timeouts' | 'schedule' | 'limits'> {
+  const { mxPort, allowPrivateAddresses, caFile, connectTimeoutMs, commandTimeoutMs, dataTimeoutMs } = live.config.delivery;
+  return {
+    mxPort, allowPrivate: allowPrivateAddresses, tlsContext: outboundTls({ caFile }).secureContext,
+    timeouts: { connectMs: connectTimeoutMs, greetingMs: commandTimeoutMs, commandMs: commandTimeoutMs, dataMs: dataTimeoutMs },
+    schedule: () => ({ maxAgeMs: live.config.queue.maxAgeMs, delayWarningMs: live.config.queue.delayWarningMs, ...live.config.queue.retry }),
+    limits: () => live.config.delivery,
   };
 }
 

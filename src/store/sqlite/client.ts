@@ -18,6 +18,8 @@ export class StoreError extends Error {
 }
 
 const SETTLE_AGAIN_MS = 1000;
+/** Fresh messages kept in memory at once, whatever their size; more wait on disk for their turn. */
+const MAX_HELD = 2000;
 
 type Waiting = { resolve: (value: never) => void; reject: (error: Error) => void };
 type Numbered = Extract<Operation, { q: number }>;
@@ -60,7 +62,7 @@ class Client implements QueueClient {
   async accept(message: NewMessage, options: { lease: boolean }): Promise<readonly Lease[]> {
     const bytes = message.tail.reduce((sum, chunk) => sum + chunk.length, 0);
     // Past the budget the message waits on disk for its turn, like any other.
-    const keep = options.lease && message.written === 0 && this.#heldBytes + bytes <= this.#memoryBytes;
+    const keep = options.lease && message.written === 0 && this.#held.size < MAX_HELD && this.#heldBytes + bytes <= this.#memoryBytes;
     if (keep) this.#heldBytes += bytes;
     try {
       const leases = (await this.#ask({ op: 'accept', message: this.#wireMessage(message), lease: keep })) as readonly WireLease[];

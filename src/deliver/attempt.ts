@@ -1,0 +1,138 @@
+// One message over one open connection, to the recipients a lane has for it: how they are split over transactions, what is done about
+// 8-bit content, and what each reply means. Decides nothing about when to try again. RFC 5321 3.3, RFC 6152 3, RFC 3461 5.2.7.
+
+import type { Clock } from '#base/clock.ts';
+import { downgrade } from '#mail/downgrade.ts';
+import type { Envelope, Lease, LeasedRecipient } from '#queue/records.ts';
+import type { ClientFailure, RecipientReply } from '#smtp/client.ts';
+import type { Connected } from './connector.ts';
+import { outcomeOfFailure, outcomeOfRefusal, outcomeOfReply } from './outcome.ts';
+import type { Attempt } from './outcome.ts';
+import type { Verdict } from './settle.ts';
+
+/** A message for one lane: recipients of it that share the site. */
+export type Job = {
+  readonly lease: Lease;
+  readonly recipients: readonly LeasedRecipient[];
+  /** Went back to the line because a connection that had served others before broke before it took anything. */
+  requeued: boolean;
+};
+
+export type AttemptParts = {
+  readonly clock: Clock;
+  /** The stored body, when it is not in memory. */
+  readonly body: (lease: Lease) => AsyncIterable<Buffer>;
+  readonly recipientsPerTransaction: () => number;
+};
+
+/**
+ * `verdicts` for the recipients that have an outcome. `broken`: the connection failed and took the rest with it, before anything of the
+ * message can have been taken: they may go again over another one.
+ */
+export type Attempted = { readonly verdicts: readonly Verdict[]; readonly untouched: readonly LeasedRecipient[]; readonly broken: ClientFailure | null };
+
+/** Bodies up to this size are read whole from disk, so that they go out in one packet and serve several transactions. */
+const WHOLE_BYTES = 256 * 1024;
+/** Content is converted in memory; what is larger is not converted. */
+const MAX_DOWNGRADE_BYTES = 16 * 1024 * 1024;
+
+/** Sends a job's message. Never rejects. */
+export async function attempt(parts: AttemptParts, connected: Connected, route: string, job: Job): Promise<Attempted> {
+  const verdicts: Verdict[] = [];
+  const { envelope } = job.lease;
+  let waiting: readonly LeasedRecipient[] = job.recipients;
+  let content: Content | null = null;
+  while (waiting.length > 0) {
+    const startedAtMs = parts.clock.nowMs();
+    const place = (): Attempt => ({ route, host: connected.host, address: connected.address, port: connected.port, tls: connected.tls, startedAtMs, durationMs: parts.clock.nowMs() - startedAtMs });
+    content ??= await openContent(parts, connected, job.lease);
+    if ('problem' in content) {
+      const outcome = { ...outcomeOfRefusal(place(), cannotConvert(content.problem)), scope: 'message' as const };
+      verdicts.push(...waiting.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
+      return { verdicts, untouched: [], broken: null };
+    }
+    const batch = waiting.slice(0, parts.recipientsPerTransaction());
+    const rest = waiting.slice(batch.length);
+    const result = await connected.client.transact(clientEnvelope(envelope, batch, content), content.chunks());
+    if ('failure' in result) {
+      const { failure } = result;
+      if (failure.kind !== 'policy' && !failure.possibleDuplicate) return { verdicts, untouched: waiting, broken: failure };
+      const outcome = outcomeOfFailure(place(), failure);
+      verdicts.push(...batch.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
+      if (failure.kind !== 'policy') return { verdicts, untouched: rest, broken: rest.length > 0 ? failure : null };
+      waiting = rest;
+      continue;
+    }
+    const again = collect(verdicts, { batch, replies: result.replies, place: place(), dsn: dsnOf(connected, route) });
+    waiting = [...again, ...rest];
+    if (waiting.length > 0 && !connected.client.usable) return { verdicts, untouched: waiting, broken: closing(result.replies) };
+  }
+  return { verdicts, untouched: [], broken: null };
+}
+
+/** Turns replies into verdicts; returns the recipients the server had no room for while it took others: they go at once (RFC 5321 4.5.3.1.10). */
+function collect(verdicts: Verdict[], of: { batch: readonly LeasedRecipient[]; replies: readonly RecipientReply[]; place: Attempt; dsn: Verdict['dsn'] }): LeasedRecipient[] {
+  const again: LeasedRecipient[] = [];
+  const progress = of.replies.some((reply) => reply.phase !== 'rcpt');
+  of.batch.forEach((recipient, i) => {
+    const reply = of.replies[i];
+    if (reply === undefined) return;
+    const outcome = outcomeOfReply(of.place, reply);
+    if (progress && reply.phase === 'rcpt' && outcome.class === 'too-many-recipients') again.push(recipient);
+    else verdicts.push({ recipient, outcome, dsn: of.dsn });
+  });
+  return again;
+}
+
+/** Who reports success: a hop that does DSN itself; for one that does not, we say that it was relayed; a mail store is the end of the way. */
+function dsnOf(connected: Connected, route: string): Verdict['dsn'] {
+  if (connected.client.capabilities.keywords.has('DSN')) return 'none';
+  return route === 'lmtp' ? 'delivered' : 'relayed';
+}
+
+type Content = { readonly sizeBytes: number; readonly eightBit: boolean; chunks(): Iterable<Buffer> | AsyncIterable<Buffer> } | { readonly problem: string };
+
+async function openContent(parts: AttemptParts, { client }: Connected, lease: Lease): Promise<Content> {
+  const { envelope, body } = lease;
+  const { sizeBytes, eightBit } = envelope;
+  const convert = eightBit && !client.capabilities.keywords.has('8BITMIME');
+  if (body !== null && !convert) return { sizeBytes, eightBit, chunks: () => body };
+  if (convert && sizeBytes > MAX_DOWNGRADE_BYTES) return { problem: 'it is too large to be converted' };
+  if (!convert && sizeBytes > WHOLE_BYTES) return { sizeBytes, eightBit, chunks: () => parts.body(lease) };
+  let chunks: readonly Buffer[];
+  try {
+    chunks = body ?? (await readAll(parts.body(lease)));
+  } catch {
+    // Fails in the transaction again, where it is told properly.
+    return { sizeBytes, eightBit, chunks: () => parts.body(lease) };
+  }
+  if (!convert) return { sizeBytes, eightBit, chunks: () => chunks };
+  const converted = downgrade(Buffer.concat(chunks));
+  if ('problem' in converted) return converted;
+  return { sizeBytes: converted.chunks.reduce((sum, chunk) => sum + chunk.length, 0), eightBit: false, chunks: () => converted.chunks };
+}
+
+async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer[]> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return chunks;
+}
+
+function clientEnvelope(envelope: Envelope, recipients: readonly LeasedRecipient[], content: { sizeBytes: number; eightBit: boolean }): Parameters<Connected['client']['transact']>[0] {
+  const { from, smtpUtf8, requireTls, ret, envid } = envelope;
+  return { from, recipients, sizeBytes: content.sizeBytes, eightBit: content.eightBit, smtpUtf8, requireTls, ret, envid };
+}
+
+function cannotConvert(problem: string): Parameters<typeof outcomeOfRefusal>[1] {
+  return {
+    verdict: 'bounced', code: 554, enhanced: '5.6.3', text: 'Conversion to 7 bits required but not possible', class: 'conversion-failed',
+    cause: `The next hop takes no 8-bit content (no 8BITMIME), and the message cannot be converted: ${problem}.`,
+    fix: 'Send the content encoded as quoted-printable or base64.',
+  };
+}
+
+/** A server that says 421 in the middle closes; what it has not answered goes elsewhere. */
+function closing(replies: readonly RecipientReply[]): ClientFailure {
+  const reply = replies.find((one) => one.reply.code === 421)?.reply ?? null;
+  return { phase: 'rcpt', kind: reply === null ? 'socket' : 'reply', reply, code: null, text: 'the server closed the connection', possibleDuplicate: false };
+}

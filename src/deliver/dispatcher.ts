@@ -1,0 +1,323 @@
+// From leases to lanes: takes what was just accepted, pulls what is due, finds each recipient's route and hands it to the lane of its
+// next-hop site. Owns the lanes of one worker and how much is under way; how a lane delivers is the lane's matter.
+
+import type { SecureContext } from 'node:tls';
+import type { Cancel, Clock } from '#base/clock.ts';
+import type { Counters } from '#base/counters.ts';
+import { errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
+import { isPromise } from '#base/promise.ts';
+import type { Resolver } from '#dns/resolver.ts';
+import type { Queue } from '#queue/queue.ts';
+import type { LaneName, Lease, LeasedRecipient, Outcome } from '#queue/records.ts';
+import { isExpired, isWarningDue } from '#queue/schedule.ts';
+import type { RetryPolicy } from '#queue/schedule.ts';
+import type { ClientOptions } from '#smtp/client.ts';
+import type { Job } from './attempt.ts';
+import type { Connector, Refusal } from './connector.ts';
+import { SessionCache } from './connector.ts';
+import { Lane } from './lane.ts';
+import type { LaneLimits, LaneParts } from './lane.ts';
+import { captured, expired, outcomeOfRefusal } from './outcome.ts';
+import { openPrivateCheck } from './reach.ts';
+import type { Route, Routes } from './route.ts';
+import { openLmtp } from './routes/lmtp.ts';
+import { openMxPlanner } from './routes/mx.ts';
+import type { MxPlanner } from './routes/mx.ts';
+import { openSmarthost } from './routes/smarthost.ts';
+import { openSettler } from './settle.ts';
+import type { Settler, Verdict } from './settle.ts';
+
+/** What a dispatcher is made of. Functions are asked at each use, so that a reload takes effect. */
+export type DispatcherParts = {
+  readonly queue: Queue;
+  readonly routes: Routes;
+  readonly resolver: Resolver;
+  readonly hostname: string;
+  readonly mxPort: number;
+  readonly allowPrivate: boolean;
+  /** See MxParts. */
+  readonly isSelf: (host: string, addresses: readonly string[]) => boolean;
+  readonly tlsContext: SecureContext;
+  readonly timeouts: ClientOptions['timeouts'];
+  readonly schedule: () => RetryPolicy;
+  readonly limits: () => LaneLimits & { readonly recipientsPerTransaction: number };
+  readonly counters: Counters;
+  readonly newId: (nowMs: number) => string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random?: () => number;
+};
+
+export type Dispatcher = {
+  /** Delivers leases, fresh or pulled. Returns at once. */
+  take(leases: readonly Lease[]): void;
+  /** Begins to pull what is due. */
+  start(): void;
+  /** Stops pulling; running transactions get `withinMs` to end; the rest goes back to the queue. */
+  stop(withinMs: number): Promise<void>;
+  stats(): { readonly lanes: number; readonly connections: number; readonly underWay: number };
+};
+
+/** Jobs pulled from the queue that may be under way at once; their bodies stay on disk until they go out. */
+const MAX_PULLED = 4000;
+const PULL_LIMIT = 100;
+const PULL_PER_LANE = 50;
+/** After so many finished jobs more are pulled, if there were more. */
+const PULL_AFTER = 25;
+const PULL_EVERY_MS = 1000;
+const OVERDUE_EVERY_MS = 60_000;
+const OVERDUE_LIMIT = 500;
+const SWEEP_EVERY_MS = 30_000;
+/** Provisional lanes of a site that are named in one request. */
+const MAX_NAMES = 500;
+
+export function openDispatcher(parts: DispatcherParts): Dispatcher {
+  return new Deliveries(parts);
+}
+
+class Deliveries implements Dispatcher {
+  readonly #parts: DispatcherParts;
+  readonly #lanes = new Map<LaneName, Lane>();
+  readonly #laneParts: LaneParts;
+  readonly #planner: MxPlanner;
+  readonly #settler: Settler;
+  readonly #fixed = new Map<string, { readonly route: Route; readonly connector: Connector }>();
+  readonly #dial;
+  readonly #isPrivate = openPrivateCheck();
+  #underWay = 0;
+  #pulled = 0;
+  #connections = 0;
+  #pulling = false;
+  /** The last pull left something due behind, and how many jobs have finished since. */
+  #more = false;
+  #finished = 0;
+  #stopping = false;
+  #timers: Cancel[] = [];
+
+  constructor(parts: DispatcherParts) {
+    const { queue, resolver, clock, log, counters, schedule, limits, hostname, timeouts, tlsContext, mxPort, allowPrivate, isSelf } = parts;
+    const random = parts.random ?? Math.random;
+    this.#parts = parts;
+    this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache() };
+    this.#planner = openMxPlanner({ ...this.#dial, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf });
+    this.#settler = openSettler({
+      queue, schedule, clock, log, random, hostname, newId: parts.newId, laneFor: (domain, mode) => parts.routes.laneFor(domain, mode),
+      get maxAgeMs() {
+        return schedule().maxAgeMs;
+      },
+    });
+    this.#laneParts = {
+      clock, log, counters, schedule, limits, random, settler: this.#settler,
+      attempt: { clock, body: (lease) => queue.body(lease), recipientsPerTransaction: () => limits().recipientsPerTransaction },
+      slots: {
+        take: (limit) => this.#connections < limit && ++this.#connections > 0,
+        release: () => void this.#connections--,
+      },
+      giveBack: (jobs, nextAtMs) => this.#giveBack(jobs, nextAtMs),
+      backedOff: (lane, untilMs) => {
+        for (const name of this.#namesOf(lane)) queue.backOff(name, untilMs);
+      },
+      done: (lease) => this.#done(lease),
+    };
+  }
+
+  take(leases: readonly Lease[]): void {
+    // One message may come as several leases, one a lane: together they may share transactions.
+    const [first] = leases;
+    if (first === undefined) return;
+    if (leases.length === 1) return this.#route(first);
+    const byKey = new Map<number, Lease>();
+    for (const lease of leases) {
+      const known = byKey.get(lease.key);
+      byKey.set(lease.key, known === undefined ? lease : { ...known, recipients: [...known.recipients, ...lease.recipients] });
+    }
+    for (const lease of byKey.values()) this.#route(lease);
+  }
+
+  start(): void {
+    this.#parts.queue.onReady(() => void this.#pull());
+    this.#every(PULL_EVERY_MS, () => void this.#pull());
+    this.#every(OVERDUE_EVERY_MS, () => void this.#overdue());
+    this.#every(SWEEP_EVERY_MS, () => this.#sweep());
+    void this.#pull();
+  }
+
+  async stop(withinMs: number): Promise<void> {
+    this.#stopping = true;
+    for (const cancel of this.#timers) cancel();
+    const lanes = [...this.#lanes.values()];
+    const ended = Promise.all(lanes.map((lane) => lane.stop()));
+    const deadline = setTimeout(() => {
+      for (const lane of lanes) lane.abort();
+    }, withinMs);
+    await ended;
+    clearTimeout(deadline);
+    while (this.#settler.pending > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  stats(): { lanes: number; connections: number; underWay: number } {
+    return { lanes: this.#lanes.size, connections: this.#connections, underWay: this.#underWay };
+  }
+
+  /** Sorts the recipients of one message by site. Almost always there is one recipient, and its plan is known. */
+  #route(lease: Lease): void {
+    const nowMs = this.#parts.clock.nowMs();
+    if (this.#stopping) return this.#giveBack([{ lease, recipients: lease.recipients, requeued: false }]);
+    if (isExpired(lease.envelope.expiresAtMs, nowMs)) return this.#settle(lease, lease.recipients, (recipient) => expired(recipient.lastOutcome, nowhere('queue', nowMs)));
+    const bySite = new Map<string, { connector: Connector; recipients: LeasedRecipient[] }>();
+    const add = (connector: Connector, recipient: LeasedRecipient): void => {
+      const known = bySite.get(connector.site);
+      if (known === undefined) bySite.set(connector.site, { connector, recipients: [recipient] });
+      else known.recipients.push(recipient);
+    };
+    const planning: Promise<void>[] = [];
+    const refused: Verdict[] = [];
+    for (const recipient of lease.recipients) {
+      const { domain } = recipient.address;
+      const route = this.#parts.routes.match(domain);
+      if (lease.envelope.mode === 'sandbox' || route.type === 'capture') refused.push({ recipient, outcome: captured(nowhere('capture', nowMs)), dsn: 'none' });
+      else if (route.type === 'mx') {
+        const plan = this.#planner.plan(domain);
+        const use = (found: Awaited<typeof plan>): void => {
+          if ('connector' in found) add(found.connector, recipient);
+          else refused.push({ recipient, outcome: refusalOutcome(found.refusal, nowMs), dsn: 'none' });
+        };
+        if (isPromise(plan)) planning.push(plan.then(use, (error: unknown) => refused.push({ recipient, outcome: refusalOutcome(unplanned(domain, error), nowMs), dsn: 'none' })).then(() => {}));
+        else use(plan);
+      } else add(this.#connectorOf(route), recipient);
+    }
+    const deal = (): void => {
+      if (refused.length > 0) this.#begin(lease, this.#settler.settle(lease, lease.lane, refused));
+      for (const { connector, recipients } of bySite.values()) this.#push(connector, { lease, recipients, requeued: false });
+    };
+    if (planning.length === 0) return deal();
+    this.#begin(lease, Promise.all(planning).then(deal));
+  }
+
+  #push(connector: Connector, job: Job): void {
+    let lane = this.#lanes.get(connector.site);
+    if (lane === undefined) {
+      lane = new Lane(connector, this.#laneParts);
+      this.#lanes.set(connector.site, lane);
+    }
+    lane.connector = connector;
+    this.#count(job.lease);
+    lane.push(job, { due: job.lease.body === null && job.lease.lane === connector.site });
+  }
+
+  #connectorOf(route: Extract<Route, { type: 'smarthost' | 'lmtp' }>): Connector {
+    const key = `${route.type}:${route.name}`;
+    const known = this.#fixed.get(key);
+    // A reload makes new route objects.
+    if (known?.route === route) return known.connector;
+    const { resolver, allowPrivate } = this.#parts;
+    const connector = route.type === 'lmtp' ? openLmtp({ ...this.#dial, resolver }, route) : openSmarthost({ ...this.#dial, resolver, allowPrivate, isPrivate: this.#isPrivate }, route);
+    this.#fixed.set(key, { route, connector });
+    return connector;
+  }
+
+  #settle(lease: Lease, recipients: readonly LeasedRecipient[], outcomeOf: (recipient: LeasedRecipient) => Outcome): void {
+    this.#begin(lease, this.#settler.settle(lease, lease.lane, recipients.map((recipient) => ({ recipient, outcome: outcomeOf(recipient), dsn: 'none' as const }))));
+  }
+
+  /** Counts work that belongs to no lane. */
+  #begin(lease: Lease, work: Promise<void>): void {
+    this.#count(lease);
+    void work.then(() => this.#done(lease));
+  }
+
+  #count(lease: Lease): void {
+    this.#underWay++;
+    if (lease.body === null) this.#pulled++;
+  }
+
+  #done(lease: Lease): void {
+    this.#underWay--;
+    if (lease.body === null) this.#pulled--;
+    if (this.#more && ++this.#finished >= PULL_AFTER) void this.#pull();
+  }
+
+  async #pull(): Promise<void> {
+    if (this.#pulling || this.#stopping) return;
+    this.#pulling = true;
+    this.#finished = 0;
+    try {
+      while (this.#pulled < MAX_PULLED && !this.#stopping) {
+        const skip = this.#full();
+        const leases = await this.#parts.queue.lease({ limit: PULL_LIMIT, perLane: PULL_PER_LANE, skip });
+        this.#more = skip.length > 0;
+        if (leases.length === 0) return;
+        this.take(leases);
+      }
+      this.#more = true;
+    } catch (error) {
+      if (!this.#stopping) this.#parts.log.error('queue.not-leased', { cause: errorText(error) });
+    } finally {
+      this.#pulling = false;
+    }
+  }
+
+  /** Recipients whose time is over, or whose sender should hear of the delay, wherever they wait. */
+  async #overdue(): Promise<void> {
+    try {
+      for (let round = 0; round < 20 && !this.#stopping; round++) {
+        const leases = await this.#parts.queue.leaseOverdue({ limit: OVERDUE_LIMIT });
+        for (const lease of leases) this.#tellOverdue(lease);
+        if (leases.length < OVERDUE_LIMIT) return;
+      }
+    } catch (error) {
+      if (!this.#stopping) this.#parts.log.error('queue.not-leased', { cause: errorText(error) });
+    }
+  }
+
+  #tellOverdue(lease: Lease): void {
+    const nowMs = this.#parts.clock.nowMs();
+    const { expiresAtMs, warnAtMs } = lease.envelope;
+    // A warning goes with an outcome; who was never attempted is attempted now, and the outcome of that brings it.
+    const warned = lease.recipients.filter((recipient) => recipient.lastOutcome !== null && isWarningDue(recipient, warnAtMs, nowMs));
+    if (isExpired(expiresAtMs, nowMs) || warned.length < lease.recipients.length) return this.take([lease]);
+    this.#begin(lease, this.#settler.settle(lease, lease.lane, warned.map((recipient) => ({ recipient, outcome: recipient.lastOutcome as Outcome, dsn: 'none' as const }))));
+  }
+
+  /** Lanes that have enough in line, by all names the queue knows them by. */
+  #full(): LaneName[] {
+    const full: LaneName[] = [];
+    for (const lane of this.#lanes.values()) if (lane.full) full.push(...this.#namesOf(lane.name));
+    return full;
+  }
+
+  #namesOf(site: LaneName): LaneName[] {
+    return [site, ...this.#planner.domainsOf(site).slice(0, MAX_NAMES).map((domain) => `mx:${domain}`)];
+  }
+
+  #giveBack(jobs: readonly Job[], nextAtMs?: number): void {
+    const leases = jobs.map(({ lease, recipients }) => ({ ...lease, recipients }));
+    this.#parts.queue.giveBack(leases, nextAtMs === undefined ? {} : { nextAtMs }).catch((error: unknown) => this.#parts.log.error('queue.not-given-back', { cause: errorText(error) }));
+  }
+
+  #sweep(): void {
+    for (const [name, lane] of this.#lanes) if (lane.unused) this.#lanes.delete(name);
+  }
+
+  #every(periodMs: number, run: () => void): void {
+    const at = this.#timers.length;
+    const again = (): void => {
+      run();
+      this.#timers[at] = this.#parts.clock.after(periodMs, again);
+    };
+    this.#timers.push(this.#parts.clock.after(periodMs, again));
+  }
+}
+
+function nowhere(route: string, startedAtMs: number): Parameters<typeof captured>[0] {
+  return { route, host: null, address: null, port: null, tls: null, startedAtMs, durationMs: 0 };
+}
+
+function refusalOutcome(refusal: Refusal, nowMs: number): Outcome {
+  return outcomeOfRefusal(nowhere('mx', nowMs), refusal);
+}
+
+function unplanned(domain: string, error: unknown): Refusal {
+  return { verdict: 'deferred', code: 451, enhanced: '4.3.0', text: `Routing of ${domain} failed`, class: 'local-error', cause: `The route for ${domain} could not be worked out: ${errorText(error)}.`, fix: 'It is tried again by itself; if it stays so, report it with the log.' };
+}
