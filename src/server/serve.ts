@@ -2,7 +2,8 @@
 // pieces know nothing of each other but their seams.
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { createCounters, openCounters } from '#base/counters.ts';
 import { PosternError } from '#base/failure.ts';
@@ -60,6 +61,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   const end = awaitEnd(log);
   try {
     const server = await open(options, data.path, closing, end.broken);
+    // For commands that want to reach this server without being told where it listens.
+    const own = join(data.path, 'server.json');
+    writeReadyFile(own, server.started.report);
+    closing.push(() => rmSync(own, { force: true }));
     if (options.readyFile !== null) writeReadyFile(options.readyFile, server.started.report);
     log.info('server.started', { ...server.started.report, data: data.path });
     options.started(server.started);
@@ -153,9 +158,4 @@ async function within(limitMs: number, work: unknown): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   await Promise.race([Promise.resolve(work).catch(() => {}), new Promise<void>((resolve) => (timer = setTimeout(resolve, limitMs)))]);
   clearTimeout(timer);
-}
-
-/** The version of this package. */
-export function packageVersion(): string {
-  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 }

@@ -145,8 +145,8 @@ function summary({ leaf, names, expiresAtMs, paths }: KeyPair): CertificateSumma
  * What this server trusts as a client: Node's and the system's roots and the certificates of `caFile`; TLS 1.2 and up. Costs some 80 ms:
  * made once. Throws PosternError (exit code 2) when `caFile` cannot be used.
  */
-export function outboundTls(options: { readonly caFile: string | null }): { readonly secureContext: SecureContext } {
-  const extra = options.caFile === null ? [] : readAuthorities(options.caFile);
+export function outboundTls(options: { readonly caFile: string | null; /** More certificates to trust, PEM. */ readonly trusted?: readonly string[] }): { readonly secureContext: SecureContext } {
+  const extra = [...(options.caFile === null ? [] : readAuthorities(options.caFile)), ...(options.trusted ?? [])];
   const ca = new Set([...getCACertificates('default'), ...getCACertificates('system'), ...extra].map((pem) => pem.trim()));
   return { secureContext: createSecureContext({ ca: [...ca], minVersion: 'TLSv1.2' }) };
 }

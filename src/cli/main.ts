@@ -1,0 +1,126 @@
+// The program: global options, the table of commands (each loaded only when it is called), and the one place where a failure becomes text and
+// an exit code: 1 bad news, 2 usage or configuration, 3 the server cannot be reached or broke.
+
+import { resolve } from 'node:path';
+import { Command, CommanderError, Option } from 'commander';
+import { PosternError, errorText } from '#base/failure.ts';
+import type { LoadedConfig } from '#config/load.ts';
+import { openOutput } from './output.ts';
+import type { Output } from './output.ts';
+import { packageVersion } from './version.ts';
+
+/** What every command is handed. */
+export type Cli = {
+  readonly json: boolean;
+  readonly out: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** As given, for messages; not resolved. */
+  dataDir(): string;
+  configFile(): string | null;
+  /** Throws PosternError (exit code 2). */
+  loadConfig(): Promise<LoadedConfig>;
+};
+
+type Registered = { readonly register: (program: Command, cli: Cli) => void };
+
+/** Name, what `--help` says of it, and where it is. */
+const COMMANDS: readonly { readonly name: string; readonly summary: string; readonly load: () => Promise<Registered> }[] = [
+  { name: 'serve', summary: 'run the server', load: () => import('./commands/serve.ts') },
+  { name: 'send', summary: 'send one message and show what is said', load: () => import('./commands/send.ts') },
+  { name: 'message', summary: 'what became of every message', load: () => import('./commands/message.ts') },
+  { name: 'queue', summary: 'see the queue and change it', load: () => import('./commands/queue.ts') },
+  { name: 'credential', summary: 'who may submit mail', load: () => import('./commands/credential.ts') },
+  { name: 'domain', summary: 'domains that mail is sent from and received for', load: () => import('./commands/domain.ts') },
+  { name: 'config', summary: 'check and show the configuration', load: () => import('./commands/config.ts') },
+];
+
+const EXAMPLES = `
+Examples:
+  postern serve                                     run the server here, data in ./data
+  postern credential add app --domain example.com --live
+  postern send --to friend@example.net --user app --password-file secret.txt
+  postern message list --since 24h
+  postern queue lanes
+  postern COMMAND --help                            more about a command, with examples
+
+Exit codes: 0 done; 1 bad news (a delivery failed, nothing found); 2 usage or configuration; 3 the server cannot be reached or broke.`;
+
+/** Runs the program with these arguments (without node and script). Returns the exit code; never rejects. */
+export async function main(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
+  const program = createProgram();
+  const cli = cliOf(program, env);
+  try {
+    const wanted = commandName(args);
+    for (const command of COMMANDS) {
+      if (command.name === wanted) (await command.load()).register(program, cli);
+      else program.command(command.name).description(command.summary).helpOption(false);
+    }
+    inherit(program);
+    if (args.length === 0) {
+      program.outputHelp({ error: true });
+      return 2;
+    }
+    await program.parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    return failed(error, args.includes('--json'));
+  }
+}
+
+function createProgram(): Command {
+  return new Command('postern')
+    .description('SMTP submission and relay server: accepts mail, delivers it, and explains what became of it.')
+    .version(packageVersion(), '-V, --version')
+    .addOption(new Option('--config <file>', 'configuration file (default: POSTERN_CONFIG, else ./postern.toml if it is there)'))
+    .addOption(new Option('--data <dir>', 'data directory (default: POSTERN_DATA, else ./data)'))
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', EXAMPLES);
+}
+
+/** Errors are thrown, not ended with, and global options are told in every help. */
+function inherit(command: Command): void {
+  command.exitOverride().configureHelp({ showGlobalOptions: true }).showHelpAfterError('(add --help for what there is, with examples)');
+  for (const child of command.commands) inherit(child);
+}
+
+function cliOf(program: Command, env: Cli['env']): Cli {
+  const options = (): { config?: string; data?: string; json?: boolean } => program.opts();
+  const json = (): boolean => options().json === true;
+  const configFile = (): string | null => options().config ?? (env['POSTERN_CONFIG'] || null);
+  return {
+    get json() {
+      return json();
+    },
+    out: openOutput({ json }),
+    env,
+    dataDir: () => options().data ?? (env['POSTERN_DATA'] || './data'),
+    configFile,
+    async loadConfig() {
+      const { loadConfig } = await import('#config/load.ts');
+      return loadConfig({ file: configFile(), env, directory: resolve('.') });
+    },
+  };
+}
+
+const VALUED = new Set(['--config', '--data']);
+
+/** The first argument that is no global option and no value of one. */
+function commandName(args: readonly string[]): string | undefined {
+  const rest = args.filter((arg, i) => !arg.startsWith('-') && !VALUED.has(args[i - 1] ?? ''));
+  return rest[0] === 'help' ? rest[1] : rest[0];
+}
+
+function failed(error: unknown, json: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof PosternError) {
+    const { failure } = error;
+    if (json) process.stdout.write(`${JSON.stringify({ error: failure })}\n`);
+    process.stderr.write(`error: ${failure.cause}\nfix:   ${failure.fix}\n`);
+    return error.exitCode;
+  }
+  const code = (error as { code?: unknown }).code;
+  // Whoever read our output has seen enough (a pipe into head).
+  if (code === 'EPIPE') return 0;
+  process.stderr.write(`error: ${error instanceof Error ? (error.stack ?? error.message) : errorText(error)}\nfix:   this is a fault of Postern; please report it with the text above\n`);
+  return 3;
+}

@@ -1,0 +1,75 @@
+// What `postern send` will try: which host, which ports in which order, how TLS is had on each, and whom to trust. No connection is made here.
+
+import { readFileSync } from 'node:fs';
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { PosternError, errorCode } from '#base/failure.ts';
+import { canonicalDomain } from '#smtp/address.ts';
+import type { TlsWanted } from '#smtp/client.ts';
+
+export type TlsOption = 'require' | 'implicit' | 'none';
+export type Rung = { readonly port: number; readonly wanted: TlsWanted };
+export type Target = { readonly host: string; readonly addresses: readonly string[]; readonly rungs: readonly Rung[]; /** Certificates of this very server, PEM. */ readonly trusted: readonly string[] };
+
+const LADDER = [465, 587, 2525] as const;
+const MAX_ADDRESSES = 4;
+/** In the order of the ladder. */
+const SUBMISSION = ['submissions', 'submission', 'alternate'];
+
+type Report = { readonly listeners: readonly { readonly profile: string; readonly address: string; readonly port: number; readonly tls: string }[] };
+
+/** Works out the target. Rejects with PosternError: exit code 2 for bad options, 3 when the host cannot be resolved. */
+export async function planTarget(options: { readonly host: string | null; readonly port: number | null; readonly tls: TlsOption | null; readonly dataDir: string; readonly certificates: readonly string[] }): Promise<Target> {
+  const { host, port, tls, dataDir } = options;
+  const named = host ?? '127.0.0.1';
+  if (isIP(named) === 0 && canonicalDomain(named) === null) {
+    throw new PosternError({ code: 'invalid-host', cause: `${JSON.stringify(named)} is neither a host name nor an IP address.`, fix: 'Write it like smtp.example.com or 192.0.2.1; the port goes to --port.' }, { exitCode: 2 });
+  }
+  const addresses = await resolveHost(named);
+  const trusted = addresses.every(isLocal) ? readCertificates([join(dataDir, 'tls', 'cert.pem'), ...options.certificates]) : [];
+  const ports = port === null ? (host === null ? localPorts(dataDir) : LADDER) : [port];
+  return { host: named, addresses, trusted, rungs: ports.map((one) => ({ port: one, wanted: wantedOn(one, tls) })) };
+}
+
+/** TLS is required unless `none` is said: from the first byte where the port is made for it, else by STARTTLS. */
+function wantedOn(port: number, tls: TlsOption | null): TlsWanted {
+  if (tls === 'none') return 'none';
+  return tls === 'implicit' || String(port).endsWith('465') ? 'implicit' : 'starttls-required';
+}
+
+async function resolveHost(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  try {
+    return (await lookup(host, { all: true })).map(({ address }) => address).slice(0, MAX_ADDRESSES);
+  } catch (error) {
+    const temporary = errorCode(error) === 'EAI_AGAIN';
+    throw new PosternError({ code: 'host-not-found', cause: `The host ${host} cannot be resolved (${errorCode(error)}).`, fix: temporary ? 'Check the DNS resolver of this machine.' : 'Check the spelling of the host name.' }, { exitCode: 3, cause: error });
+  }
+}
+
+function isLocal(address: string): boolean {
+  return address === '::1' || address.startsWith('127.') || Object.values(networkInterfaces()).some((list) => (list ?? []).some((one) => one.address === address));
+}
+
+function readCertificates(paths: readonly string[]): string[] {
+  return paths.flatMap((path) => {
+    try {
+      return [readFileSync(path, 'utf8')];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** The ports that the server of this data directory really has. */
+function localPorts(dataDir: string): readonly number[] {
+  try {
+    const { listeners } = JSON.parse(readFileSync(join(dataDir, 'server.json'), 'utf8')) as Report;
+    const ports = SUBMISSION.flatMap((profile) => listeners.filter((listener) => listener.profile === profile).map((listener) => listener.port));
+    return ports.length > 0 ? ports : LADDER;
+  } catch {
+    return LADDER;
+  }
+}

@@ -1,0 +1,148 @@
+// From single values to the configuration as the program has it, with the rules that join several keys.
+
+import { isIP } from 'node:net';
+import type { z } from 'zod';
+import type { Config, ListenerConfig, RouteConfig } from './config.ts';
+import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS } from './schema.ts';
+import type { Row } from './schema.ts';
+import { canonicalDomain } from './values.ts';
+
+type OutputOf<Rows extends Readonly<Record<string, Row>>> = { readonly [K in keyof Rows]: Rows[K] extends { readonly fallback: unknown } ? z.output<Rows[K]['kind']> : z.output<Rows[K]['kind']> | null };
+
+/** What the rows gave; null for what is absent and has no default. */
+export type Values = { readonly [K in keyof typeof ROWS]: z.output<(typeof ROWS)[K]['kind']> } & {
+  readonly listener: readonly OutputOf<typeof LISTENER_ROWS>[] | null;
+  readonly 'tls.certificate': readonly { readonly [K in keyof typeof CERTIFICATE_ROWS]: string | null }[] | null;
+  readonly route: readonly RouteValues[] | null;
+};
+
+type RouteValues = { readonly [K in keyof typeof ROUTE_ROWS]: z.output<(typeof ROUTE_ROWS)[K]['kind']> | null };
+type Mistakes = { path: string; text: string }[];
+
+/** Builds the configuration; mistakes of keys together are added to `mistakes`, and then the result must not be used. */
+export function buildConfig(values: Values, mistakes: Mistakes): Config {
+  checkTogether(values, mistakes);
+  const certificates = (values['tls.certificate'] ?? []).flatMap(({ cert, key }, i) => {
+    if (cert !== null && key !== null) return [{ cert, key }];
+    mistakes.push({ path: `tls.certificate.${i}`, text: 'needs cert and key' });
+    return [];
+  });
+  return {
+    hostname: values.hostname,
+    listeners: buildListeners(values, mistakes),
+    tls: { mode: values.tlsMode, cert: values.tlsCert ?? null, key: values.tlsKey ?? null, certificates, minVersion: values.tlsMinVersion },
+    dns: { servers: values.dnsServers, dnssec: values.dnsDnssec, timeoutMs: values.dnsTimeout },
+    delivery: {
+      mxPort: values.mxPort, allowPrivateAddresses: values.allowPrivate, caFile: values.caFile ?? null,
+      connectTimeoutMs: values.connectTimeout, commandTimeoutMs: values.commandTimeout, dataTimeoutMs: values.dataTimeout,
+      concurrencyPerLane: values.perLane, concurrency: values.connections, messagesPerConnection: values.perConnection,
+      idleTimeoutMs: values.idleTimeout, recipientsPerTransaction: values.perTransaction,
+    },
+    routes: buildRoutes(values, mistakes),
+    inbound: { domains: values.inboundDomains },
+    queue: {
+      maxAgeMs: values.maxAge, delayWarningMs: values.delayWarning,
+      retry: { firstMs: values.retryFirst, factor: values.retryFactor, maxMs: values.retryMax, jitter: values.retryJitter },
+      memoryBytes: values.memory, minFreeBytes: values.minFree, historyMs: values.history, captureMs: values.capture,
+    },
+    limits: {
+      messageSizeBytes: values.messageSize, recipients: values.recipients, connectionsPerAddress: values.perAddress, connections: values.clients,
+      authFailures: values.authFailures, hops: values.hops, commandTimeoutMs: values.clientCommandTimeout, dataTimeoutMs: values.clientDataTimeout,
+      sessionTimeoutMs: values.sessionTimeout, headerBytes: values.headerSize,
+    },
+    http: { address: values.httpAddress, port: values.httpPort },
+    workers: { count: values.workers },
+    log: { level: values.logLevel, format: values.logFormat },
+  };
+}
+
+function checkTogether(values: Values, mistakes: Mistakes): void {
+  if (values.retryFirst > values.retryMax) mistakes.push({ path: 'queue.retry.first', text: 'must not be longer than queue.retry.max' });
+  if (values.headerSize > values.messageSize) mistakes.push({ path: 'limits.header_size', text: 'must not be larger than limits.message_size' });
+  if (values.tlsMode === 'files' && (values.tlsCert ?? null) === null) mistakes.push({ path: 'tls.cert', text: 'is needed with tls.mode = "files"' });
+  if (values.tlsMode === 'files' && (values.tlsKey ?? null) === null) mistakes.push({ path: 'tls.key', text: 'is needed with tls.mode = "files"' });
+  if (values.tlsMode === 'self-signed' && (values.tlsCert ?? values.tlsKey ?? null) !== null) mistakes.push({ path: 'tls.mode', text: 'must be "files" for tls.cert and tls.key to count' });
+}
+
+function buildListeners(values: Values, mistakes: Mistakes): ListenerConfig[] {
+  if (values.listener === null) {
+    return (Object.keys(DEFAULT_PORTS) as (keyof typeof DEFAULT_PORTS)[]).map((profile) => ({ profile, address: '::', port: DEFAULT_PORTS[profile], proxyProtocol: false }));
+  }
+  const seen = new Map<string, number>();
+  return values.listener.flatMap(({ profile, address, port, proxyProtocol }, i) => {
+    if (profile === null) {
+      mistakes.push({ path: `listener.${i}.profile`, text: 'is needed: "mx", "submissions", "submission" or "alternate"' });
+      return [];
+    }
+    const listener = { profile, address: address ?? '::', port: port ?? DEFAULT_PORTS[profile], proxyProtocol: proxyProtocol ?? false };
+    const place = `${listener.address} ${listener.port}`;
+    const before = seen.get(place);
+    if (before !== undefined && listener.port !== 0) mistakes.push({ path: `listener.${i}.port`, text: `is that of listener ${before + 1} already, at the same address` });
+    seen.set(place, i);
+    return [listener];
+  });
+}
+
+function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
+  const names = new Set<string>();
+  const named = (wanted: string): string => {
+    let name = wanted;
+    for (let n = 2; names.has(name); n++) name = `${wanted}-${n}`;
+    names.add(name);
+    return name;
+  };
+  return (values.route ?? []).flatMap((route, i) => {
+    const mistake = (key: string, text: string): [] => {
+      mistakes.push({ path: `route.${i}.${key}`, text });
+      return [];
+    };
+    const only = onlyFor(route, mistake);
+    if (only !== null) return only;
+    const match = route.match ?? '*';
+    switch (route.type) {
+      case null:
+        return mistake('type', 'is needed: "mx", "smarthost", "lmtp" or "capture"');
+      case 'mx':
+      case 'capture':
+        return [{ match, name: named(route.name ?? route.type), type: route.type }];
+      case 'smarthost':
+        return smarthost(route, { match, named, mistake });
+      case 'lmtp':
+        return lmtp(route, { match, named, mistake });
+    }
+  });
+}
+
+type Building = { readonly match: string; readonly named: (wanted: string) => string; readonly mistake: (key: string, text: string) => [] };
+
+function smarthost(route: RouteValues, { match, named, mistake }: Building): RouteConfig[] {
+  if (route.host === null) return mistake('host', 'is needed for a smarthost');
+  const host = isIP(route.host) === 0 ? canonicalDomain(route.host) : route.host;
+  if (host === null) return mistake('host', `${JSON.stringify(route.host)} must be a host name or IP address; ports stand in ports`);
+  if (route.port !== null && route.ports !== null) return mistake('port', 'and ports say the same; leave one out');
+  const ports = route.ports ?? (route.port === null ? LADDER : [route.port]);
+  if (ports.length === 0) return mistake('ports', 'must have at least one port');
+  if ((route.username === null) !== (route.passwordFile === null)) return mistake(route.username === null ? 'username' : 'password_file', 'is needed: a login has both username and password_file');
+  return [{ match, name: named(route.name ?? host), type: 'smarthost', host, ports, username: route.username, passwordFile: route.passwordFile }];
+}
+
+function lmtp(route: RouteValues, { match, named, mistake }: Building): RouteConfig[] {
+  if (route.host === null) return mistake('host', 'is needed for lmtp: a host, host:port or unix:/path');
+  if (route.ports !== null && route.ports.length !== 1) return mistake('ports', 'lmtp has one port; write port = 24');
+  if (route.host.startsWith('unix:')) return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket: route.host.slice('unix:'.length) }];
+  if (route.host.startsWith('/')) return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket: route.host }];
+  const found = isIP(route.host) === 0 ? /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(route.host) : null;
+  const name = found?.[1] ?? found?.[2] ?? route.host;
+  const host = isIP(name) === 0 ? canonicalDomain(name) : name;
+  if (host === null) return mistake('host', `${JSON.stringify(route.host)} must be a host, host:port or unix:/path`);
+  const port = found?.[3] === undefined ? (route.port ?? route.ports?.[0] ?? LMTP_PORT) : Number(found[3]);
+  return [{ match, name: named(route.name ?? `${host}:${port}`), type: 'lmtp', host, port, socket: null }];
+}
+
+/** Keys that say nothing for this type of route are told, not passed over. */
+function onlyFor(route: RouteValues, mistake: Building['mistake']): [] | null {
+  const given = (['host', 'port', 'ports', 'username', 'passwordFile'] as const).filter((key) => route[key] !== null);
+  const allowed: readonly string[] = route.type === 'smarthost' ? given : route.type === 'lmtp' ? ['host', 'port', 'ports'] : route.type === null ? given : [];
+  const wrong = given.find((key) => !allowed.includes(key));
+  return wrong === undefined ? null : mistake(wrong === 'passwordFile' ? 'password_file' : wrong, `means nothing for a route of type "${route.type}"`);
+}
