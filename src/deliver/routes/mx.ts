@@ -98,8 +98,9 @@ async function withoutSelf(parts: MxParts, domain: string, hosts: readonly MxHos
   let own = Infinity;
   for (const host of hosts) {
     if (host.preference >= own) continue;
-    const found = await findAddresses(parts.resolver, host.host);
-    if (parts.isSelf(host.host, 'addresses' in found ? found.addresses : [])) own = host.preference;
+    // By its name alone, without asking for an address that the DNS may not even have.
+    const found = parts.isSelf(host.host, []) ? null : await findAddresses(parts.resolver, host.host);
+    if (found === null || parts.isSelf(host.host, 'addresses' in found ? found.addresses : [])) own = host.preference;
   }
   const usable = hosts.filter((host) => host.preference < own);
   if (usable.length > 0) return { hosts: usable };
