@@ -23,18 +23,46 @@ function message(): NewMessage {
   const address = { local: 'you', domain: 'example.com', text: 'you@example.com' };
   return {
     envelope: {
-      id: newId(nowMs), from: { local: 'me', domain: 'example.org', text: 'me@example.org' }, acceptedAtMs: nowMs, expiresAtMs: nowMs + 1e8, warnAtMs: nowMs + 1e7, sizeBytes: 5000,
-      eightBit: false, smtpUtf8: false, requireTls: false, ret: null, envid: null, kind: 'mail', mode: 'live',
-      origin: { profile: 'mx', clientAddress: '127.0.0.1', helo: 'client', tls: null, credential: null }, subject: 'A subject', messageIdHeader: '<1@x>',
+      id: newId(nowMs),
+      from: { local: 'me', domain: 'example.org', text: 'me@example.org' },
+      acceptedAtMs: nowMs,
+      expiresAtMs: nowMs + 1e8,
+      warnAtMs: nowMs + 1e7,
+      sizeBytes: 5000,
+      eightBit: false,
+      smtpUtf8: false,
+      requireTls: false,
+      ret: null,
+      envid: null,
+      kind: 'mail',
+      mode: 'live',
+      origin: { profile: 'mx', clientAddress: '127.0.0.1', helo: 'client', tls: null, credential: null },
+      subject: 'A subject',
+      messageIdHeader: '<1@x>',
     },
     recipients: [{ n: 0, address, notify: null, orcpt: null, lane: 'mx:example.com' }],
-    tail: [body], written: 0,
+    tail: [body],
+    written: 0,
   };
 }
 
 const outcome: Outcome = {
-  verdict: 'delivered', scope: 'recipient', code: 250, enhanced: '2.0.0', text: 'Ok: queued', class: 'delivered', cause: '', fix: '', route: 'mx', remoteHost: 'mx.example.com',
-  remoteAddress: '127.0.0.1', remotePort: 25, tls: 'none', possibleDuplicate: false, startedAtMs: 0, durationMs: 3,
+  verdict: 'delivered',
+  scope: 'recipient',
+  code: 250,
+  enhanced: '2.0.0',
+  text: 'Ok: queued',
+  class: 'delivered',
+  cause: '',
+  fix: '',
+  route: 'mx',
+  remoteHost: 'mx.example.com',
+  remoteAddress: '127.0.0.1',
+  remotePort: 25,
+  tls: 'none',
+  possibleDuplicate: false,
+  startedAtMs: 0,
+  durationMs: 3,
 };
 
 let left = messages;
@@ -51,9 +79,13 @@ const startCpu = process.cpuUsage();
 await Promise.all(Array.from({ length: inFlight }, loop));
 const seconds = (performance.now() - startMs) / 1000;
 const cpu = process.cpuUsage(startCpu);
-console.log(`${messages} accepted and settled in ${seconds.toFixed(2)} s: ${Math.round(messages / seconds)}/s, ${((cpu.user + cpu.system) / messages).toFixed(0)} us CPU a message, ${inFlight} in flight`);
+console.log(
+  `${messages} accepted and settled in ${seconds.toFixed(2)} s: ${Math.round(messages / seconds)}/s, ${((cpu.user + cpu.system) / messages).toFixed(0)} us CPU a message, ${inFlight} in flight`,
+);
 await store.flushHistory();
-console.log(`history: ${(await store.history.list({ limit: 1 })).map((row) => row.status).join()}; total CPU with history ${((process.cpuUsage(startCpu).user + process.cpuUsage(startCpu).system) / messages).toFixed(0)} us a message`);
+console.log(
+  `history: ${(await store.history.list({ limit: 1 })).map((row) => row.status).join()}; total CPU with history ${((process.cpuUsage(startCpu).user + process.cpuUsage(startCpu).system) / messages).toFixed(0)} us a message`,
+);
 await queue.close();
 await store.close();
 rmSync(dataDir, { recursive: true });

@@ -45,10 +45,7 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 /** Opens the log of this thread. Each thread has its own; lines are written whole. */
 export function openLog(options: LogOptions): OpenLog {
   const sink = openSink(options);
-  const logger = pino(
-    { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
-    { write: sink.write },
-  );
+  const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, { write: sink.write });
   return { ...logOver(logger, {}), flush: sink.flush };
 }
 

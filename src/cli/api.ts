@@ -78,7 +78,10 @@ function open(dataDir: string, method: string, path: string, body?: unknown): Pr
   return new Promise((resolveAnswer, reject) => {
     const payload = body === undefined ? undefined : JSON.stringify(body);
     const outgoing = request({
-      socketPath: socketPath(dataDir), method, path, timeout: TIMEOUT_MS,
+      socketPath: socketPath(dataDir),
+      method,
+      path,
+      timeout: TIMEOUT_MS,
       headers: payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
     });
     outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(`no answer within ${TIMEOUT_MS / 1000} seconds`), { code: 'ETIMEDOUT' })));
@@ -97,7 +100,8 @@ async function collect(answer: IncomingMessage): Promise<Buffer> {
   let bytes = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > ANSWER_BYTES) throw new PosternError({ code: 'answer-too-large', cause: 'The server answered with more than this command takes.', fix: 'Ask for less with --limit.' });
+    if (bytes > ANSWER_BYTES)
+      throw new PosternError({ code: 'answer-too-large', cause: 'The server answered with more than this command takes.', fix: 'Ask for less with --limit.' });
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
@@ -107,12 +111,29 @@ function unreachable(error: Error, dataDir: string): PosternError {
   const code = errorCode(error);
   const shown = resolve(dataDir);
   if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-    return new PosternError({ code: 'server-not-running', cause: `No Postern server runs on the data directory ${shown}.`, fix: 'Start it with: postern serve. If it runs elsewhere, name its directory with --data DIR or POSTERN_DATA.' }, { cause: error });
+    return new PosternError(
+      {
+        code: 'server-not-running',
+        cause: `No Postern server runs on the data directory ${shown}.`,
+        fix: 'Start it with: postern serve. If it runs elsewhere, name its directory with --data DIR or POSTERN_DATA.',
+      },
+      { cause: error },
+    );
   }
   if (code === 'EACCES' || code === 'EPERM') {
-    return new PosternError({ code: 'socket-not-allowed', cause: `This account may not open the management socket in ${shown}.`, fix: 'Run the command as the account that runs the server, or as root.' }, { cause: error });
+    return new PosternError(
+      {
+        code: 'socket-not-allowed',
+        cause: `This account may not open the management socket in ${shown}.`,
+        fix: 'Run the command as the account that runs the server, or as root.',
+      },
+      { cause: error },
+    );
   }
-  return new PosternError({ code: 'server-not-reached', cause: `The server on ${shown} did not answer: ${error.message}.`, fix: 'See its log; restart it if it hangs.' }, { cause: error });
+  return new PosternError(
+    { code: 'server-not-reached', cause: `The server on ${shown} did not answer: ${error.message}.`, fix: 'See its log; restart it if it hangs.' },
+    { cause: error },
+  );
 }
 
 function refused(status: number, text: Buffer): PosternError {

@@ -121,6 +121,8 @@ function failed(error: unknown, json: boolean): number {
   const code = (error as { code?: unknown }).code;
   // Whoever read our output has seen enough (a pipe into head).
   if (code === 'EPIPE') return 0;
-  process.stderr.write(`error: ${error instanceof Error ? (error.stack ?? error.message) : errorText(error)}\nfix:   this is a fault of Postern; please report it with the text above\n`);
+  process.stderr.write(
+    `error: ${error instanceof Error ? (error.stack ?? error.message) : errorText(error)}\nfix:   this is a fault of Postern; please report it with the text above\n`,
+  );
   return 3;
 }

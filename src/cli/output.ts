@@ -24,7 +24,14 @@ export function openOutput(options: { readonly json: () => boolean; readonly std
   return {
     text: (text) => void people().write(`${safe(text)}\n`),
     json: (value) => void stdout.write(`${JSON.stringify(value, null, stdout.isTTY === true ? 2 : undefined)}\n`),
-    table: (head, rows) => void people().write(formatTable(head, rows.map((row) => row.map(safe)), people())),
+    table: (head, rows) =>
+      void people().write(
+        formatTable(
+          head,
+          rows.map((row) => row.map(safe)),
+          people(),
+        ),
+      ),
     note: (text) => void stderr.write(`${stderr.isTTY === true ? styleText('dim', safe(text)) : safe(text)}\n`),
   };
 }
@@ -38,7 +45,10 @@ function formatTable(head: readonly string[], rows: readonly (readonly string[])
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const width = stream.isTTY === true ? (stream.columns ?? 80) : Infinity;
   const line = (cells: readonly string[]): string => {
-    const text = cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join(GAP).trimEnd();
+    const text = cells
+      .map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      .join(GAP)
+      .trimEnd();
     return text.length > width ? `${text.slice(0, width - 1)}…` : text;
   };
   const title = line(head);

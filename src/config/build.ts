@@ -7,7 +7,9 @@ import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUT
 import type { Row } from './schema.ts';
 import { canonicalDomain } from './values.ts';
 
-type OutputOf<Rows extends Readonly<Record<string, Row>>> = { readonly [K in keyof Rows]: Rows[K] extends { readonly fallback: unknown } ? z.output<Rows[K]['kind']> : z.output<Rows[K]['kind']> | null };
+type OutputOf<Rows extends Readonly<Record<string, Row>>> = {
+  readonly [K in keyof Rows]: Rows[K] extends { readonly fallback: unknown } ? z.output<Rows[K]['kind']> : z.output<Rows[K]['kind']> | null;
+};
 
 /** What the rows gave; null for what is absent and has no default. */
 export type Values = { readonly [K in keyof typeof ROWS]: z.output<(typeof ROWS)[K]['kind']> } & {
@@ -33,22 +35,40 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
     tls: { mode: values.tlsMode, cert: values.tlsCert ?? null, key: values.tlsKey ?? null, certificates, minVersion: values.tlsMinVersion },
     dns: { servers: values.dnsServers, dnssec: values.dnsDnssec, timeoutMs: values.dnsTimeout },
     delivery: {
-      mxPort: values.mxPort, allowPrivateAddresses: values.allowPrivate, caFile: values.caFile ?? null,
-      connectTimeoutMs: values.connectTimeout, commandTimeoutMs: values.commandTimeout, dataTimeoutMs: values.dataTimeout,
-      concurrencyPerLane: values.perLane, concurrency: values.connections, messagesPerConnection: values.perConnection,
-      idleTimeoutMs: values.idleTimeout, recipientsPerTransaction: values.perTransaction,
+      mxPort: values.mxPort,
+      allowPrivateAddresses: values.allowPrivate,
+      caFile: values.caFile ?? null,
+      connectTimeoutMs: values.connectTimeout,
+      commandTimeoutMs: values.commandTimeout,
+      dataTimeoutMs: values.dataTimeout,
+      concurrencyPerLane: values.perLane,
+      concurrency: values.connections,
+      messagesPerConnection: values.perConnection,
+      idleTimeoutMs: values.idleTimeout,
+      recipientsPerTransaction: values.perTransaction,
     },
     routes: buildRoutes(values, mistakes),
     inbound: { domains: values.inboundDomains },
     queue: {
-      maxAgeMs: values.maxAge, delayWarningMs: values.delayWarning,
+      maxAgeMs: values.maxAge,
+      delayWarningMs: values.delayWarning,
       retry: { firstMs: values.retryFirst, factor: values.retryFactor, maxMs: values.retryMax, jitter: values.retryJitter },
-      memoryBytes: values.memory, minFreeBytes: values.minFree, historyMs: values.history, captureMs: values.capture,
+      memoryBytes: values.memory,
+      minFreeBytes: values.minFree,
+      historyMs: values.history,
+      captureMs: values.capture,
     },
     limits: {
-      messageSizeBytes: values.messageSize, recipients: values.recipients, connectionsPerAddress: values.perAddress, connections: values.clients,
-      authFailures: values.authFailures, hops: values.hops, commandTimeoutMs: values.clientCommandTimeout, dataTimeoutMs: values.clientDataTimeout,
-      sessionTimeoutMs: values.sessionTimeout, headerBytes: values.headerSize,
+      messageSizeBytes: values.messageSize,
+      recipients: values.recipients,
+      connectionsPerAddress: values.perAddress,
+      connections: values.clients,
+      authFailures: values.authFailures,
+      hops: values.hops,
+      commandTimeoutMs: values.clientCommandTimeout,
+      dataTimeoutMs: values.clientDataTimeout,
+      sessionTimeoutMs: values.sessionTimeout,
+      headerBytes: values.headerSize,
     },
     http: { address: values.httpAddress, port: values.httpPort },
     workers: { count: values.workers },
@@ -61,7 +81,8 @@ function checkTogether(values: Values, mistakes: Mistakes): void {
   if (values.headerSize > values.messageSize) mistakes.push({ path: 'limits.header_size', text: 'must not be larger than limits.message_size' });
   if (values.tlsMode === 'files' && (values.tlsCert ?? null) === null) mistakes.push({ path: 'tls.cert', text: 'is needed with tls.mode = "files"' });
   if (values.tlsMode === 'files' && (values.tlsKey ?? null) === null) mistakes.push({ path: 'tls.key', text: 'is needed with tls.mode = "files"' });
-  if (values.tlsMode === 'self-signed' && (values.tlsCert ?? values.tlsKey ?? null) !== null) mistakes.push({ path: 'tls.mode', text: 'must be "files" for tls.cert and tls.key to count' });
+  if (values.tlsMode === 'self-signed' && (values.tlsCert ?? values.tlsKey ?? null) !== null)
+    mistakes.push({ path: 'tls.mode', text: 'must be "files" for tls.cert and tls.key to count' });
 }
 
 function buildListeners(values: Values, mistakes: Mistakes): ListenerConfig[] {
@@ -122,14 +143,16 @@ function smarthost(route: RouteValues, { match, named, mistake }: Building): Rou
   if (route.port !== null && route.ports !== null) return mistake('port', 'and ports say the same; leave one out');
   const ports = route.ports ?? (route.port === null ? LADDER : [route.port]);
   if (ports.length === 0) return mistake('ports', 'must have at least one port');
-  if ((route.username === null) !== (route.passwordFile === null)) return mistake(route.username === null ? 'username' : 'password_file', 'is needed: a login has both username and password_file');
+  if ((route.username === null) !== (route.passwordFile === null))
+    return mistake(route.username === null ? 'username' : 'password_file', 'is needed: a login has both username and password_file');
   return [{ match, name: named(route.name ?? host), type: 'smarthost', host, ports, username: route.username, passwordFile: route.passwordFile }];
 }
 
 function lmtp(route: RouteValues, { match, named, mistake }: Building): RouteConfig[] {
   if (route.host === null) return mistake('host', 'is needed for lmtp: a host, host:port or unix:/path');
   if (route.ports !== null && route.ports.length !== 1) return mistake('ports', 'lmtp has one port; write port = 24');
-  if (route.host.startsWith('unix:')) return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket: route.host.slice('unix:'.length) }];
+  if (route.host.startsWith('unix:'))
+    return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket: route.host.slice('unix:'.length) }];
   if (route.host.startsWith('/')) return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket: route.host }];
   const found = isIP(route.host) === 0 ? /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(route.host) : null;
   const name = found?.[1] ?? found?.[2] ?? route.host;

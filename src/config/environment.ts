@@ -44,7 +44,10 @@ function valueOf(row: Row | null, text: string): unknown {
   if (row !== null && row.kind.safeParse(text).success) return text;
   const json = fromJson(text);
   if (row === null || (json !== undefined && row.kind.safeParse(json).success)) return json ?? text;
-  const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+  const parts = text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
   for (const list of [parts, parts.map((part) => fromJson(part) ?? part)]) if (row.kind.safeParse(list).success) return list;
   return json ?? text;
 }

@@ -46,7 +46,10 @@ export function lineOf(lines: ReadonlyMap<string, number>, path: string): number
 }
 
 function plain(key: string): string {
-  return key.split('.').map((part) => part.trim().replace(/^["']|["']$/g, '')).join('.');
+  return key
+    .split('.')
+    .map((part) => part.trim().replace(/^["']|["']$/g, ''))
+    .join('.');
 }
 
 /** The delimiter of a multi-line string that this value opens and does not close. */

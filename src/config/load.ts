@@ -26,7 +26,11 @@ export type LoadedConfig = {
   readonly defaultListeners: boolean;
 };
 
-export type LoadOptions = { /** Must exist; null: `./postern.toml` if it is there. */ readonly file: string | null; readonly env: Readonly<Record<string, string | undefined>>; readonly directory: string };
+export type LoadOptions = {
+  /** Must exist; null: `./postern.toml` if it is there. */ readonly file: string | null;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly directory: string;
+};
 
 const DEFAULT_FILE = 'postern.toml';
 
@@ -68,7 +72,14 @@ function readSource(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new PosternError({ code: 'configuration-not-read', cause: `The configuration file ${file} cannot be read: ${errorText(error)}.`, fix: 'Check the path (--config FILE or POSTERN_CONFIG) and its permissions.' }, { exitCode: 2, cause: error });
+    throw new PosternError(
+      {
+        code: 'configuration-not-read',
+        cause: `The configuration file ${file} cannot be read: ${errorText(error)}.`,
+        fix: 'Check the path (--config FILE or POSTERN_CONFIG) and its permissions.',
+      },
+      { exitCode: 2, cause: error },
+    );
   }
 }
 
@@ -77,8 +88,13 @@ function parseSource(file: string, source: string): Table {
     return parse(source) as Table;
   } catch (error) {
     const place = error instanceof TomlError ? `${file}:${error.line}:${error.column}` : file;
-    const [what = ''] = errorText(error).replace(/^Invalid TOML document: /, '').split('\n');
-    throw new PosternError({ code: 'invalid-configuration', cause: `${place}: this is not TOML: ${what}.`, fix: 'Text stands in quotes, a table begins with [name], a list of tables with [[name]].' }, { exitCode: 2, cause: error });
+    const [what = ''] = errorText(error)
+      .replace(/^Invalid TOML document: /, '')
+      .split('\n');
+    throw new PosternError(
+      { code: 'invalid-configuration', cause: `${place}: this is not TOML: ${what}.`, fix: 'Text stands in quotes, a table begins with [name], a list of tables with [[name]].' },
+      { exitCode: 2, cause: error },
+    );
   }
 }
 
@@ -166,7 +182,10 @@ function invalid(mistakes: readonly Mistake[], originOf: (path: string) => Origi
     return `${origin === '' ? '' : `${origin}: `}${path}: ${text}`;
   });
   const cause = told.length === 1 ? `${told[0]}.` : `The configuration has ${told.length} mistakes:\n  ${told.join('\n  ')}`;
-  return new PosternError({ code: 'invalid-configuration', cause, fix: '"postern config schema" and docs/configuration.md say what every key takes; "postern config check" looks again.' }, { exitCode: 2 });
+  return new PosternError(
+    { code: 'invalid-configuration', cause, fix: '"postern config schema" and docs/configuration.md say what every key takes; "postern config check" looks again.' },
+    { exitCode: 2 },
+  );
 }
 
 function nearest(names: ReadonlyMap<string, string>, path: string): string | null {

@@ -6,7 +6,8 @@ import type { Row } from './schema.ts';
 
 const TABLES: Readonly<Record<string, string>> = {
   '': 'The server',
-  listener: 'The ports. Without any `[[listener]]` all four profiles are opened on their ports and all addresses; a default port that may not be bound (25, 465, 587) gives way to 10025, 10465, 10587.',
+  listener:
+    'The ports. Without any `[[listener]]` all four profiles are opened on their ports and all addresses; a default port that may not be bound (25, 465, 587) gives way to 10025, 10465, 10587.',
   tls: 'The certificate of the listeners.',
   'tls.certificate': 'More certificates, chosen by the name a client asks for (SNI).',
   dns: 'Resolvers.',
@@ -29,7 +30,7 @@ export function configurationReference(): string {
     parts.push(`## ${table === '' ? 'Top level' : list === undefined ? `\`[${table}]\`` : `\`[[${table}]]\``}\n\n${about}\n`);
     for (const row of rows) parts.push(describe(row, list === undefined ? row.key.slice(table === '' ? 0 : table.length + 1) : row.key));
   }
-  return `${parts.join('\n')}`;
+  return parts.join('\n');
 }
 
 const HEAD = `<!-- Made by "postern config reference"; change src/config/schema.ts instead. -->

@@ -1,8 +1,17 @@
 // Which properties of the configuration may change while the server runs. A test holds this list against the rows of schema.ts.
 
 const RELOADABLE = [
-  'limits', 'routes', 'inbound.domains', 'queue.maxAgeMs', 'queue.delayWarningMs', 'queue.retry', 'delivery.concurrencyPerLane', 'delivery.concurrency',
-  'delivery.messagesPerConnection', 'delivery.idleTimeoutMs', 'delivery.recipientsPerTransaction',
+  'limits',
+  'routes',
+  'inbound.domains',
+  'queue.maxAgeMs',
+  'queue.delayWarningMs',
+  'queue.retry',
+  'delivery.concurrencyPerLane',
+  'delivery.concurrency',
+  'delivery.messagesPerConnection',
+  'delivery.idleTimeoutMs',
+  'delivery.recipientsPerTransaction',
 ];
 
 /** `path` is one of property names, like `limits.recipients`. */

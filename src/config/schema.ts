@@ -18,37 +18,66 @@ export type Row = {
   readonly reloadable: boolean;
 };
 
-function row<T extends z.ZodType>(key: string, of: T, options: { fallback?: unknown; fallbackText?: string; reloadable?: boolean; doc: string }): { readonly key: string; readonly kind: T; readonly fallback?: unknown; readonly fallbackText?: string; readonly doc: string; readonly reloadable: boolean } {
+function row<T extends z.ZodType>(
+  key: string,
+  of: T,
+  options: { fallback?: unknown; fallbackText?: string; reloadable?: boolean; doc: string },
+): { readonly key: string; readonly kind: T; readonly fallback?: unknown; readonly fallbackText?: string; readonly doc: string; readonly reloadable: boolean } {
   return { key, kind: of, reloadable: false, ...options };
 }
 
 const live = { reloadable: true } as const;
 
 export const ROWS = {
-  hostname: row('hostname', kind.hostname, { fallback: defaultHostname(), fallbackText: "the machine's name", doc: 'The name of this server: in EHLO, Received, notifications and the self-signed certificate. Should have an address record, and the address a PTR record with this name.' }),
+  hostname: row('hostname', kind.hostname, {
+    fallback: defaultHostname(),
+    fallbackText: "the machine's name",
+    doc: 'The name of this server: in EHLO, Received, notifications and the self-signed certificate. Should have an address record, and the address a PTR record with this name.',
+  }),
 
-  tlsMode: row('tls.mode', kind.choice(['self-signed', 'files']), { fallback: 'self-signed', doc: 'Where the certificate of the listeners comes from. `self-signed` makes one in DATA/tls.' }),
+  tlsMode: row('tls.mode', kind.choice(['self-signed', 'files']), {
+    fallback: 'self-signed',
+    doc: 'Where the certificate of the listeners comes from. `self-signed` makes one in DATA/tls.',
+  }),
   tlsCert: row('tls.cert', kind.file, { doc: 'With mode `files`: the certificate and its chain, PEM.' }),
   tlsKey: row('tls.key', kind.file, { doc: 'With mode `files`: the private key, PEM.' }),
   tlsMinVersion: row('tls.min_version', kind.choice(['TLSv1.2', 'TLSv1.3']), { fallback: 'TLSv1.2', doc: 'The oldest TLS version clients may use.' }),
 
   dnsServers: row('dns.servers', kind.list(kind.dnsServer), { fallback: [], fallbackText: "the system's resolvers", doc: 'Resolvers to ask, in this order.' }),
-  dnsDnssec: row('dns.dnssec', kind.choice(['trust-ad', 'off']), { fallback: 'trust-ad', doc: 'Whether the AD flag of the resolvers counts. Set `off` when the way to them is not safe.' }),
+  dnsDnssec: row('dns.dnssec', kind.choice(['trust-ad', 'off']), {
+    fallback: 'trust-ad',
+    doc: 'Whether the AD flag of the resolvers counts. Set `off` when the way to them is not safe.',
+  }),
   dnsTimeout: row('dns.timeout', kind.duration('100ms', '60s'), { fallback: '10s', doc: 'For one question, all tries together.' }),
 
   mxPort: row('delivery.mx_port', kind.realPort, { fallback: 25, doc: 'The port that mail hosts are reached on.' }),
-  allowPrivate: row('delivery.allow_private_addresses', kind.boolean, { fallback: false, doc: 'Whether mail hosts and smarthosts may have private or loopback addresses. For inner networks and tests.' }),
+  allowPrivate: row('delivery.allow_private_addresses', kind.boolean, {
+    fallback: false,
+    doc: 'Whether mail hosts and smarthosts may have private or loopback addresses. For inner networks and tests.',
+  }),
   caFile: row('delivery.ca_file', kind.file, { doc: 'More trust anchors for outbound TLS, PEM; beside the ones of the system.' }),
   connectTimeout: row('delivery.connect_timeout', kind.duration('100ms', '10m'), { fallback: '30s', doc: 'For a TCP connection to a candidate.' }),
   commandTimeout: row('delivery.command_timeout', kind.duration('100ms', '30m'), { fallback: '5m', doc: 'For the greeting and the answer to a command (RFC 5321 4.5.3.2).' }),
   dataTimeout: row('delivery.data_timeout', kind.duration('100ms', '60m'), { fallback: '10m', doc: 'For progress while content is sent, and for the answer to it.' }),
-  perLane: row('delivery.connections_per_lane', kind.integer(1, 1000), { fallback: 20, ...live, doc: 'Connections at once to one site (all domains behind the same mail hosts are one).' }),
+  perLane: row('delivery.connections_per_lane', kind.integer(1, 1000), {
+    fallback: 20,
+    ...live,
+    doc: 'Connections at once to one site (all domains behind the same mail hosts are one).',
+  }),
   connections: row('delivery.connections', kind.integer(1, 10_000), { fallback: 500, ...live, doc: 'Outbound connections of one worker, all lanes together.' }),
-  perConnection: row('delivery.messages_per_connection', kind.integer(1, 100_000), { fallback: 100, ...live, doc: 'After so many messages a connection is closed and a new one opened.' }),
+  perConnection: row('delivery.messages_per_connection', kind.integer(1, 100_000), {
+    fallback: 100,
+    ...live,
+    doc: 'After so many messages a connection is closed and a new one opened.',
+  }),
   idleTimeout: row('delivery.idle_timeout', kind.duration('0s', '10m'), { fallback: '10s', ...live, doc: 'How long a connection is kept for the next message.' }),
   perTransaction: row('delivery.recipients_per_transaction', kind.integer(1, 1000), { fallback: 100, ...live, doc: 'Recipients of one message in one transaction.' }),
 
-  inboundDomains: row('inbound.domains', kind.list(kind.domain), { fallback: [], ...live, doc: 'Domains whose mail is accepted on port 25 and handled by the routes; beside those of `domain add --inbound`.' }),
+  inboundDomains: row('inbound.domains', kind.list(kind.domain), {
+    fallback: [],
+    ...live,
+    doc: 'Domains whose mail is accepted on port 25 and handled by the routes; beside those of `domain add --inbound`.',
+  }),
 
   maxAge: row('queue.max_age', kind.duration('1s', '30d'), { fallback: '4d', ...live, doc: 'How long delivery is tried before the message bounces.' }),
   delayWarning: row('queue.delay_warning', kind.optionalDuration('1s', '30d'), { fallback: '4h', ...live, doc: 'When the sender is told of a delay; "off": never.' }),
@@ -56,7 +85,10 @@ export const ROWS = {
   retryFactor: row('queue.retry.factor', kind.real(1, 10), { fallback: 2, ...live, doc: 'Each pause is so much longer than the one before.' }),
   retryMax: row('queue.retry.max', kind.duration('100ms', '7d'), { fallback: '1h', ...live, doc: 'The longest pause.' }),
   retryJitter: row('queue.retry.jitter', kind.real(0, 0.9), { fallback: 0.2, ...live, doc: 'The share by which a pause varies either way, so that retries spread.' }),
-  memory: row('queue.memory', kind.size('0', '64GiB'), { fallback: '64MB', doc: 'Bodies of fresh messages that one worker keeps in memory for immediate delivery; past it they are read back from disk.' }),
+  memory: row('queue.memory', kind.size('0', '64GiB'), {
+    fallback: '64MB',
+    doc: 'Bodies of fresh messages that one worker keeps in memory for immediate delivery; past it they are read back from disk.',
+  }),
   minFree: row('queue.min_free', kind.size('0', '1TiB'), { fallback: '100MB', doc: 'With less free disk space than this, mail is refused with 452 until there is more.' }),
   history: row('queue.history', kind.duration('1h', '3650d'), { fallback: '30d', doc: 'How long the fate of finished messages is kept.' }),
   capture: row('queue.capture', kind.duration('1m', '3650d'), { fallback: '7d', doc: 'How long captured (sandbox) messages are kept.' }),
@@ -65,7 +97,11 @@ export const ROWS = {
   recipients: row('limits.recipients', kind.integer(1, 50_000), { fallback: 1000, ...live, doc: 'Recipients of one message.' }),
   perAddress: row('limits.connections_per_address', kind.integer(1, 100_000), { fallback: 50, ...live, doc: 'Connections at once from one client address.' }),
   clients: row('limits.connections', kind.integer(1, 1_000_000), { fallback: 2000, ...live, doc: 'Connections at once from all clients.' }),
-  authFailures: row('limits.auth_failures', kind.integer(1, 100), { fallback: 5, ...live, doc: 'Wrong logins per connection before it is closed; the address is slowed after them.' }),
+  authFailures: row('limits.auth_failures', kind.integer(1, 100), {
+    fallback: 5,
+    ...live,
+    doc: 'Wrong logins per connection before it is closed; the address is slowed after them.',
+  }),
   hops: row('limits.hops', kind.integer(1, 1000), { fallback: 100, ...live, doc: 'Received fields a message may have; more are taken for a loop.' }),
   clientCommandTimeout: row('limits.command_timeout', kind.duration('1s', '1h'), { fallback: '5m', ...live, doc: 'How long a client may be silent between commands.' }),
   clientDataTimeout: row('limits.data_timeout', kind.duration('1s', '1h'), { fallback: '5m', ...live, doc: 'How long a client may be silent while it sends content.' }),
@@ -75,17 +111,30 @@ export const ROWS = {
   httpAddress: row('http.address', kind.listenAddress, { fallback: '127.0.0.1', doc: 'Where health and metrics are served. Management is on the socket in DATA.' }),
   httpPort: row('http.port', kind.port, { fallback: 8025, doc: 'Its port; 0 takes a free one.' }),
 
-  workers: row('workers.count', kind.integer(1, 64), { fallback: defaultWorkers(), fallbackText: 'half the cores, at least 1', doc: 'SMTP worker threads. On a machine of two cores one is best.' }),
+  workers: row('workers.count', kind.integer(1, 64), {
+    fallback: defaultWorkers(),
+    fallbackText: 'half the cores, at least 1',
+    doc: 'SMTP worker threads. On a machine of two cores one is best.',
+  }),
 
   logLevel: row('log.level', kind.choice(['debug', 'info', 'warn', 'error']), { fallback: 'info', doc: 'The least that is logged.' }),
-  logFormat: row('log.format', kind.choice(['json', 'pretty']), { fallback: process.stderr.isTTY ? 'pretty' : 'json', fallbackText: '`json`; `pretty` on a terminal', doc: 'One line of JSON an event, or a line for people. The log goes to standard error.' }),
+  logFormat: row('log.format', kind.choice(['json', 'pretty']), {
+    fallback: process.stderr.isTTY ? 'pretty' : 'json',
+    fallbackText: '`json`; `pretty` on a terminal',
+    doc: 'One line of JSON an event, or a line for people. The log goes to standard error.',
+  }),
 } as const;
 
 export const LISTENER_ROWS = {
-  profile: row('profile', kind.choice(['mx', 'submissions', 'submission', 'alternate']), { doc: '`mx`: mail from servers (25). `submissions`: TLS from the first byte (465). `submission` (587) and `alternate` (2525): STARTTLS required.' }),
+  profile: row('profile', kind.choice(['mx', 'submissions', 'submission', 'alternate']), {
+    doc: '`mx`: mail from servers (25). `submissions`: TLS from the first byte (465). `submission` (587) and `alternate` (2525): STARTTLS required.',
+  }),
   address: row('address', kind.listenAddress, { fallback: '::', fallbackText: '`::`, all addresses', doc: 'The address to listen on.' }),
   port: row('port', kind.port, { fallbackText: "the profile's", doc: 'The port; 0 takes a free one.' }),
-  proxyProtocol: row('proxy_protocol', kind.proxyProtocol, { fallback: false, doc: 'Networks of the proxies whose connections begin with a PROXY header (version 1 or 2), always; `true`: loopback and private networks.' }),
+  proxyProtocol: row('proxy_protocol', kind.proxyProtocol, {
+    fallback: false,
+    doc: 'Networks of the proxies whose connections begin with a PROXY header (version 1 or 2), always; `true`: loopback and private networks.',
+  }),
 } as const;
 
 export const CERTIFICATE_ROWS = {
@@ -94,12 +143,20 @@ export const CERTIFICATE_ROWS = {
 } as const;
 
 export const ROUTE_ROWS = {
-  match: row('match', kind.match, { fallback: '*', doc: 'Recipient domains: one, all below one (`*.example.com`, which is not `example.com` itself), or `*`. The first route that matches is taken.' }),
-  type: row('type', kind.choice(['mx', 'smarthost', 'lmtp', 'capture']), { doc: '`mx`: the mail hosts of the domain. `smarthost`: an upstream relay. `lmtp`: a local mail store. `capture`: kept for viewing, never sent.' }),
+  match: row('match', kind.match, {
+    fallback: '*',
+    doc: 'Recipient domains: one, all below one (`*.example.com`, which is not `example.com` itself), or `*`. The first route that matches is taken.',
+  }),
+  type: row('type', kind.choice(['mx', 'smarthost', 'lmtp', 'capture']), {
+    doc: '`mx`: the mail hosts of the domain. `smarthost`: an upstream relay. `lmtp`: a local mail store. `capture`: kept for viewing, never sent.',
+  }),
   name: row('name', kind.text, { fallbackText: 'the host', doc: 'The name of its lane.' }),
   host: row('host', kind.text, { doc: 'smarthost: a host name or address. lmtp: `host`, `host:port` or `unix:/path`.' }),
   port: row('port', kind.realPort, { doc: 'lmtp: the port (default 24). smarthost: the only port.' }),
-  ports: row('ports', kind.list(kind.realPort), { fallbackText: '[465, 587, 2525]', doc: 'smarthost: the ladder, tried in this order. TLS from the first byte on ports that end in 465, STARTTLS required on all others; verified on each.' }),
+  ports: row('ports', kind.list(kind.realPort), {
+    fallbackText: '[465, 587, 2525]',
+    doc: 'smarthost: the ladder, tried in this order. TLS from the first byte on ports that end in 465, STARTTLS required on all others; verified on each.',
+  }),
   username: row('username', kind.text, { doc: 'smarthost: the login. Without it none is made.' }),
   passwordFile: row('password_file', kind.file, { doc: 'smarthost: the file with the password; read at each connection.' }),
 } as const;

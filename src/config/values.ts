@@ -13,12 +13,15 @@ function say(text: string): { error: string } {
 
 /** Text that `parse` turns into a value; `example` shows what it takes. */
 function parsed<T>(what: string, example: string, parse: (text: string) => T | null): z.ZodPipe<z.ZodString, z.ZodTransform<T, string>> {
-  return z.string(say(`must be ${what}, like ${example}`)).meta({ description: what, examples: [example.replaceAll('"', '')] }).transform((text, context) => {
-    const value = parse(text);
-    if (value !== null) return value;
-    context.issues.push({ code: 'custom', message: `must be ${what}, like ${example}`, input: text });
-    return z.NEVER;
-  });
+  return z
+    .string(say(`must be ${what}, like ${example}`))
+    .meta({ description: what, examples: [example.replaceAll('"', '')] })
+    .transform((text, context) => {
+      const value = parse(text);
+      if (value !== null) return value;
+      context.issues.push({ code: 'custom', message: `must be ${what}, like ${example}`, input: text });
+      return z.NEVER;
+    });
 }
 
 export function integer(min: number, max: number): z.ZodNumber {
@@ -60,7 +63,10 @@ export function size(minText: string, maxText: string): z.ZodType<number, string
   });
 }
 
-export const text = z.string(say('must be text in quotes')).min(1, say('must not be empty')).refine((value) => !/[\x00-\x1f\x7f]/.test(value), say('must not have control characters'));
+export const text = z
+  .string(say('must be text in quotes'))
+  .min(1, say('must not be empty'))
+  .refine((value) => !/[\x00-\x1f\x7f]/.test(value), say('must not have control characters'));
 export const file = text.meta({ description: 'path of a file' });
 
 /** A name of letters, digits and dashes with dots between, lower case; what may come into EHLO, DNS or TLS. */
@@ -87,10 +93,12 @@ export const dnsServer = parsed('an IP address with or without port', '"127.0.0.
 
 export const network = parsed('an IP address or network', '"10.0.0.0/8"', (value) => (isNetwork(value) ? value : null));
 
-export const proxyProtocol = z.union([boolean, z.array(network)], say('must be false, true or a list of networks like ["10.0.0.0/8"]')).transform((value): false | readonly string[] => {
-  if (value === false) return false;
-  return value === true ? PRIVATE : value;
-});
+export const proxyProtocol = z
+  .union([boolean, z.array(network)], say('must be false, true or a list of networks like ["10.0.0.0/8"]'))
+  .transform((value): false | readonly string[] => {
+    if (value === false) return false;
+    return value === true ? PRIVATE : value;
+  });
 
 export function list<T extends z.ZodType>(of: T): z.ZodArray<T> {
   return z.array(of, say('must be a list in [ ]'));

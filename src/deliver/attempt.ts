@@ -44,7 +44,15 @@ export async function attempt(parts: AttemptParts, connected: Connected, route: 
   let content: Content | null = null;
   while (waiting.length > 0) {
     const startedAtMs = parts.clock.nowMs();
-    const place = (): Attempt => ({ route, host: connected.host, address: connected.address, port: connected.port, tls: connected.tls, startedAtMs, durationMs: parts.clock.nowMs() - startedAtMs });
+    const place = (): Attempt => ({
+      route,
+      host: connected.host,
+      address: connected.address,
+      port: connected.port,
+      tls: connected.tls,
+      startedAtMs,
+      durationMs: parts.clock.nowMs() - startedAtMs,
+    });
     content ??= await openContent(parts, connected, job.lease);
     if ('problem' in content) {
       const outcome = { ...outcomeOfRefusal(place(), cannotConvert(content.problem)), scope: 'message' as const };
@@ -118,14 +126,22 @@ async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer[]> {
   return chunks;
 }
 
-function clientEnvelope(envelope: Envelope, recipients: readonly LeasedRecipient[], content: { sizeBytes: number; eightBit: boolean }): Parameters<Connected['client']['transact']>[0] {
+function clientEnvelope(
+  envelope: Envelope,
+  recipients: readonly LeasedRecipient[],
+  content: { sizeBytes: number; eightBit: boolean },
+): Parameters<Connected['client']['transact']>[0] {
   const { from, smtpUtf8, requireTls, ret, envid } = envelope;
   return { from, recipients, sizeBytes: content.sizeBytes, eightBit: content.eightBit, smtpUtf8, requireTls, ret, envid };
 }
 
 function cannotConvert(problem: string): Parameters<typeof outcomeOfRefusal>[1] {
   return {
-    verdict: 'bounced', code: 554, enhanced: '5.6.3', text: 'Conversion to 7 bits required but not possible', class: 'conversion-failed',
+    verdict: 'bounced',
+    code: 554,
+    enhanced: '5.6.3',
+    text: 'Conversion to 7 bits required but not possible',
+    class: 'conversion-failed',
     cause: `The next hop takes no 8-bit content (no 8BITMIME), and the message cannot be converted: ${problem}.`,
     fix: 'Send the content encoded as quoted-printable or base64.',
   };

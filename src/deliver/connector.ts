@@ -18,7 +18,15 @@ export type Tried = { readonly host: string; readonly address: string | null; re
 export type NotConnected = { readonly tried: readonly Tried[]; readonly permanent: Refusal | null };
 
 /** An outcome that needs no connection: what the DNS or the configuration says. */
-export type Refusal = { readonly verdict: 'bounced' | 'deferred'; readonly code: number; readonly enhanced: string; readonly text: string; readonly class: string; readonly cause: string; readonly fix: string };
+export type Refusal = {
+  readonly verdict: 'bounced' | 'deferred';
+  readonly code: number;
+  readonly enhanced: string;
+  readonly text: string;
+  readonly class: string;
+  readonly cause: string;
+  readonly fix: string;
+};
 
 export type Connector = {
   readonly site: LaneName;
@@ -54,7 +62,14 @@ export async function dial(parts: DialParts, to: DialTarget, signal: AbortSignal
     protocol: to.protocol,
     target: to.target,
     helo: parts.hostname,
-    tls: { wanted: to.wanted, serverName: to.host, verify: to.verify, context: parts.tlsContext, onSession: (fresh) => parts.sessions.set(key, fresh), ...(session === undefined ? {} : { session }) },
+    tls: {
+      wanted: to.wanted,
+      serverName: to.host,
+      verify: to.verify,
+      context: parts.tlsContext,
+      onSession: (fresh) => parts.sessions.set(key, fresh),
+      ...(session === undefined ? {} : { session }),
+    },
     ...(to.auth === undefined ? {} : { auth: to.auth }),
     timeouts: parts.timeouts,
     signal,

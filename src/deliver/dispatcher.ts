@@ -102,13 +102,26 @@ class Deliveries implements Dispatcher {
     this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache() };
     this.#planner = openMxPlanner({ ...this.#dial, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf });
     this.#settler = openSettler({
-      queue, schedule, clock, log, random, hostname, newId: parts.newId, laneFor: (domain, mode) => parts.routes.laneFor(domain, mode),
+      queue,
+      schedule,
+      clock,
+      log,
+      random,
+      hostname,
+      newId: parts.newId,
+      laneFor: (domain, mode) => parts.routes.laneFor(domain, mode),
       get maxAgeMs() {
         return schedule().maxAgeMs;
       },
     });
     this.#laneParts = {
-      clock, log, counters, schedule, limits, random, settler: this.#settler,
+      clock,
+      log,
+      counters,
+      schedule,
+      limits,
+      random,
+      settler: this.#settler,
       attempt: { clock, body: (lease) => queue.body(lease), recipientsPerTransaction: () => limits().recipientsPerTransaction },
       slots: {
         take: (limit) => this.#connections < limit && ++this.#connections > 0,
@@ -183,7 +196,8 @@ class Deliveries implements Dispatcher {
           if ('connector' in found) add(found.connector, recipient);
           else refused.push({ recipient, outcome: refusalOutcome(found.refusal, nowMs), dsn: 'none' });
         };
-        if (isPromise(plan)) planning.push(plan.then(use, (error: unknown) => refused.push({ recipient, outcome: refusalOutcome(unplanned(domain, error), nowMs), dsn: 'none' })).then(() => {}));
+        if (isPromise(plan))
+          planning.push(plan.then(use, (error: unknown) => refused.push({ recipient, outcome: refusalOutcome(unplanned(domain, error), nowMs), dsn: 'none' })).then(() => {}));
         else use(plan);
       } else add(this.#connectorOf(route), recipient);
     }
@@ -212,13 +226,21 @@ class Deliveries implements Dispatcher {
     // A reload makes new route objects.
     if (known?.route === route) return known.connector;
     const { resolver, allowPrivate } = this.#parts;
-    const connector = route.type === 'lmtp' ? openLmtp({ ...this.#dial, resolver }, route) : openSmarthost({ ...this.#dial, resolver, allowPrivate, isPrivate: this.#isPrivate }, route);
+    const connector =
+      route.type === 'lmtp' ? openLmtp({ ...this.#dial, resolver }, route) : openSmarthost({ ...this.#dial, resolver, allowPrivate, isPrivate: this.#isPrivate }, route);
     this.#fixed.set(key, { route, connector });
     return connector;
   }
 
   #settle(lease: Lease, recipients: readonly LeasedRecipient[], outcomeOf: (recipient: LeasedRecipient) => Outcome): void {
-    this.#begin(lease, this.#settler.settle(lease, lease.lane, recipients.map((recipient) => ({ recipient, outcome: outcomeOf(recipient), dsn: 'none' as const }))));
+    this.#begin(
+      lease,
+      this.#settler.settle(
+        lease,
+        lease.lane,
+        recipients.map((recipient) => ({ recipient, outcome: outcomeOf(recipient), dsn: 'none' as const })),
+      ),
+    );
   }
 
   /** Counts work that belongs to no lane. */
@@ -277,7 +299,14 @@ class Deliveries implements Dispatcher {
     // A warning goes with an outcome; who was never attempted is attempted now, and the outcome of that brings it.
     const warned = lease.recipients.filter((recipient) => recipient.lastOutcome !== null && isWarningDue(recipient, warnAtMs, nowMs));
     if (isExpired(expiresAtMs, nowMs) || warned.length < lease.recipients.length) return this.take([lease]);
-    this.#begin(lease, this.#settler.settle(lease, lease.lane, warned.map((recipient) => ({ recipient, outcome: recipient.lastOutcome as Outcome, dsn: 'none' as const }))));
+    this.#begin(
+      lease,
+      this.#settler.settle(
+        lease,
+        lease.lane,
+        warned.map((recipient) => ({ recipient, outcome: recipient.lastOutcome as Outcome, dsn: 'none' as const })),
+      ),
+    );
   }
 
   /** Lanes that have enough in line, by all names the queue knows them by. */
@@ -288,12 +317,20 @@ class Deliveries implements Dispatcher {
   }
 
   #namesOf(site: LaneName): LaneName[] {
-    return [site, ...this.#planner.domainsOf(site).slice(0, MAX_NAMES).map((domain) => `mx:${domain}`)];
+    return [
+      site,
+      ...this.#planner
+        .domainsOf(site)
+        .slice(0, MAX_NAMES)
+        .map((domain) => `mx:${domain}`),
+    ];
   }
 
   #giveBack(jobs: readonly Job[], nextAtMs?: number): void {
     const leases = jobs.map(({ lease, recipients }) => ({ ...lease, recipients }));
-    this.#parts.queue.giveBack(leases, nextAtMs === undefined ? {} : { nextAtMs }).catch((error: unknown) => this.#parts.log.error('queue.not-given-back', { cause: errorText(error) }));
+    this.#parts.queue
+      .giveBack(leases, nextAtMs === undefined ? {} : { nextAtMs })
+      .catch((error: unknown) => this.#parts.log.error('queue.not-given-back', { cause: errorText(error) }));
   }
 
   #sweep(): void {
@@ -319,5 +356,13 @@ function refusalOutcome(refusal: Refusal, nowMs: number): Outcome {
 }
 
 function unplanned(domain: string, error: unknown): Refusal {
-  return { verdict: 'deferred', code: 451, enhanced: '4.3.0', text: `Routing of ${domain} failed`, class: 'local-error', cause: `The route for ${domain} could not be worked out: ${errorText(error)}.`, fix: 'It is tried again by itself; if it stays so, report it with the log.' };
+  return {
+    verdict: 'deferred',
+    code: 451,
+    enhanced: '4.3.0',
+    text: `Routing of ${domain} failed`,
+    class: 'local-error',
+    cause: `The route for ${domain} could not be worked out: ${errorText(error)}.`,
+    fix: 'It is tried again by itself; if it stays so, report it with the log.',
+  };
 }

@@ -214,7 +214,10 @@ export class Lane {
         again = true;
         this.#jobs.unshift({ lease: job.lease, recipients: untouched, requeued: true });
       } else {
-        const outcome = outcomeOfFailure({ route, host: connected.host, address: connected.address, port: connected.port, tls: connected.tls, startedAtMs, durationMs: this.#parts.clock.nowMs() - startedAtMs }, broken);
+        const outcome = outcomeOfFailure(
+          { route, host: connected.host, address: connected.address, port: connected.port, tls: connected.tls, startedAtMs, durationMs: this.#parts.clock.nowMs() - startedAtMs },
+          broken,
+        );
         settled.push(...untouched.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
       }
     }
@@ -266,7 +269,13 @@ export class Lane {
     this.#probing = true;
     this.#backOffUntilMs = clock.nowMs() + backOffMs(schedule(), this.#failures, random());
     backedOff(this.name, this.#backOffUntilMs);
-    log.warn('lane.backed-off', { lane: this.name, until: new Date(this.#backOffUntilMs).toISOString(), times: this.#failures, cause, fix: 'It is tried again by itself; postern queue retry --lane tries at once.' });
+    log.warn('lane.backed-off', {
+      lane: this.name,
+      until: new Date(this.#backOffUntilMs).toISOString(),
+      times: this.#failures,
+      cause,
+      fix: 'It is tried again by itself; postern queue retry --lane tries at once.',
+    });
   }
 
   /** A message that comes while the site is left alone: told why at its first time, put aside after that. */

@@ -29,27 +29,51 @@ export function isWanted(recipient: Pick<LeasedRecipient, 'notify'>, kind: News[
 }
 
 /** The notifications for the news of one settlement: one a kind, for all its recipients. Reads the original's beginning through `read`. */
-export async function notifications(parts: NotifyParts, envelope: Envelope, news: readonly News[], options: { nowMs: number; read: () => AsyncIterable<Buffer> | Iterable<Buffer> }): Promise<NewMessage[]> {
+export async function notifications(
+  parts: NotifyParts,
+  envelope: Envelope,
+  news: readonly News[],
+  options: { nowMs: number; read: () => AsyncIterable<Buffer> | Iterable<Buffer> },
+): Promise<NewMessage[]> {
   const wanted = news.filter((one) => isWanted(one.recipient, one.kind));
   if (wanted.length === 0) return [];
   if (envelope.from === null || envelope.kind === 'dsn') {
     if (wanted.some((one) => one.kind === 'failed')) {
-      parts.log.info('dsn.suppressed', { id: envelope.id, to: wanted[0]?.recipient.address.text, cause: 'The message has the null sender: it is itself an automatic answer, and nobody is told of its fate.' });
+      parts.log.info('dsn.suppressed', {
+        id: envelope.id,
+        to: wanted[0]?.recipient.address.text,
+        cause: 'The message has the null sender: it is itself an automatic answer, and nobody is told of its fate.',
+      });
     }
     return [];
   }
   const original = await readOriginal(envelope, options.read);
   const kinds = [...new Set(wanted.map((one) => one.kind))];
-  return kinds.map((kind) => makeMessage(parts, envelope, wanted.filter((one) => one.kind === kind), { kind, original, nowMs: options.nowMs }));
+  return kinds.map((kind) =>
+    makeMessage(
+      parts,
+      envelope,
+      wanted.filter((one) => one.kind === kind),
+      { kind, original, nowMs: options.nowMs },
+    ),
+  );
 }
 
-function makeMessage(parts: NotifyParts, envelope: Envelope, news: readonly News[], options: { kind: News['kind']; original: { headers: Buffer; body: Buffer[] | null }; nowMs: number }): NewMessage {
+function makeMessage(
+  parts: NotifyParts,
+  envelope: Envelope,
+  news: readonly News[],
+  options: { kind: News['kind']; original: { headers: Buffer; body: Buffer[] | null }; nowMs: number },
+): NewMessage {
   const { kind, nowMs, original } = options;
   const from = envelope.from;
   if (from === null) throw new Error('no notification to the null sender');
   const id = parts.newId(nowMs);
   const dsn: DsnOptions = {
-    kind, hostname: parts.hostname, id, nowMs,
+    kind,
+    hostname: parts.hostname,
+    id,
+    nowMs,
     original: { from, envid: envelope.envid, ret: envelope.ret, acceptedAtMs: envelope.acceptedAtMs, ...original },
     recipients: news.map(({ recipient, outcome }) => ({ address: recipient.address, orcpt: recipient.orcpt, outcome })),
     retryUntilMs: kind === 'delayed' ? envelope.expiresAtMs : null,
@@ -59,12 +83,26 @@ function makeMessage(parts: NotifyParts, envelope: Envelope, news: readonly News
   parts.log.info('dsn.created', { id, of: envelope.id, kind, to: from.text, recipients: news.length });
   return {
     envelope: {
-      id, from: null, acceptedAtMs: nowMs, expiresAtMs: nowMs + parts.maxAgeMs, warnAtMs: null, sizeBytes: tail.reduce((sum, chunk) => sum + chunk.length, 0),
-      eightBit: false, smtpUtf8: facts.smtpUtf8, requireTls: false, ret: null, envid: null, kind: 'dsn', mode: envelope.mode,
-      origin: { profile: 'local', clientAddress: '', helo: '', tls: null, credential: null }, subject: facts.subject, messageIdHeader: facts.messageId,
+      id,
+      from: null,
+      acceptedAtMs: nowMs,
+      expiresAtMs: nowMs + parts.maxAgeMs,
+      warnAtMs: null,
+      sizeBytes: tail.reduce((sum, chunk) => sum + chunk.length, 0),
+      eightBit: false,
+      smtpUtf8: facts.smtpUtf8,
+      requireTls: false,
+      ret: null,
+      envid: null,
+      kind: 'dsn',
+      mode: envelope.mode,
+      origin: { profile: 'local', clientAddress: '', helo: '', tls: null, credential: null },
+      subject: facts.subject,
+      messageIdHeader: facts.messageId,
     },
     recipients: [{ n: 0, address: from, notify: { success: false, failure: false, delay: false }, orcpt: null, lane: parts.laneFor(from.domain, envelope.mode) }],
-    tail, written: 0,
+    tail,
+    written: 0,
   };
 }
 

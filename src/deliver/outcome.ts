@@ -19,7 +19,17 @@ export type Attempt = {
 /** The outcome of one recipient's reply. 2xx delivered, 4xx deferred, 5xx bounced (RFC 5321 4.2.1). */
 export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply }: RecipientReply): Outcome {
   if (accepted) {
-    return { ...base(attempt), verdict: 'delivered', scope: 'recipient', code: reply.code, enhanced: reply.enhanced || '2.0.0', text: textOf(reply), class: 'delivered', cause: '', fix: '' };
+    return {
+      ...base(attempt),
+      verdict: 'delivered',
+      scope: 'recipient',
+      code: reply.code,
+      enhanced: reply.enhanced || '2.0.0',
+      text: textOf(reply),
+      class: 'delivered',
+      cause: '',
+      fix: '',
+    };
   }
   const explained = explainReply(reply);
   const scope: OutcomeScope = phase === 'rcpt' ? 'recipient' : phase === 'mail' && reply.code === 421 ? 'host' : 'message';
@@ -32,17 +42,38 @@ export function outcomeOfFailure(attempt: Attempt, failure: ClientFailure): Outc
   const enhanced = { ERR_SMTPUTF8: '5.6.7', ERR_REQUIRETLS: '5.7.30', ERR_SIZE: '5.3.4' }[failure.code ?? ''];
   if (failure.kind === 'policy' && enhanced !== undefined) return { ...base(attempt), verdict: 'bounced', scope: 'message', code: 550, enhanced, text: failure.text, ...explained };
   const temporary = failure.kind === 'timeout' ? '4.4.1' : '4.4.2';
-  return { ...base(attempt), verdict: 'deferred', scope: 'host', code: failure.reply?.code ?? 0, enhanced: temporary, text: failure.text, ...explained, possibleDuplicate: failure.possibleDuplicate };
+  return {
+    ...base(attempt),
+    verdict: 'deferred',
+    scope: 'host',
+    code: failure.reply?.code ?? 0,
+    enhanced: temporary,
+    text: failure.text,
+    ...explained,
+    possibleDuplicate: failure.possibleDuplicate,
+  };
 }
 
 /** The outcome when no candidate could be connected to. */
 export function outcomeOfNoConnection(attempt: Attempt, result: NotConnected): Outcome {
   if (result.permanent !== null) return outcomeOfRefusal(attempt, result.permanent);
   const last = result.tried.at(-1);
-  if (last === undefined) return outcomeOfRefusal(attempt, { verdict: 'deferred', code: 451, enhanced: '4.4.1', text: 'No host could be tried', class: 'aborted', cause: 'The attempt ended before any host was tried.', fix: 'It is tried again by itself.' });
+  if (last === undefined)
+    return outcomeOfRefusal(attempt, {
+      verdict: 'deferred',
+      code: 451,
+      enhanced: '4.4.1',
+      text: 'No host could be tried',
+      class: 'aborted',
+      cause: 'The attempt ended before any host was tried.',
+      fix: 'It is tried again by itself.',
+    });
   const place = { host: last.host, port: last.port };
   const explained = explainClientFailure(last.failure, place);
-  const refusedByGreeting = last.failure.reply !== null && last.failure.reply.code >= 500 && result.tried.every((one) => (one.failure.reply?.code ?? 0) >= 500 && one.failure.phase !== 'auth' && one.failure.kind === 'reply');
+  const refusedByGreeting =
+    last.failure.reply !== null &&
+    last.failure.reply.code >= 500 &&
+    result.tried.every((one) => (one.failure.reply?.code ?? 0) >= 500 && one.failure.phase !== 'auth' && one.failure.kind === 'reply');
   return {
     ...base({ ...attempt, host: last.host, address: last.address, port: last.port }),
     // A greeting of 5xx from every host says that no mail is taken (RFC 5321 3.1, RFC 7504); all else may pass.
@@ -63,21 +94,46 @@ export function outcomeOfRefusal(attempt: Attempt, refusal: Refusal): Outcome {
 export function expired(last: Outcome | null, attempt: Attempt): Outcome {
   const told = last === null ? 'It was never attempted.' : `The last attempt said: ${last.text}`;
   return {
-    ...base(attempt), ...(last === null ? {} : { remoteHost: last.remoteHost, remoteAddress: last.remoteAddress, remotePort: last.remotePort, tls: last.tls }),
-    verdict: 'expired', scope: 'recipient', code: last?.code ?? 0, enhanced: '4.4.7', text: `Delivery time expired. ${told}`, class: 'expired',
-    cause: last?.cause === undefined || last.cause === '' ? 'The message could not be delivered in the time it may wait.' : `The message could not be delivered in the time it may wait. ${last.cause}`,
+    ...base(attempt),
+    ...(last === null ? {} : { remoteHost: last.remoteHost, remoteAddress: last.remoteAddress, remotePort: last.remotePort, tls: last.tls }),
+    verdict: 'expired',
+    scope: 'recipient',
+    code: last?.code ?? 0,
+    enhanced: '4.4.7',
+    text: `Delivery time expired. ${told}`,
+    class: 'expired',
+    cause:
+      last?.cause === undefined || last.cause === ''
+        ? 'The message could not be delivered in the time it may wait.'
+        : `The message could not be delivered in the time it may wait. ${last.cause}`,
     fix: last?.fix ?? 'Look at why the queue did not get to it.',
   };
 }
 
 export function captured(attempt: Attempt): Outcome {
-  return { ...base(attempt), verdict: 'captured', scope: 'recipient', code: 250, enhanced: '2.0.0', text: 'Captured: kept for viewing, never sent', class: 'captured', cause: '', fix: '' };
+  return {
+    ...base(attempt),
+    verdict: 'captured',
+    scope: 'recipient',
+    code: 250,
+    enhanced: '2.0.0',
+    text: 'Captured: kept for viewing, never sent',
+    class: 'captured',
+    cause: '',
+    fix: '',
+  };
 }
 
 function base(attempt: Attempt): Pick<Outcome, 'route' | 'remoteHost' | 'remoteAddress' | 'remotePort' | 'tls' | 'possibleDuplicate' | 'startedAtMs' | 'durationMs'> {
   return {
-    route: attempt.route, remoteHost: attempt.host, remoteAddress: attempt.address, remotePort: attempt.port, tls: attempt.tls, possibleDuplicate: false,
-    startedAtMs: attempt.startedAtMs, durationMs: attempt.durationMs,
+    route: attempt.route,
+    remoteHost: attempt.host,
+    remoteAddress: attempt.address,
+    remotePort: attempt.port,
+    tls: attempt.tls,
+    possibleDuplicate: false,
+    startedAtMs: attempt.startedAtMs,
+    durationMs: attempt.durationMs,
   };
 }
 

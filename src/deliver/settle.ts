@@ -42,7 +42,11 @@ export function openSettler(parts: SettlerParts): Settler {
         await settleAll(parts, lease, lane, verdicts);
       } catch (error) {
         const lost = errorCode(error) === 'lease-lost';
-        parts.log[lost ? 'warn' : 'error']('delivery.not-settled', { id: lease.envelope.id, cause: errorText(error), fix: lost ? 'Another worker has the message; it may be delivered twice.' : 'The outcome could not be written; the message is tried again when its lease ends.' });
+        parts.log[lost ? 'warn' : 'error']('delivery.not-settled', {
+          id: lease.envelope.id,
+          cause: errorText(error),
+          fix: lost ? 'Another worker has the message; it may be delivered twice.' : 'The outcome could not be written; the message is tried again when its lease ends.',
+        });
       } finally {
         state.pending--;
       }
@@ -55,7 +59,7 @@ async function settleAll(parts: SettlerParts, lease: Lease, lane: LaneName, verd
   const news: News[] = [];
   const settlements = verdicts.map((verdict) => settlementOf(parts, { lease, lane, verdict, nowMs, news }));
   // Almost always nobody is to be told, and then the original is not looked at.
-  const tell = news.length > 0 && news.some((one) => isWanted(one.recipient, one.kind));
+  const tell = news.some((one) => isWanted(one.recipient, one.kind));
   const offspring = tell ? await notifications(parts, lease.envelope, news, { nowMs, read: () => lease.body ?? parts.queue.body(lease) }) : [];
   await parts.queue.settle({ lease, settlements, offspring });
 }
@@ -98,9 +102,27 @@ function expiredNow(last: Outcome, nowMs: number): Outcome {
 function logOutcome(parts: SettlerParts, lease: Lease, { recipient, outcome }: Verdict, nextAtMs?: number): void {
   const { envelope } = lease;
   const fields = {
-    id: envelope.id, to: recipient.address.text, route: outcome.route, host: outcome.remoteHost, address: outcome.remoteAddress, port: outcome.remotePort, tls: outcome.tls,
-    code: outcome.code, enhanced: outcome.enhanced, text: outcome.text, attempts: recipient.attempts + 1, durationMs: outcome.durationMs, delayMs: outcome.startedAtMs + outcome.durationMs - envelope.acceptedAtMs,
+    id: envelope.id,
+    to: recipient.address.text,
+    route: outcome.route,
+    host: outcome.remoteHost,
+    address: outcome.remoteAddress,
+    port: outcome.remotePort,
+    tls: outcome.tls,
+    code: outcome.code,
+    enhanced: outcome.enhanced,
+    text: outcome.text,
+    attempts: recipient.attempts + 1,
+    durationMs: outcome.durationMs,
+    delayMs: outcome.startedAtMs + outcome.durationMs - envelope.acceptedAtMs,
   };
   if (outcome.verdict === 'delivered' || outcome.verdict === 'captured') parts.log.info(`delivery.${outcome.verdict}`, fields);
-  else parts.log.warn(`delivery.${outcome.verdict}`, { ...fields, class: outcome.class, cause: outcome.cause, fix: outcome.fix, ...(nextAtMs === undefined ? {} : { nextAt: new Date(nextAtMs).toISOString() }) });
+  else
+    parts.log.warn(`delivery.${outcome.verdict}`, {
+      ...fields,
+      class: outcome.class,
+      cause: outcome.cause,
+      fix: outcome.fix,
+      ...(nextAtMs === undefined ? {} : { nextAt: new Date(nextAtMs).toISOString() }),
+    });
 }

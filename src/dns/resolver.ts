@@ -56,7 +56,10 @@ type Failed = Extract<DnsAnswer<never>, { status: 'failed' }>;
 /** Opens a resolver; throws PosternError (exit code 2) for a server that is no IP address with port. */
 export function openResolver(options: ResolverOptions): Resolver {
   const resolver = new StubResolver(options);
-  const ask = <T extends DnsRecord>(type: QueryType) => (name: string) => resolver.ask(type, name) as Promise<DnsAnswer<T>>;
+  const ask =
+    <T extends DnsRecord>(type: QueryType) =>
+    (name: string) =>
+      resolver.ask(type, name) as Promise<DnsAnswer<T>>;
   return {
     a: ask('A'),
     aaaa: ask('AAAA'),
@@ -174,7 +177,11 @@ function parseServer(text: string): DnsServer {
   const port = match?.[2] === undefined ? DNS_PORT : Number(match[2]);
   if (family === 0 || port < 1 || port > 65535) {
     throw new PosternError(
-      { code: 'bad-dns-server', cause: `"${text}" is not the address of a DNS server.`, fix: 'Write an IP address, with a port if it is not 53: "192.0.2.53", "192.0.2.53:5300" or "[2001:db8::53]:5300".' },
+      {
+        code: 'bad-dns-server',
+        cause: `"${text}" is not the address of a DNS server.`,
+        fix: 'Write an IP address, with a port if it is not 53: "192.0.2.53", "192.0.2.53:5300" or "[2001:db8::53]:5300".',
+      },
       { exitCode: 2 },
     );
   }

@@ -18,7 +18,7 @@ export const METRICS = {
   postern_accept_seconds: { type: 'histogram', help: 'From DATA or the first BDAT to the durable 250.', labels: [], bounds: ANSWER_SECONDS },
   postern_outcomes_total: { type: 'counter', help: 'Delivery attempts of recipients, by route, verdict and whether TLS was used.', labels: ['route', 'verdict', 'tls'] },
   postern_attempt_seconds: { type: 'histogram', help: 'Duration of one delivery attempt.', labels: [], bounds: ANSWER_SECONDS },
-  postern_delivery_seconds: { type: 'histogram', help: 'From acceptance to the receiver\'s 250.', labels: [], bounds: JOURNEY_SECONDS },
+  postern_delivery_seconds: { type: 'histogram', help: "From acceptance to the receiver's 250.", labels: [], bounds: JOURNEY_SECONDS },
   postern_queue_recipients: { type: 'gauge', help: 'Recipients in the queue, by state.', labels: ['state'] },
   postern_queue_messages: { type: 'gauge', help: 'Messages in the queue, captured ones included.', labels: [] },
   postern_queue_bytes: { type: 'gauge', help: 'Bytes of message content in the queue.', labels: [] },

@@ -37,7 +37,9 @@ export function parseInput<T>(schema: z.ZodType<T>, input: unknown): T {
   const issue = result.error.issues[0];
   const field = issue?.path.join('.') ?? '';
   throw new ProblemError({
-    status: 422, title: 'Invalid request', code: 'invalid-request',
+    status: 422,
+    title: 'Invalid request',
+    code: 'invalid-request',
     cause: field === '' ? `${issue?.message ?? 'The request is not valid'}.` : `${field}: ${issue?.message ?? 'not valid'}.`,
     fix: 'Correct the value and send the request again.',
   });

@@ -37,13 +37,30 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.onError((error, context) => {
     if (error instanceof ProblemError) return answerProblem(context, error.problem);
     parts.log.error('http.failed', { method: context.req.method, path: context.req.path, cause: errorText(error) });
-    return answerProblem(context, { status: 500, title: 'Internal error', code: 'internal-error', cause: 'The server could not carry this out.', fix: 'See the server log (event http.failed).' });
+    return answerProblem(context, {
+      status: 500,
+      title: 'Internal error',
+      code: 'internal-error',
+      cause: 'The server could not carry this out.',
+      fix: 'See the server log (event http.failed).',
+    });
   });
-  app.notFound((context) => answerProblem(context, { status: 404, title: 'Not found', code: 'no-such-resource', cause: `There is nothing at ${context.req.method} ${context.req.path}.`, fix: 'See docs/api.md for what there is.' }));
+  app.notFound((context) =>
+    answerProblem(context, {
+      status: 404,
+      title: 'Not found',
+      code: 'no-such-resource',
+      cause: `There is nothing at ${context.req.method} ${context.req.path}.`,
+      fix: 'See docs/api.md for what there is.',
+    }),
+  );
   app.use('/v1/*', async (context, next) => {
     if (context.env.access === 'socket') return next();
     return answerProblem(context, {
-      status: 401, title: 'Not authorized', code: 'not-authorized', cause: 'Management is not open over TCP.',
+      status: 401,
+      title: 'Not authorized',
+      code: 'not-authorized',
+      cause: 'Management is not open over TCP.',
       fix: 'Use the postern command on the server, or the socket postern.sock in the data directory.',
     });
   });
@@ -100,9 +117,23 @@ function listen(server: Server, where: { path: string } | { host: string; port: 
 function cannotListen(error: Error, shown: string): PosternError {
   const code = errorCode(error);
   if (code === 'EADDRINUSE') {
-    return new PosternError({ code: 'address-in-use', cause: `Another program listens on ${shown} already, so the HTTP side cannot.`, fix: 'Stop that program, or set another [http] port (POSTERN_HTTP__PORT).' }, { cause: error });
+    return new PosternError(
+      {
+        code: 'address-in-use',
+        cause: `Another program listens on ${shown} already, so the HTTP side cannot.`,
+        fix: 'Stop that program, or set another [http] port (POSTERN_HTTP__PORT).',
+      },
+      { cause: error },
+    );
   }
-  return new PosternError({ code: 'http-not-listening', cause: `The HTTP side cannot listen on ${shown}: ${error.message}.`, fix: 'Check [http] address and port, and that the path of the data directory is short enough for a socket (100 bytes).' }, { cause: error });
+  return new PosternError(
+    {
+      code: 'http-not-listening',
+      cause: `The HTTP side cannot listen on ${shown}: ${error.message}.`,
+      fix: 'Check [http] address and port, and that the path of the data directory is short enough for a socket (100 bytes).',
+    },
+    { cause: error },
+  );
 }
 
 /** Requests that run get a moment to end; then connections are cut. */

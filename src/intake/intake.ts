@@ -67,7 +67,16 @@ export function openIntake(parts: IntakeParts): Policy<Sender> {
   const refuse = (connection: Connection<Sender>, step: string, reply: Reply | null): Reply | null => {
     if (reply === null) return null;
     parts.observe?.refused(connection.profile, reply);
-    parts.log.info('message.refused', { session: connection.id, step, code: reply.code, enhanced: reply.enhanced, text: reply.lines[0], cause: reply.privateCause, client: connection.clientAddress, credential: connection.identity?.credential });
+    parts.log.info('message.refused', {
+      session: connection.id,
+      step,
+      code: reply.code,
+      enhanced: reply.enhanced,
+      text: reply.lines[0],
+      cause: reply.privateCause,
+      client: connection.clientAddress,
+      credential: connection.identity?.credential,
+    });
     return reply;
   };
 
@@ -179,7 +188,11 @@ class Incoming implements MessageSink {
     const sender = this.#connection.identity;
     if (sender === null || this.#connection.profile === 'mx') return null;
     const from = fields.filter((field) => field.name === 'from');
-    return authorizeFrom(sender, from.length, from.flatMap((field) => parseMailboxes(field.value())));
+    return authorizeFrom(
+      sender,
+      from.length,
+      from.flatMap((field) => parseMailboxes(field.value())),
+    );
   }
 
   #received(): string {

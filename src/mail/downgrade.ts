@@ -130,4 +130,3 @@ function contentType(fields: readonly Field[]): { name: string; boundary: string
   const boundary = match === null ? null : (match[1]?.replace(/\\(.)/g, '$1') ?? match[2] ?? null);
   return { name, boundary: boundary === '' ? null : boundary };
 }
-

@@ -58,7 +58,10 @@ function remoteWords(host: string | null, code: number, text: string): string[] 
 
 /** Lines of at most 72 columns where words are no longer; a continued line is indented by two more. */
 function wrap(text: string, indent: string): string[] {
-  const words = oneLine(text).slice(0, REMOTE_CHARACTERS).split(/\s+/).flatMap((word) => word.match(new RegExp(`.{1,${WORD_CHARACTERS}}`, 'gsu')) ?? []);
+  const words = oneLine(text)
+    .slice(0, REMOTE_CHARACTERS)
+    .split(/\s+/)
+    .flatMap((word) => word.match(new RegExp(`.{1,${WORD_CHARACTERS}}`, 'gsu')) ?? []);
   const lines: string[] = [];
   let line = indent;
   let empty = true;

@@ -8,7 +8,7 @@ import { explain } from './dsn-text.ts';
 import { foldHeader, formatDate, formatMessageId, oneLine, parseHeaders } from './headers.ts';
 import type { DsnKind, DsnOptions, DsnOutcome, DsnRecipient } from './notification.ts';
 
-export type { DsnKind, DsnOptions, DsnOriginal, DsnOutcome, DsnRecipient } from './notification.ts';
+export type { DsnKind, DsnOptions } from './notification.ts';
 
 const SUBJECTS: Record<DsnKind, string> = {
   failed: 'Your message could not be delivered',
@@ -66,7 +66,10 @@ function topHeader(options: DsnOptions, boundary: string): string {
 
 /** The original's Message-ID, if it is one that may be repeated. */
 function originalId(headers: Buffer): string | null {
-  const id = parseHeaders(headers).fields.find((field) => field.name === 'message-id')?.value() ?? '';
+  const id =
+    parseHeaders(headers)
+      .fields.find((field) => field.name === 'message-id')
+      ?.value() ?? '';
   return id.length < MESSAGE_ID_CHARACTERS && /^<[!-;=?-~]+>$/.test(id) ? id : null;
 }
 
@@ -107,7 +110,10 @@ function recipientFields(recipient: DsnRecipient, options: DsnOptions, smtpUtf8:
 function statusField(name: string, value: string, smtpUtf8: boolean): string {
   const line = oneLine(value).slice(0, DIAGNOSTIC_CHARACTERS);
   const safe = smtpUtf8 ? line : line.replace(/[^\x20-\x7e]/gu, '?');
-  return foldHeader(name, safe.split(' ').flatMap((word) => word.match(WORD_PIECES) ?? []));
+  return foldHeader(
+    name,
+    safe.split(' ').flatMap((word) => word.match(WORD_PIECES) ?? []),
+  );
 }
 
 /** `rfc822; a@b`; with other than ASCII `utf-8; ...`, escaped as `\x{FC}` where the report itself is ASCII (RFC 6533 3). */
@@ -152,7 +158,10 @@ function returnedPart(options: DsnOptions, smtpUtf8: boolean): Buffer[] {
 
 function headerPart(header: Buffer, international: boolean, smtpUtf8: boolean): Buffer[] {
   const type = international ? 'message/global-headers' : 'text/rfc822-headers';
-  const long = header.toString('latin1').split('\r\n').some((line) => line.length > LINE_BYTES);
+  const long = header
+    .toString('latin1')
+    .split('\r\n')
+    .some((line) => line.length > LINE_BYTES);
   const plain = !long && (isAscii(header) || (international && smtpUtf8));
   const encoding = plain ? (isAscii(header) ? '7bit' : '8bit') : 'quoted-printable';
   return [partHead(type, 'Message header', encoding), plain ? header : Buffer.from(encodeQuotedPrintable(header))];

@@ -46,7 +46,10 @@ class HeaderField implements Field {
       if (isUtf8(bytes)) raw = bytes.toString('utf8');
     }
     // Unfolding (RFC 5322 2.2.3) takes the line end and leaves the space; any other control character becomes a space.
-    return raw.replace(/\r?\n(?=[ \t])/g, '').replace(/\p{Cc}/gu, ' ').trim();
+    return raw
+      .replace(/\r?\n(?=[ \t])/g, '')
+      .replace(/\p{Cc}/gu, ' ')
+      .trim();
   }
 }
 
@@ -57,7 +60,7 @@ export function parseHeaders(head: Buffer): Header {
   const fields: Field[] = [];
   let current: HeaderField | null = null;
   let malformed = false;
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const lineEnd = text.indexOf('\n', at);
     const next = lineEnd === -1 ? text.length : lineEnd + 1;
     const first = text.charCodeAt(at);

@@ -49,7 +49,10 @@ function isRoute(element: readonly Token[]): boolean {
 }
 
 function readAddress(element: readonly Token[]): Address {
-  const raw = element.map((token) => (token.spaced ? ' ' : '') + (token.kind === 'quoted' ? quote(token.text) : token.text)).join('').trim();
+  const raw = element
+    .map((token) => (token.spaced ? ' ' : '') + (token.kind === 'quoted' ? quote(token.text) : token.text))
+    .join('')
+    .trim();
   const unreadable: Address = { local: '', domain: '', text: raw };
   const at = element.findIndex((token) => token.kind === 'special' && token.text === '@');
   const local = readLocal(element.slice(0, at));
@@ -99,7 +102,7 @@ function quote(local: string): string {
 /** Lexical tokens (RFC 5322 3.2). Comments and white space only separate; what is left open ends with the text. */
 function* tokenize(value: string): Generator<Token> {
   let spaced = false;
-  for (let at = 0; at < value.length; ) {
+  for (let at = 0; at < value.length;) {
     const character = value.charAt(at);
     if (/\s/.test(character)) {
       spaced = true;

@@ -42,7 +42,7 @@ function decodeQ(text: string): Buffer {
 
 function decodeRun(run: readonly Word[]): string {
   let out = '';
-  for (let at = 0; at < run.length; ) {
+  for (let at = 0; at < run.length;) {
     const { charset } = run[at] as Word;
     let end = at + 1;
     while (end < run.length && run[end]?.charset === charset) end++;

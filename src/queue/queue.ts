@@ -80,11 +80,28 @@ export type LaneRow = {
   readonly onHold: boolean;
 };
 
-export type QueueCounts = { readonly ready: number; readonly leased: number; readonly deferred: number; readonly held: number; readonly captured: number; readonly messages: number; readonly bodyBytes: number; readonly oldestAtMs: number | null };
+export type QueueCounts = {
+  readonly ready: number;
+  readonly leased: number;
+  readonly deferred: number;
+  readonly held: number;
+  readonly captured: number;
+  readonly messages: number;
+  readonly bodyBytes: number;
+  readonly oldestAtMs: number | null;
+};
 
 /** The operator's side: what the API and commands use. Verbs return how many recipients they touched. */
 export type QueueAdmin = {
-  list(filter: { id?: MessageId; lane?: LaneName; domain?: string; state?: RecipientState; credential?: string; limit: number; after?: { id: MessageId; n: number } }): Promise<readonly QueueRow[]>;
+  list(filter: {
+    id?: MessageId;
+    lane?: LaneName;
+    domain?: string;
+    state?: RecipientState;
+    credential?: string;
+    limit: number;
+    after?: { id: MessageId; n: number };
+  }): Promise<readonly QueueRow[]>;
   show(id: MessageId): Promise<{ readonly envelope: Envelope; readonly recipients: readonly QueueRow[] } | null>;
   /** Body of a queued or captured message; null when it is not there. */
   read(id: MessageId): Promise<AsyncIterable<Buffer> | null>;

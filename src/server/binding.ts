@@ -20,7 +20,11 @@ export type BoundListener = {
 type Listen = (listener: ListenerConfig) => Promise<{ readonly address: string; readonly port: number }>;
 
 /** Ports that only a privileged process may bind on most systems, and what is used instead. */
-const FALLBACK_PORTS: ReadonlyMap<number, number> = new Map([[25, 10_025], [465, 10_465], [587, 10_587]]);
+const FALLBACK_PORTS: ReadonlyMap<number, number> = new Map([
+  [25, 10_025],
+  [465, 10_465],
+  [587, 10_587],
+]);
 
 /**
  * Binds every listener in turn. A default port (nobody configured it) that may not be bound, or that another program has, gives way to
@@ -78,12 +82,32 @@ function notBound(config: ListenerConfig, error: unknown): PosternError {
   const shown = `${config.address.includes(':') ? `[${config.address}]` : config.address}:${config.port} (${config.profile})`;
   switch (errorCode(error)) {
     case 'EADDRINUSE':
-      return new PosternError({ code: 'address-in-use', cause: `Another program listens on ${shown} already.`, fix: `Stop it ("ss -ltnp sport = :${config.port}" names it), or set another port in [[listener]].` }, { cause: error });
+      return new PosternError(
+        {
+          code: 'address-in-use',
+          cause: `Another program listens on ${shown} already.`,
+          fix: `Stop it ("ss -ltnp sport = :${config.port}" names it), or set another port in [[listener]].`,
+        },
+        { cause: error },
+      );
     case 'EACCES':
-      return new PosternError({ code: 'port-not-allowed', cause: `This account may not bind ${shown}.`, fix: 'Give the service CAP_NET_BIND_SERVICE (see docs/operations.md), or set a port of 1024 or higher.' }, { cause: error });
+      return new PosternError(
+        {
+          code: 'port-not-allowed',
+          cause: `This account may not bind ${shown}.`,
+          fix: 'Give the service CAP_NET_BIND_SERVICE (see docs/operations.md), or set a port of 1024 or higher.',
+        },
+        { cause: error },
+      );
     case 'EADDRNOTAVAIL':
-      return new PosternError({ code: 'address-not-here', cause: `This machine does not have the address of ${shown}.`, fix: 'Set an address of this machine in [[listener]], or "::" for all of them.' }, { cause: error });
+      return new PosternError(
+        { code: 'address-not-here', cause: `This machine does not have the address of ${shown}.`, fix: 'Set an address of this machine in [[listener]], or "::" for all of them.' },
+        { cause: error },
+      );
     default:
-      return new PosternError({ code: 'not-listening', cause: `Nothing can listen on ${shown}: ${errorText(error)}.`, fix: 'Check [[listener]] in the configuration.' }, { cause: error });
+      return new PosternError(
+        { code: 'not-listening', cause: `Nothing can listen on ${shown}: ${errorText(error)}.`, fix: 'Check [[listener]] in the configuration.' },
+        { cause: error },
+      );
   }
 }

@@ -18,7 +18,14 @@ export function holdDataDirectory(dataDir: string, log: Log): DataDirectory {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new PosternError({ code: 'data-not-writable', cause: `The data directory ${path} cannot be used: ${errorText(error)}.`, fix: 'Make it writable for this account, or name another with --data DIR or POSTERN_DATA.' }, { cause: error });
+    throw new PosternError(
+      {
+        code: 'data-not-writable',
+        cause: `The data directory ${path} cannot be used: ${errorText(error)}.`,
+        fix: 'Make it writable for this account, or name another with --data DIR or POSTERN_DATA.',
+      },
+      { cause: error },
+    );
   }
   // A directory that was there before may be anything, so its mode is not ours to change.
   if ((statSync(path).mode & 0o077) !== 0) {
@@ -27,7 +34,11 @@ export function holdDataDirectory(dataDir: string, log: Log): DataDirectory {
   const pidFile = join(path, 'postern.pid');
   const lock = holdLock(join(path, 'postern.lock'));
   if (lock === null) {
-    throw new PosternError({ code: 'data-in-use', cause: `Another Postern server${holder(pidFile)} uses the data directory ${path}.`, fix: 'Stop that one first, or start this one on another directory with --data DIR.' });
+    throw new PosternError({
+      code: 'data-in-use',
+      cause: `Another Postern server${holder(pidFile)} uses the data directory ${path}.`,
+      fix: 'Stop that one first, or start this one on another directory with --data DIR.',
+    });
   }
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   return {

@@ -42,7 +42,7 @@ export function welcomeText(welcome: Welcome): string {
     ...credentialLines(welcome),
     '',
   ];
-  return `${lines.join('\n')}`;
+  return lines.join('\n');
 }
 
 function notes(listeners: readonly BoundListener[]): string[] {

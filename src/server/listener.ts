@@ -139,11 +139,24 @@ class SocketSession<I extends Identity> {
     const { profile, policy, hostname, log, commands, limits, observe } = this.#options;
     observe?.('opened', profile);
     const connection: Connection<I> = {
-      id: randomBytes(6).toString('hex'), profile, clientAddress: this.#client.address, clientPort: this.#client.port,
-      localAddress: plainAddress(this.#raw.localAddress ?? ''), localPort: this.#raw.localPort ?? 0, helo: null, extended: false, tls: null, identity: null,
+      id: randomBytes(6).toString('hex'),
+      profile,
+      clientAddress: this.#client.address,
+      clientPort: this.#client.port,
+      localAddress: plainAddress(this.#raw.localAddress ?? ''),
+      localPort: this.#raw.localPort ?? 0,
+      helo: null,
+      extended: false,
+      tls: null,
+      identity: null,
     };
     const session = new Session<I>({
-      connection, policy, limits: limits(), hostname, commands, log,
+      connection,
+      policy,
+      limits: limits(),
+      hostname,
+      commands,
+      log,
       io: {
         write: (text) => this.#write(text),
         startTls: () => this.#startTls(() => this.#options.observe?.('tls', profile)),

@@ -10,7 +10,11 @@ export type LocalDomains = {
   refresh(): void;
 };
 
-export async function openLocalDomains(parts: { readonly directory: DirectoryReader; readonly generation: Int32Array; readonly configured: () => readonly string[] }): Promise<LocalDomains> {
+export async function openLocalDomains(parts: {
+  readonly directory: DirectoryReader;
+  readonly generation: Int32Array;
+  readonly configured: () => readonly string[];
+}): Promise<LocalDomains> {
   const { directory, generation, configured } = parts;
   let seen = Atomics.load(generation, 0);
   let inbound = await readInbound(directory);
@@ -20,7 +24,10 @@ export async function openLocalDomains(parts: { readonly directory: DirectoryRea
       const now = Atomics.load(generation, 0);
       if (now === seen) return;
       seen = now;
-      void readInbound(directory).then((domains) => (inbound = domains), () => (seen = now - 1));
+      void readInbound(directory).then(
+        (domains) => (inbound = domains),
+        () => (seen = now - 1),
+      );
     },
   };
 }

@@ -11,7 +11,13 @@ const STORE_MS = 2_000;
 /** Ready: every worker is there, the store answers, and no drain is under way. */
 export async function readiness(parts: { draining: boolean; workers: Workers; store: StoreHost; count: number }): Promise<Readiness> {
   const { draining, workers, store, count } = parts;
-  const answered = await withinTime(store.admin.counts().then(() => true, () => false), false);
+  const answered = await withinTime(
+    store.admin.counts().then(
+      () => true,
+      () => false,
+    ),
+    false,
+  );
   const checks = {
     running: { ok: !draining, detail: draining ? 'the server is draining' : 'the server runs' },
     workers: { ok: workers.alive === count, detail: `${workers.alive} of ${count} workers` },
@@ -24,14 +30,21 @@ export async function readiness(parts: { draining: boolean; workers: Workers; st
 export async function collectMetrics(parts: { workers: Workers; store: StoreHost; tls: ServerTls }): Promise<string> {
   const { workers, store, tls } = parts;
   const metrics = new Metrics();
-  const [counts] = await Promise.all([withinTime(store.admin.counts().catch(() => null), null), workers.collect(metrics)]);
+  const [counts] = await Promise.all([
+    withinTime(
+      store.admin.counts().catch(() => null),
+      null,
+    ),
+    workers.collect(metrics),
+  ]);
   if (counts !== null) {
     for (const state of ['ready', 'leased', 'deferred', 'held', 'captured'] as const) metrics.set('postern_queue_recipients', [state], counts[state]);
     metrics.set('postern_queue_messages', [], counts.messages);
     metrics.set('postern_queue_bytes', [], counts.bodyBytes);
     metrics.set('postern_queue_oldest_seconds', [], counts.oldestAtMs === null ? 0 : Math.max(0, (Date.now() - counts.oldestAtMs) / 1000));
   }
-  for (const certificate of tls.describe()) metrics.set('postern_certificate_expiry_timestamp_seconds', [certificate.names[0] ?? certificate.subject], certificate.expiresAtMs / 1000);
+  for (const certificate of tls.describe())
+    metrics.set('postern_certificate_expiry_timestamp_seconds', [certificate.names[0] ?? certificate.subject], certificate.expiresAtMs / 1000);
   metrics.set('postern_resident_memory_bytes', [], process.memoryUsage.rss());
   metrics.set('postern_start_timestamp_seconds', [], Math.round(performance.timeOrigin / 1000));
   return metrics.render();

@@ -53,7 +53,14 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
   const queue = observedQueue(client, metrics);
   const directory = openDirectoryReader(join(start.dataDir, 'directory.db'), generation);
   const local = await openLocalDomains({ directory, generation, configured: () => live.config.inbound.domains });
-  const tls = await openServerTls({ ...start.config.tls, hostname: start.config.hostname, dataDir: start.dataDir, ticketKeys: Buffer.from(start.ticketKeys), clock: systemClock, log });
+  const tls = await openServerTls({
+    ...start.config.tls,
+    hostname: start.config.hostname,
+    dataDir: start.dataDir,
+    ticketKeys: Buffer.from(start.ticketKeys),
+    clock: systemClock,
+    log,
+  });
   const routes = liveRoutes(live);
   const newId = openMessageIds();
   const { dns, hostname } = start.config;
@@ -61,16 +68,38 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
   const dispatcher = openDispatcher({ ...deliverySettings(live), queue, routes, resolver, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
   const intake = openIntake({
-    hostname, queue, directory, counters, newId, log, clock: systemClock, decoySecret: Buffer.from(start.decoySecret),
-    limits: () => intakeLimits(live.config), isLocal: (domain) => local.has(domain), laneFor: (domain, mode) => routes.laneFor(domain, mode),
-    deliver: (leases) => dispatcher.take(leases), observe: intakeObserver(metrics),
+    hostname,
+    queue,
+    directory,
+    counters,
+    newId,
+    log,
+    clock: systemClock,
+    decoySecret: Buffer.from(start.decoySecret),
+    limits: () => intakeLimits(live.config),
+    isLocal: (domain) => local.has(domain),
+    laneFor: (domain, mode) => routes.laneFor(domain, mode),
+    deliver: (leases) => dispatcher.take(leases),
+    observe: intakeObserver(metrics),
   });
   const policy = currentDomains(observedPolicy(intake, metrics), local);
   const listeners: Listener[] = [];
   dispatcher.start();
   return {
     async listen({ profile, address, port, proxyProtocol }, { reusePort }) {
-      const listener = await openListener({ profile, address, port, proxyProtocol, reusePort, policy, hostname, tls, log, limits: () => sessionLimits(live.config), observe: listenerObserver(metrics) });
+      const listener = await openListener({
+        profile,
+        address,
+        port,
+        proxyProtocol,
+        reusePort,
+        policy,
+        hostname,
+        tls,
+        log,
+        limits: () => sessionLimits(live.config),
+        observe: listenerObserver(metrics),
+      });
       listeners.push(listener);
       self.listens(listener);
       return { address: listener.address, port: listener.port };
@@ -127,7 +156,9 @@ function currentDomains<I extends Identity>(policy: Policy<I>, local: LocalDomai
 function deliverySettings(live: Live): Pick<DispatcherParts, 'mxPort' | 'allowPrivate' | 'tlsContext' | 'timeouts' | 'schedule' | 'limits'> {
   const { mxPort, allowPrivateAddresses, caFile, connectTimeoutMs, commandTimeoutMs, dataTimeoutMs } = live.config.delivery;
   return {
-    mxPort, allowPrivate: allowPrivateAddresses, tlsContext: outboundTls({ caFile }).secureContext,
+    mxPort,
+    allowPrivate: allowPrivateAddresses,
+    tlsContext: outboundTls({ caFile }).secureContext,
     timeouts: { connectMs: connectTimeoutMs, greetingMs: commandTimeoutMs, commandMs: commandTimeoutMs, dataMs: dataTimeoutMs },
     schedule: () => ({ maxAgeMs: live.config.queue.maxAgeMs, delayWarningMs: live.config.queue.delayWarningMs, ...live.config.queue.retry }),
     limits: () => live.config.delivery,

@@ -38,7 +38,10 @@ export function openReloader(parts: ReloadParts): () => Promise<ReloadReport> {
       const known = error instanceof PosternError;
       log.error('server.not-reloaded', { cause: errorText(error), ...(known ? { failure: error.failure } : {}) });
       if (known) throw error;
-      throw new PosternError({ code: 'not-reloaded', cause: `The reload failed: ${errorText(error)}.`, fix: 'The server goes on with what it had. See its log.' }, { cause: error });
+      throw new PosternError(
+        { code: 'not-reloaded', cause: `The reload failed: ${errorText(error)}.`, fix: 'The server goes on with what it had. See its log.' },
+        { cause: error },
+      );
     }
   };
 }

@@ -87,7 +87,11 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const { config, log } = options;
   const generation = new SharedArrayBuffer(4);
   const store = await openStore({
-    dataDir, generation: new Int32Array(generation), minFreeBytes: config.queue.minFreeBytes, historyMs: config.queue.historyMs, captureMs: config.queue.captureMs,
+    dataDir,
+    generation: new Int32Array(generation),
+    minFreeBytes: config.queue.minFreeBytes,
+    historyMs: config.queue.historyMs,
+    captureMs: config.queue.captureMs,
     died: (cause) => broken(storeDied(cause, log)),
   });
   closing.push(() => store.close());
@@ -98,7 +102,12 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply: (next) => workers.reload(next), tls, log });
   const state = { draining: false };
   const app = createApp({
-    log, reload, directory: store.directory, admin: store.admin, history: store.history, flushHistory: () => store.flushHistory(),
+    log,
+    reload,
+    directory: store.directory,
+    admin: store.admin,
+    history: store.history,
+    flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
     metrics: () => collectMetrics({ workers, store, tls }),
   });
@@ -121,7 +130,9 @@ function openWorkers(parts: { config: Config; log: Log; dataDir: string; generat
   return new Workers({
     // The published package carries JavaScript.
     entry: new URL(`./worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
-    count, log, clock: systemClock,
+    count,
+    log,
+    clock: systemClock,
     startOf: (number) => ({ number, config, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, ticketKeys }),
     async gone(number) {
       counters.forget(number);
@@ -151,7 +162,14 @@ function urlOf(http: HttpServer): string {
 function warnOfOldRuntime(log: Log): void {
   const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);
   if (major > 26 || (major === 26 && (minor > 12 || (minor === 12 && patch >= 1)))) return;
-  log.warn('runtime.outdated', { node: process.versions.node, failure: { code: 'runtime-outdated', cause: `Node ${process.versions.node} lacks the security fixes of 26.12.1.`, fix: 'For production install Node 26.13 or newer; bin/postern then uses it.' } });
+  log.warn('runtime.outdated', {
+    node: process.versions.node,
+    failure: {
+      code: 'runtime-outdated',
+      cause: `Node ${process.versions.node} lacks the security fixes of 26.12.1.`,
+      fix: 'For production install Node 26.13 or newer; bin/postern then uses it.',
+    },
+  });
 }
 
 async function within(limitMs: number, work: unknown): Promise<void> {

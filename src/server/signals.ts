@@ -35,11 +35,19 @@ export function awaitEnd(log: Log): EndWatch {
     if (reload === null || reloading) return;
     reloading = true;
     // The reloader logs what became of it.
-    reload().then(() => (reloading = false), () => (reloading = false));
+    reload().then(
+      () => (reloading = false),
+      () => (reloading = false),
+    );
   };
   const uncaught = (error: unknown): void => {
     log.error('server.broken', { cause: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-    reject(new PosternError({ code: 'server-broken', cause: `An unexpected error: ${errorText(error)}.`, fix: 'Nothing accepted is lost. Report it with the log (event server.broken); start again.' }, { cause: error }));
+    reject(
+      new PosternError(
+        { code: 'server-broken', cause: `An unexpected error: ${errorText(error)}.`, fix: 'Nothing accepted is lost. Report it with the log (event server.broken); start again.' },
+        { cause: error },
+      ),
+    );
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);

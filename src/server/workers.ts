@@ -58,7 +58,10 @@ export class Workers {
   /** Starts all workers and binds the listeners: the first worker finds the ports, the others share them. Rejects with PosternError. */
   async start(configs: readonly ListenerConfig[], options: { readonly defaults: boolean }): Promise<readonly BoundListener[]> {
     const handles = await Promise.all(this.#slots.map((slot) => this.#open(slot))).catch((error: unknown) => {
-      throw new PosternError({ code: 'worker-not-started', cause: `A worker thread did not start: ${errorText(error)}.`, fix: 'If the text does not help, report it with the log.' }, { cause: error });
+      throw new PosternError(
+        { code: 'worker-not-started', cause: `A worker thread did not start: ${errorText(error)}.`, fix: 'If the text does not help, report it with the log.' },
+        { cause: error },
+      );
     });
     const [first, ...others] = handles;
     if (first === undefined) return [];
@@ -132,7 +135,15 @@ export class Workers {
     const { log, clock } = this.#options;
     this.#past.add('postern_worker_restarts_total', []);
     slot.failures = clock.nowMs() - slot.startedAtMs > STEADY_MS ? 1 : slot.failures + 1;
-    log.error('worker.died', { worker: slot.n, cause, failure: { code: 'worker-died', cause: 'A worker thread ended unexpectedly; its connections are lost, accepted mail is not.', fix: 'It is replaced. Report the cause if it comes again.' } });
+    log.error('worker.died', {
+      worker: slot.n,
+      cause,
+      failure: {
+        code: 'worker-died',
+        cause: 'A worker thread ended unexpectedly; its connections are lost, accepted mail is not.',
+        fix: 'It is replaced. Report the cause if it comes again.',
+      },
+    });
     void this.#replace(slot);
   }
 

@@ -40,7 +40,10 @@ async function plain(dialogue: Dialogue, { username, password }: Login): Promise
 }
 
 async function loginMechanism(dialogue: Dialogue, { username, password }: Login): Promise<ClientFailure | null> {
-  for (const [line, shown] of [['AUTH LOGIN', 'AUTH LOGIN'], [Buffer.from(username).toString('base64'), '[username removed]']] as const) {
+  for (const [line, shown] of [
+    ['AUTH LOGIN', 'AUTH LOGIN'],
+    [Buffer.from(username).toString('base64'), '[username removed]'],
+  ] as const) {
     const answer = await dialogue.say(line, shown);
     if ('failure' in answer) return answer.failure;
     if (answer.reply.code !== 334) return refusal('reply', answer.reply);
@@ -57,7 +60,8 @@ async function scram(dialogue: Dialogue, { username, password }: Login): Promise
   const serverFirst = Buffer.from(first.reply.lines[0] ?? '', 'base64').toString('utf8');
   const match = /^r=([^,]+),s=([A-Za-z0-9+/=]+),i=(\d{1,6})$/.exec(serverFirst);
   const iterations = Number(match?.[3]);
-  if (match === null || !match[1]?.startsWith(nonce) || match[1].length === nonce.length || iterations < 1 || iterations > MAX_ITERATIONS) return refusal('protocol', null, 'the SCRAM challenge cannot be accepted');
+  if (match === null || !match[1]?.startsWith(nonce) || match[1].length === nonce.length || iterations < 1 || iterations > MAX_ITERATIONS)
+    return refusal('protocol', null, 'the SCRAM challenge cannot be accepted');
   const salted = await derive(password.normalize('NFKC'), Buffer.from(match[2] ?? '', 'base64'), iterations, 32, 'sha256');
   const withoutProof = `c=biws,r=${match[1]}`;
   const authMessage = `${bare},${serverFirst},${withoutProof}`;
@@ -82,7 +86,14 @@ function ended(answer: { reply: RemoteReply } | { failure: ClientFailure }): Cli
 }
 
 function refusal(kind: ClientFailure['kind'], reply: RemoteReply | null, text?: string): ClientFailure {
-  return { phase: 'auth', kind, reply, code: null, text: text ?? `authentication refused: ${reply?.code} ${reply?.enhanced ?? ''} ${reply?.lines.join(' ') ?? ''}`, possibleDuplicate: false };
+  return {
+    phase: 'auth',
+    kind,
+    reply,
+    code: null,
+    text: text ?? `authentication refused: ${reply?.code} ${reply?.enhanced ?? ''} ${reply?.lines.join(' ') ?? ''}`,
+    possibleDuplicate: false,
+  };
 }
 
 function hmac(key: Buffer, text: string): Buffer {

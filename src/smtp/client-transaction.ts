@@ -40,7 +40,8 @@ function preflight(options: TransactionOptions, envelope: ClientEnvelope): Clien
   const offered = (keyword: string): boolean => capabilities.keywords.has(keyword);
   if (envelope.smtpUtf8 && !offered('SMTPUTF8')) return policy('ERR_SMTPUTF8', 'the next hop does not offer SMTPUTF8, which the addresses or headers of this message need');
   if (envelope.requireTls && !options.verifiedTls) return policy('ERR_REQUIRETLS', 'the message requires verified TLS on every hop (REQUIRETLS), and this connection has none');
-  if (envelope.requireTls && options.protocol === 'smtp' && !offered('REQUIRETLS')) return policy('ERR_REQUIRETLS', 'the message requires TLS on every hop, and the next hop does not offer REQUIRETLS');
+  if (envelope.requireTls && options.protocol === 'smtp' && !offered('REQUIRETLS'))
+    return policy('ERR_REQUIRETLS', 'the message requires TLS on every hop, and the next hop does not offer REQUIRETLS');
   const { sizeBytes } = capabilities;
   if (sizeBytes !== null && envelope.sizeBytes > sizeBytes) return policy('ERR_SIZE', `the message has ${envelope.sizeBytes} octets, the next hop takes at most ${sizeBytes}`);
   return null;

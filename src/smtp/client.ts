@@ -94,7 +94,8 @@ class Opening {
     if ('failure' in answer) return answer.failure;
     if (answer.reply.code !== 220) return wire.fail({ phase: 'starttls', kind: 'tls', reply: answer.reply, code: null, text: `STARTTLS refused: ${say(answer.reply)}` });
     // Anything said in the clear behind that 220 would be taken for an answer given under TLS (the injection of RFC 3207 5).
-    if (!wire.detach()) return wire.fail({ phase: 'starttls', kind: 'protocol', reply: null, code: 'ERR_INJECTION', text: 'the other side sent bytes in the clear after its answer to STARTTLS' });
+    if (!wire.detach())
+      return wire.fail({ phase: 'starttls', kind: 'protocol', reply: null, code: 'ERR_INJECTION', text: 'the other side sent bytes in the clear after its answer to STARTTLS' });
     return (await this.#secure(wire, wire.socket)) ?? this.#ehlo(wire);
   }
 
@@ -108,8 +109,12 @@ class Opening {
     const { socket, problem } = secured;
     const cipher = socket.getCipher();
     this.tls = {
-      protocol: socket.getProtocol() ?? '', cipher: cipher.standardName ?? cipher.name, serverName: this.#options.tls.serverName,
-      verified: problem === null, problem, resumed: socket.isSessionReused(),
+      protocol: socket.getProtocol() ?? '',
+      cipher: cipher.standardName ?? cipher.name,
+      serverName: this.#options.tls.serverName,
+      verified: problem === null,
+      problem,
+      resumed: socket.isSessionReused(),
     };
     wire.recorder?.add('*', `TLS: ${this.tls.protocol} ${this.tls.cipher}, ${problem ?? 'certificate verified'}`);
     wire.socket = socket;
@@ -194,10 +199,18 @@ function capabilitiesOf(reply: RemoteReply): Capabilities {
   for (const line of reply.lines.slice(1)) {
     // Some old servers write AUTH=LOGIN.
     const [keyword = '', rest] = line.trim().split(/[ =](.*)/s, 2);
-    if (/^[A-Za-z0-9-]+$/.test(keyword)) keywords.set(keyword.toUpperCase(), [keywords.get(keyword.toUpperCase()), rest].filter((part) => part !== undefined && part !== '').join(' '));
+    if (/^[A-Za-z0-9-]+$/.test(keyword))
+      keywords.set(keyword.toUpperCase(), [keywords.get(keyword.toUpperCase()), rest].filter((part) => part !== undefined && part !== '').join(' '));
   }
   const size = Number(keywords.get('SIZE') ?? 0);
-  return { keywords, sizeBytes: Number.isSafeInteger(size) && size > 0 ? size : null, auth: (keywords.get('AUTH') ?? '').toUpperCase().split(' ').filter((word) => word !== '') };
+  return {
+    keywords,
+    sizeBytes: Number.isSafeInteger(size) && size > 0 ? size : null,
+    auth: (keywords.get('AUTH') ?? '')
+      .toUpperCase()
+      .split(' ')
+      .filter((word) => word !== ''),
+  };
 }
 
 function say(reply: RemoteReply): string {

@@ -19,7 +19,11 @@ const AUTH_LINE = 12_288;
 
 /** All commands, by verb. */
 export function commandTable<I extends Identity>(): ReadonlyMap<string, Command<I>> {
-  const row = (run: Command<I>['run'], options: { beforeTls?: boolean; lineOctets?: number } = {}): Command<I> => ({ run, beforeTls: options.beforeTls ?? true, lineOctets: options.lineOctets ?? LINE });
+  const row = (run: Command<I>['run'], options: { beforeTls?: boolean; lineOctets?: number } = {}): Command<I> => ({
+    run,
+    beforeTls: options.beforeTls ?? true,
+    lineOctets: options.lineOctets ?? LINE,
+  });
   return new Map<string, Command<I>>([
     ['EHLO', row(ehlo, { lineOctets: LONG_LINE })],
     ['HELO', row(helo, { lineOctets: LONG_LINE })],
@@ -170,7 +174,8 @@ function bdat<I extends Identity>(turn: Turn<I>, args: string): MaybePromise<Ste
   if (turn.bdat !== null) return chunk(turn.bdat);
   const { transaction } = turn;
   const refusal = transaction === null ? REPLIES.sequence('MAIL comes before BDAT') : transaction.recipients.length === 0 ? REPLIES.noRecipients : null;
-  if (transaction === null || refusal !== null) return { do: 'content', reply: null, decoder: openChunkDecoder(sizeBytes, last, newLines()), incoming: refused(refusal ?? REPLIES.noRecipients), finish: true };
+  if (transaction === null || refusal !== null)
+    return { do: 'content', reply: null, decoder: openChunkDecoder(sizeBytes, last, newLines()), incoming: refused(refusal ?? REPLIES.noRecipients), finish: true };
   return settle(turn.policy.data(turn.connection, transaction), (sink) => chunk('code' in sink ? refused(sink) : incoming(sink)));
 }
 

@@ -47,7 +47,10 @@ export const REPLIES = {
   chunk: (bytes: number) => reply(250, '2.0.0', `${bytes} octets received`),
   queued: (id: string) => reply(250, '2.6.0', `Message queued as ${id}`),
   cannotVerify: reply(252, '2.5.2', 'Send some mail and see: addresses are not verified here'),
-  help: reply(214, '2.0.0', ['Submission: 465 with TLS, or 587 and 2525 with STARTTLS, then AUTH', 'Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT']),
+  help: reply(214, '2.0.0', [
+    'Submission: 465 with TLS, or 587 and 2525 with STARTTLS, then AUTH',
+    'Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT',
+  ]),
   startTls: reply(220, '2.0.0', 'Ready to start TLS'),
   authenticated: reply(235, '2.7.0', 'Authentication successful'),
   challenge: (base64: string) => reply(334, '', base64),
@@ -83,8 +86,10 @@ export const REPLIES = {
   tlsOnly: reply(530, '5.7.10', 'REQUIRETLS needs a connection with TLS'),
 
   // Policy.
-  relayNotPermitted: (domain: string) => reply(550, '5.7.1', `Relay not permitted: ${domain} is not handled here; to send through this server use port 587 or 465 with authentication`),
-  senderNotAllowed: (sender: string, domains: readonly string[]) => reply(550, '5.7.1', `Sender ${sender} not allowed for this credential; it may send as: ${domains.slice(0, 5).join(', ')}`),
+  relayNotPermitted: (domain: string) =>
+    reply(550, '5.7.1', `Relay not permitted: ${domain} is not handled here; to send through this server use port 587 or 465 with authentication`),
+  senderNotAllowed: (sender: string, domains: readonly string[]) =>
+    reply(550, '5.7.1', `Sender ${sender} not allowed for this credential; it may send as: ${domains.slice(0, 5).join(', ')}`),
   headerRefused: (why: string) => reply(550, '5.6.0', why),
   rateExceeded: (perHour: number) => reply(450, '4.7.1', `Rate of this credential exceeded (${perHour} messages an hour); try again later`),
   tooManyHops: (hops: number) => reply(554, '5.4.6', `Too many hops: more than ${hops} Received headers, the message is probably in a loop`),

@@ -97,7 +97,8 @@ function scram<I extends Identity>(host: SaslHost<I>, plus: boolean): SaslMachin
     const [whole, channel = '', theirNonce = '', proofText = ''] = match;
     const bound = boundData(opening, host.binding);
     const proof = Buffer.from(proofText, 'base64');
-    if (theirNonce !== nonce || bound === null || channel !== bound.toString('base64') || proof.length !== known.storedKey.length) return { failed: 'SCRAM nonce or channel binding differs' };
+    if (theirNonce !== nonce || bound === null || channel !== bound.toString('base64') || proof.length !== known.storedKey.length)
+      return { failed: 'SCRAM nonce or channel binding differs' };
     const authMessage = `${opening.bare},${serverFirst},${whole.slice(0, whole.lastIndexOf(',p='))}`;
     const signature = hmac(known.storedKey, authMessage);
     const clientKey = Buffer.from(proof.map((byte, i) => byte ^ (signature[i] ?? 0)));

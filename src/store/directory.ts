@@ -25,7 +25,13 @@ export type Credential = {
   readonly scram: ScramKeys;
 };
 
-export type NewCredential = { readonly name: string; readonly domains: readonly string[]; readonly mode: 'sandbox' | 'live'; readonly allowIps: readonly string[]; readonly ratePerHour: number | null };
+export type NewCredential = {
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly mode: 'sandbox' | 'live';
+  readonly allowIps: readonly string[];
+  readonly ratePerHour: number | null;
+};
 
 export type Domain = { readonly name: string; readonly inbound: boolean; readonly createdAtMs: number };
 
@@ -84,9 +90,21 @@ const MAX_CACHED = 10_000;
 const CACHE_BYTES = 2 * 1024 * 1024;
 
 type CredentialRow = {
-  name: string; username: string; mode: 'sandbox' | 'live'; domains: string; allow_ips: string; rate_per_hour: number | null;
-  created_at: number; rotated_at: number | null; revoked_at: number | null; last_used_at: number | null;
-  secret_hash: Uint8Array; scram_salt: Uint8Array; scram_iterations: number; scram_stored_key: Uint8Array; scram_server_key: Uint8Array;
+  name: string;
+  username: string;
+  mode: 'sandbox' | 'live';
+  domains: string;
+  allow_ips: string;
+  rate_per_hour: number | null;
+  created_at: number;
+  rotated_at: number | null;
+  revoked_at: number | null;
+  last_used_at: number | null;
+  secret_hash: Uint8Array;
+  scram_salt: Uint8Array;
+  scram_iterations: number;
+  scram_stored_key: Uint8Array;
+  scram_server_key: Uint8Array;
 };
 type DomainRow = { name: string; inbound: number; created_at: number };
 
@@ -122,7 +140,9 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
     async rotateCredential(name) {
       const { password, values } = newSecret();
       const { changes } = database
-        .prepare('UPDATE credential SET rotated_at = ?, secret_hash = ?, scram_salt = ?, scram_iterations = ?, scram_stored_key = ?, scram_server_key = ? WHERE name = ? AND revoked_at IS NULL')
+        .prepare(
+          'UPDATE credential SET rotated_at = ?, secret_hash = ?, scram_salt = ?, scram_iterations = ?, scram_stored_key = ?, scram_server_key = ? WHERE name = ? AND revoked_at IS NULL',
+        )
         .run(Date.now(), ...values, name);
       changed();
       return changes > 0 ? { credential: byName(name) as Credential, password } : null;
@@ -131,7 +151,9 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
       database.prepare('UPDATE credential SET last_used_at = ? WHERE name = ?').run(atMs, name);
     },
     async addDomain({ name, inbound }) {
-      database.prepare('INSERT INTO domain (name, inbound, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET inbound = max(inbound, excluded.inbound)').run(name, inbound ? 1 : 0, Date.now());
+      database
+        .prepare('INSERT INTO domain (name, inbound, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET inbound = max(inbound, excluded.inbound)')
+        .run(name, inbound ? 1 : 0, Date.now());
       changed();
       return domainOf(database.prepare('SELECT * FROM domain WHERE name = ?').get(name) as DomainRow);
     },
@@ -213,7 +235,11 @@ function newSecret(): { password: string; values: [Buffer, Buffer, number, Buffe
 function checkCredential(wanted: NewCredential): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(wanted.name)) {
     throw new PosternError(
-      { code: 'credential-name', cause: `"${wanted.name}" cannot be the name of a credential.`, fix: 'Use 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.' },
+      {
+        code: 'credential-name',
+        cause: `"${wanted.name}" cannot be the name of a credential.`,
+        fix: 'Use 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.',
+      },
       { exitCode: 2 },
     );
   }
@@ -221,7 +247,11 @@ function checkCredential(wanted: NewCredential): void {
     const [ip = '', bits] = network.split('/');
     const family = isIP(ip);
     const valid = family !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32)));
-    if (!valid) throw new PosternError({ code: 'credential-network', cause: `"${network}" is not an address or network.`, fix: 'Write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.' }, { exitCode: 2 });
+    if (!valid)
+      throw new PosternError(
+        { code: 'credential-network', cause: `"${network}" is not an address or network.`, fix: 'Write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.' },
+        { exitCode: 2 },
+      );
   }
   if (wanted.ratePerHour !== null && !(Number.isSafeInteger(wanted.ratePerHour) && wanted.ratePerHour > 0)) {
     throw new PosternError({ code: 'credential-rate', cause: 'The rate is not a positive whole number.', fix: 'Write it as 500/h.' }, { exitCode: 2 });
@@ -229,13 +259,28 @@ function checkCredential(wanted: NewCredential): void {
 }
 
 function exists(name: string): PosternError {
-  return new PosternError({ code: 'credential-exists', cause: `A credential "${name}" exists already.`, fix: `Choose another name, get a new password with "postern credential rotate ${name}", or revoke it first.` }, { exitCode: 1 });
+  return new PosternError(
+    {
+      code: 'credential-exists',
+      cause: `A credential "${name}" exists already.`,
+      fix: `Choose another name, get a new password with "postern credential rotate ${name}", or revoke it first.`,
+    },
+    { exitCode: 1 },
+  );
 }
 
 function credentialOf(row: CredentialRow): Credential {
   return {
-    name: row.name, username: row.username, mode: row.mode, domains: JSON.parse(row.domains) as string[], allowIps: JSON.parse(row.allow_ips) as string[],
-    ratePerHour: row.rate_per_hour, createdAtMs: row.created_at, rotatedAtMs: row.rotated_at, revokedAtMs: row.revoked_at, lastUsedAtMs: row.last_used_at,
+    name: row.name,
+    username: row.username,
+    mode: row.mode,
+    domains: JSON.parse(row.domains) as string[],
+    allowIps: JSON.parse(row.allow_ips) as string[],
+    ratePerHour: row.rate_per_hour,
+    createdAtMs: row.created_at,
+    rotatedAtMs: row.rotated_at,
+    revokedAtMs: row.revoked_at,
+    lastUsedAtMs: row.last_used_at,
     secretHash: Buffer.from(row.secret_hash),
     scram: { salt: Buffer.from(row.scram_salt), iterations: row.scram_iterations, storedKey: Buffer.from(row.scram_stored_key), serverKey: Buffer.from(row.scram_server_key) },
   };

@@ -25,12 +25,34 @@ export type MessageRow = {
 
 export type MessageDetail = MessageRow & {
   readonly envelope: Envelope;
-  readonly recipients: readonly { readonly n: number; readonly to: string; readonly status: MessageStatus; readonly attempts: number; readonly nextAtMs: number | null; readonly lastOutcome: Outcome | null }[];
+  readonly recipients: readonly {
+    readonly n: number;
+    readonly to: string;
+    readonly status: MessageStatus;
+    readonly attempts: number;
+    readonly nextAtMs: number | null;
+    readonly lastOutcome: Outcome | null;
+  }[];
   /** Oldest first; bounded. */
-  readonly events: readonly { readonly seq: number; readonly atMs: number; readonly type: QueueEvent['type']; readonly n: number | null; readonly outcome: Outcome | null; readonly nextAtMs: number | null }[];
+  readonly events: readonly {
+    readonly seq: number;
+    readonly atMs: number;
+    readonly type: QueueEvent['type'];
+    readonly n: number | null;
+    readonly outcome: Outcome | null;
+    readonly nextAtMs: number | null;
+  }[];
 };
 
-export type MessageFilter = { readonly to?: string; readonly from?: string; readonly status?: MessageStatus; readonly sinceMs?: number; readonly credential?: string; readonly limit: number; readonly before?: MessageId };
+export type MessageFilter = {
+  readonly to?: string;
+  readonly from?: string;
+  readonly status?: MessageStatus;
+  readonly sinceMs?: number;
+  readonly credential?: string;
+  readonly limit: number;
+  readonly before?: MessageId;
+};
 
 /** Reading side; `from` and `to` match an address, or a domain when they have no `@` (or begin with one). */
 export type HistoryReader = {
@@ -142,14 +164,26 @@ export class History {
   #load(id: MessageId): Stored | null {
     const row = this.#read.get(id) as Pick<Row, 'envelope' | 'recipients' | 'events' | 'updated_at'> | undefined;
     if (row === undefined) return null;
-    return { envelope: JSON.parse(row.envelope) as Envelope, recipients: JSON.parse(row.recipients) as StoredRecipient[], events: JSON.parse(row.events) as StoredEvent[], updatedAtMs: row.updated_at };
+    return {
+      envelope: JSON.parse(row.envelope) as Envelope,
+      recipients: JSON.parse(row.recipients) as StoredRecipient[],
+      events: JSON.parse(row.events) as StoredEvent[],
+      updatedAtMs: row.updated_at,
+    };
   }
 
   #store(id: MessageId, stored: Stored): void {
     const { envelope, recipients } = stored;
     this.#write.run(
-      id, envelope.from?.text.toLowerCase() ?? '', ` ${recipients.map((recipient) => recipient.to.toLowerCase()).join(' ')} `, envelope.origin.credential,
-      statusOf(recipients), stored.updatedAtMs, JSON.stringify(envelope), JSON.stringify(recipients), JSON.stringify(stored.events),
+      id,
+      envelope.from?.text.toLowerCase() ?? '',
+      ` ${recipients.map((recipient) => recipient.to.toLowerCase()).join(' ')} `,
+      envelope.origin.credential,
+      statusOf(recipients),
+      stored.updatedAtMs,
+      JSON.stringify(envelope),
+      JSON.stringify(recipients),
+      JSON.stringify(stored.events),
     );
   }
 }
@@ -166,7 +200,12 @@ export function openHistoryReader(path: string): HistoryReader {
     async show(id) {
       const row = database.prepare('SELECT * FROM message WHERE id = ?').get(id) as Row | undefined;
       if (row === undefined) return null;
-      return { ...messageRow(row), envelope: JSON.parse(row.envelope) as Envelope, recipients: JSON.parse(row.recipients) as StoredRecipient[], events: JSON.parse(row.events) as StoredEvent[] };
+      return {
+        ...messageRow(row),
+        envelope: JSON.parse(row.envelope) as Envelope,
+        recipients: JSON.parse(row.recipients) as StoredRecipient[],
+        events: JSON.parse(row.events) as StoredEvent[],
+      };
     },
     close: () => database.close(),
   };
@@ -200,9 +239,19 @@ function messageRow(row: Row): MessageRow {
   const envelope = JSON.parse(row.envelope) as Envelope;
   const recipients = JSON.parse(row.recipients) as StoredRecipient[];
   return {
-    id: row.id, acceptedAtMs: envelope.acceptedAtMs, from: envelope.from?.text ?? '', to: recipients.map((recipient) => recipient.to), subject: envelope.subject,
-    messageIdHeader: envelope.messageIdHeader, sizeBytes: envelope.sizeBytes, credential: envelope.origin.credential, profile: envelope.origin.profile,
-    kind: envelope.kind, mode: envelope.mode, status: row.status, updatedAtMs: row.updated_at,
+    id: row.id,
+    acceptedAtMs: envelope.acceptedAtMs,
+    from: envelope.from?.text ?? '',
+    to: recipients.map((recipient) => recipient.to),
+    subject: envelope.subject,
+    messageIdHeader: envelope.messageIdHeader,
+    sizeBytes: envelope.sizeBytes,
+    credential: envelope.origin.credential,
+    profile: envelope.origin.profile,
+    kind: envelope.kind,
+    mode: envelope.mode,
+    status: row.status,
+    updatedAtMs: row.updated_at,
   };
 }
 
@@ -210,7 +259,8 @@ function fresh(envelope: Envelope, recipients: readonly Recipient[]): Stored {
   return {
     envelope,
     recipients: recipients.map((recipient) => ({ n: recipient.n, to: recipient.address.text, status: 'queued', attempts: 0, nextAtMs: null, lastOutcome: null })),
-    events: [], updatedAtMs: envelope.acceptedAtMs,
+    events: [],
+    updatedAtMs: envelope.acceptedAtMs,
   };
 }
 

@@ -92,7 +92,10 @@ export function checkStore(dataDir: string): string[] {
     const database = openDatabase(join(dataDir, name), [], { synchronous: 'FULL', readOnly: true });
     const rows = database.prepare('PRAGMA integrity_check').all() as { integrity_check: string }[];
     database.close();
-    return rows.map((row) => row.integrity_check).filter((text) => text !== 'ok').map((text) => `${name}: ${text}`);
+    return rows
+      .map((row) => row.integrity_check)
+      .filter((text) => text !== 'ok')
+      .map((text) => `${name}: ${text}`);
   });
 }
 

@@ -105,7 +105,11 @@ function contextOf(pair: KeyPair, options: ServerTlsOptions, ticketKeys: Buffer)
     return createSecureContext({ cert: pair.certPem, key: pair.keyPem, minVersion: options.minVersion, ticketKeys, sessionIdContext: 'postern' });
   } catch (error) {
     throw new PosternError(
-      { code: 'tls-unusable-certificate', cause: `The certificate in ${pair.paths.cert} cannot be used (${errorText(error)}).`, fix: 'Have it issued with an RSA key of 2048 bits or more, or an ECDSA P-256 key, and a complete PEM chain.' },
+      {
+        code: 'tls-unusable-certificate',
+        cause: `The certificate in ${pair.paths.cert} cannot be used (${errorText(error)}).`,
+        fix: 'Have it issued with an RSA key of 2048 bits or more, or an ECDSA P-256 key, and a complete PEM chain.',
+      },
       { exitCode: 2, cause: error },
     );
   }
@@ -116,9 +120,13 @@ function warnOfDates(pair: KeyPair, { clock, log }: ServerTlsOptions): void {
   const fields = { path: pair.paths.cert, names: pair.names, expiresAt: new Date(pair.expiresAtMs).toISOString() };
   const fix = 'Renew the certificate, then reload with SIGHUP.';
   if (leftMs <= 0) log.warn('tls.expired', { ...fields, failure: { code: 'tls-expired', cause: 'The certificate has expired: clients that verify it refuse to connect.', fix } });
-  else if (leftMs < EXPIRY_WARNING_MS) log.warn('tls.expires-soon', { ...fields, failure: { code: 'tls-expires-soon', cause: `The certificate expires in ${Math.ceil(leftMs / 86_400_000)} days.`, fix } });
+  else if (leftMs < EXPIRY_WARNING_MS)
+    log.warn('tls.expires-soon', { ...fields, failure: { code: 'tls-expires-soon', cause: `The certificate expires in ${Math.ceil(leftMs / 86_400_000)} days.`, fix } });
   if (Date.parse(pair.leaf.validFrom) > clock.nowMs()) {
-    log.warn('tls.not-yet-valid', { ...fields, failure: { code: 'tls-not-yet-valid', cause: 'The certificate is not valid yet.', fix: 'Check the clock of this machine, or use the certificate from its first day on.' } });
+    log.warn('tls.not-yet-valid', {
+      ...fields,
+      failure: { code: 'tls-not-yet-valid', cause: 'The certificate is not valid yet.', fix: 'Check the clock of this machine, or use the certificate from its first day on.' },
+    });
   }
 }
 
@@ -145,7 +153,9 @@ function summary({ leaf, names, expiresAtMs, paths }: KeyPair): CertificateSumma
  * What this server trusts as a client: Node's and the system's roots and the certificates of `caFile`; TLS 1.2 and up. Costs some 80 ms:
  * made once. Throws PosternError (exit code 2) when `caFile` cannot be used.
  */
-export function outboundTls(options: { readonly caFile: string | null; /** More certificates to trust, PEM. */ readonly trusted?: readonly string[] }): { readonly secureContext: SecureContext } {
+export function outboundTls(options: { readonly caFile: string | null; /** More certificates to trust, PEM. */ readonly trusted?: readonly string[] }): {
+  readonly secureContext: SecureContext;
+} {
   const extra = [...(options.caFile === null ? [] : readAuthorities(options.caFile)), ...(options.trusted ?? [])];
   const ca = new Set([...getCACertificates('default'), ...getCACertificates('system'), ...extra].map((pem) => pem.trim()));
   return { secureContext: createSecureContext({ ca: [...ca], minVersion: 'TLSv1.2' }) };

@@ -40,7 +40,11 @@ export async function readKeyPair(paths: KeyPairPaths): Promise<KeyPair> {
   const leaf = parseCertificate(certPem, paths.cert);
   const key = parseKey(keyPem, paths.key);
   if (!leaf.checkPrivateKey(key)) {
-    throw refusal('tls-key-mismatch', `The key in ${paths.key} does not belong to the certificate in ${paths.cert}.`, 'Use the key that the certificate was issued for; put the server certificate first in the file, its chain after it.');
+    throw refusal(
+      'tls-key-mismatch',
+      `The key in ${paths.key} does not belong to the certificate in ${paths.cert}.`,
+      'Use the key that the certificate was issued for; put the server certificate first in the file, its chain after it.',
+    );
   }
   return { paths, certPem, keyPem, leaf, names: dnsNames(leaf), expiresAtMs: Date.parse(leaf.validTo) };
 }
@@ -51,7 +55,12 @@ async function readPem(path: string, what: 'certificate' | 'key'): Promise<strin
   } catch (error) {
     const missing = errorCode(error) === 'ENOENT';
     const cause = missing ? `The TLS ${what} file ${path} does not exist.` : `The TLS ${what} file ${path} cannot be read (${errorCode(error) ?? errorText(error)}).`;
-    throw refusal(missing ? 'tls-file-missing' : 'tls-file-unreadable', cause, missing ? 'Check the path under [tls], or set mode = "self-signed".' : 'Let the user that runs Postern read the file.', error);
+    throw refusal(
+      missing ? 'tls-file-missing' : 'tls-file-unreadable',
+      cause,
+      missing ? 'Check the path under [tls], or set mode = "self-signed".' : 'Let the user that runs Postern read the file.',
+      error,
+    );
   }
 }
 
@@ -59,13 +68,22 @@ function parseCertificate(pem: string, path: string): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch (error) {
-    throw refusal('tls-bad-certificate', `The file ${path} holds no certificate that can be read.`, 'It must be PEM text that begins with -----BEGIN CERTIFICATE-----, the server certificate first.', error);
+    throw refusal(
+      'tls-bad-certificate',
+      `The file ${path} holds no certificate that can be read.`,
+      'It must be PEM text that begins with -----BEGIN CERTIFICATE-----, the server certificate first.',
+      error,
+    );
   }
 }
 
 function parseKey(pem: string, path: string): KeyObject {
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem)) {
-    throw refusal('tls-key-encrypted', `The key in ${path} is encrypted with a passphrase.`, `Store it without one, readable only by Postern: openssl pkey -in ${path} -out plain.key`);
+    throw refusal(
+      'tls-key-encrypted',
+      `The key in ${path} is encrypted with a passphrase.`,
+      `Store it without one, readable only by Postern: openssl pkey -in ${path} -out plain.key`,
+    );
   }
   try {
     return createPrivateKey(pem);

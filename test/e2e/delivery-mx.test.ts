@@ -153,13 +153,19 @@ test('a 4xx is tried again by itself; each recipient has its own fate', async ()
     },
   };
   const client = await connectTo(postern.port('submission'), { credential: app });
-  const id = await accepted(client, { to: ['ok@fate.example.test', 'gone@fate.example.test', 'grey@fate.example.test'].map((to) => to.replace('fate.', '').replace('@', '-fate@')), content: message('fate') });
+  const id = await accepted(client, {
+    to: ['ok@fate.example.test', 'gone@fate.example.test', 'grey@fate.example.test'].map((to) => to.replace('fate.', '').replace('@', '-fate@')),
+    content: message('fate'),
+  });
   await client.quit();
   const detail = await until('all are settled', async () => {
     const found = await detailOf(id);
     return found.recipients.every((recipient) => ['delivered', 'bounced'].includes(recipient.status)) ? found : null;
   });
-  assert.deepEqual(detail.recipients.map((recipient) => recipient.status), ['delivered', 'bounced', 'delivered']);
+  assert.deepEqual(
+    detail.recipients.map((recipient) => recipient.status),
+    ['delivered', 'bounced', 'delivered'],
+  );
   assert.equal(tries.get('grey-fate@example.test'), 2);
   assert.equal(tries.get('ok-fate@example.test'), 1);
 });
@@ -169,7 +175,10 @@ test('MTA mail for local domains is relayed from the mx port; other recipients a
   const client = await connectTo(postern.port('mx'));
   const replies = await submit(client, { from: 'out@elsewhere.test', to: ['in@example.test', 'no@elsewhere.test'], content: message('inbound') });
   await client.quit();
-  assert.deepEqual(replies.map((reply) => reply.reply.code), [250, 550]);
+  assert.deepEqual(
+    replies.map((reply) => reply.reply.code),
+    [250, 550],
+  );
   assert.match(replies[1]?.reply.lines.join(' ') ?? '', /Relay not permitted/);
   await until('it arrived', () => one.received.find((received) => received.to[0] === 'in@example.test'));
 });

@@ -15,20 +15,61 @@ export async function startDns(zones: Readonly<Record<string, string>>): Promise
   const names = Object.keys(zones);
   for (const [name, records] of Object.entries(zones)) {
     const head = `$ORIGIN ${name}.\n$TTL 60\n@ SOA ns.${name}. hostmaster.${name}. 1 60 60 60 1\n@ NS ns.${name}.\nns A 127.0.0.1\n`;
-    writeFileSync(join(dir, `${name}.zone`), `${head}${records.split('\n').map((line) => line.trim()).join('\n')}\n`);
+    writeFileSync(
+      join(dir, `${name}.zone`),
+      `${head}${records
+        .split('\n')
+        .map((line) => line.trim())
+        .join('\n')}\n`,
+    );
   }
-  writeFileSync(join(dir, 'knot.conf'), [
-    'server:', `  rundir: "${dir}"`, `  listen: 127.0.0.1@${knotPort}`, 'log:', '  - target: stderr', '    any: warning', 'database:', `  storage: "${dir}"`,
-    'template:', '  - id: default', `    storage: "${dir}"`, '    file: "%s.zone"', '    zonefile-sync: -1', '    journal-content: none',
-    'zone:', ...names.map((name) => `  - domain: ${name}.`), '',
-  ].join('\n'));
-  writeFileSync(join(dir, 'unbound.conf'), [
-    'server:', '  username: ""', '  chroot: ""', `  directory: "${dir}"`, '  pidfile: ""', '  use-syslog: no', '  verbosity: 1', '  interface: 127.0.0.1', `  port: ${unboundPort}`,
-    '  do-daemonize: no', '  do-not-query-localhost: no', '  module-config: "iterator"', '  num-threads: 1', '  private-domain: "test"', '  local-zone: "test." nodefault',
-    ...names.map((name) => `  local-zone: "${name}." transparent`),
-    'remote-control:', '  control-enable: no',
-    ...names.flatMap((name) => ['stub-zone:', `  name: "${name}."`, `  stub-addr: 127.0.0.1@${knotPort}`]), '',
-  ].join('\n'));
+  writeFileSync(
+    join(dir, 'knot.conf'),
+    [
+      'server:',
+      `  rundir: "${dir}"`,
+      `  listen: 127.0.0.1@${knotPort}`,
+      'log:',
+      '  - target: stderr',
+      '    any: warning',
+      'database:',
+      `  storage: "${dir}"`,
+      'template:',
+      '  - id: default',
+      `    storage: "${dir}"`,
+      '    file: "%s.zone"',
+      '    zonefile-sync: -1',
+      '    journal-content: none',
+      'zone:',
+      ...names.map((name) => `  - domain: ${name}.`),
+      '',
+    ].join('\n'),
+  );
+  writeFileSync(
+    join(dir, 'unbound.conf'),
+    [
+      'server:',
+      '  username: ""',
+      '  chroot: ""',
+      `  directory: "${dir}"`,
+      '  pidfile: ""',
+      '  use-syslog: no',
+      '  verbosity: 1',
+      '  interface: 127.0.0.1',
+      `  port: ${unboundPort}`,
+      '  do-daemonize: no',
+      '  do-not-query-localhost: no',
+      '  module-config: "iterator"',
+      '  num-threads: 1',
+      '  private-domain: "test"',
+      '  local-zone: "test." nodefault',
+      ...names.map((name) => `  local-zone: "${name}." transparent`),
+      'remote-control:',
+      '  control-enable: no',
+      ...names.flatMap((name) => ['stub-zone:', `  name: "${name}."`, `  stub-addr: 127.0.0.1@${knotPort}`]),
+      '',
+    ].join('\n'),
+  );
   const knot = startProcess('/usr/sbin/knotd', ['-c', join(dir, 'knot.conf')]);
   const unbound = startProcess('/usr/sbin/unbound', ['-d', '-c', join(dir, 'unbound.conf')]);
   const resolver = new Resolver({ timeout: 500, tries: 1 });

@@ -53,24 +53,42 @@ export async function startPostern(options: Options = {}): Promise<Postern> {
   const configFile = join(work, 'postern.toml');
   const readyFile = join(work, 'ready.json');
   writeFileSync(configFile, configText(options));
-  const [command = process.execPath, ...before] = [...(options.under ?? []), process.execPath];
-  const running = startProcess(command, [...before, ...NODE, '--config', configFile, '--data', dataDir, 'serve', '--ready-file', readyFile], { env: { ...process.env, ...options.env }, cwd: work });
-  await until(`the server is ready\n${running.output()}`, () => {
-    if (running.child.exitCode !== null) throw new Error(`the server ended with ${running.child.exitCode}:\n${running.output()}`);
-    return existsSync(readyFile);
-  }, 30_000).catch((error: unknown) => {
+  const [command, ...before] = [...(options.under ?? []), process.execPath];
+  const running = startProcess(command, [...before, ...NODE, '--config', configFile, '--data', dataDir, 'serve', '--ready-file', readyFile], {
+    env: { ...process.env, ...options.env },
+    cwd: work,
+  });
+  await until(
+    `the server is ready\n${running.output()}`,
+    () => {
+      if (running.child.exitCode !== null) throw new Error(`the server ended with ${running.child.exitCode}:\n${running.output()}`);
+      return existsSync(readyFile);
+    },
+    30_000,
+  ).catch((error: unknown) => {
     throw new Error(`${String(error)}\n${running.output()}`);
   });
   const ready = JSON.parse(readFileSync(readyFile, 'utf8')) as { pid: number; http: string; listeners: { profile: Profile; port: number }[] };
   const cli = (...args: readonly string[]): Promise<Done> => run(process.execPath, [...NODE, '--config', configFile, '--data', dataDir, ...args], { cwd: work });
-  const log = (): Record<string, unknown>[] => running.output().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Record<string, unknown>);
+  const log = (): Record<string, unknown>[] =>
+    running
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
   const json = async <T>(...args: readonly string[]): Promise<T> => {
     const done = await cli('--json', ...args);
     if (done.code !== 0) throw new Error(`postern ${args.join(' ')}: exit ${done.code}\n${done.stderr}`);
     return JSON.parse(done.stdout) as T;
   };
   return {
-    dataDir, http: ready.http, pid: ready.pid, process: running, cli, json, log,
+    dataDir,
+    http: ready.http,
+    pid: ready.pid,
+    process: running,
+    cli,
+    json,
+    log,
     port(profile) {
       const found = ready.listeners.find((listener) => listener.profile === profile);
       if (found === undefined) throw new Error(`no listener ${profile}`);
@@ -94,9 +112,13 @@ function configText(options: Options): string {
 
 /** The messages of a server, once there are `count` of this status. */
 export async function messages(postern: Postern, status: string, count: number, withinMs = 20_000): Promise<readonly MessageSummary[]> {
-  return until(`${count} messages ${status}`, async () => {
-    const { code, stdout } = await postern.cli('--json', 'message', 'list', '--status', status, '--limit', '1000');
-    const found = code === 0 || code === 1 ? (JSON.parse(stdout) as MessageSummary[]) : [];
-    return found.length >= count ? found : null;
-  }, withinMs);
+  return until(
+    `${count} messages ${status}`,
+    async () => {
+      const { code, stdout } = await postern.cli('--json', 'message', 'list', '--status', status, '--limit', '1000');
+      const found = code === 0 || code === 1 ? (JSON.parse(stdout) as MessageSummary[]) : [];
+      return found.length >= count ? found : null;
+    },
+    withinMs,
+  );
 }

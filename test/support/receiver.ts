@@ -6,7 +6,14 @@ import type { Server, Socket } from 'node:net';
 import { TLSSocket, createSecureContext } from 'node:tls';
 import { atEnd } from './temp.ts';
 
-export type Received = { readonly from: string; readonly to: readonly string[]; readonly content: Buffer; readonly tls: string | null; readonly connection: number; readonly mail: string };
+export type Received = {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly content: Buffer;
+  readonly tls: string | null;
+  readonly connection: number;
+  readonly mail: string;
+};
 
 export type Script = {
   readonly greeting?: string;
@@ -16,7 +23,10 @@ export type Script = {
   /** TLS from the first byte. */
   readonly implicit?: boolean;
   /** A reply instead of the usual one; `drop` cuts the connection, `stall` never answers. `line`: the command; for content `.`. */
-  readonly reply?: (line: string, state: { readonly connection: number; readonly message: number; readonly rcpts: number; readonly tls: boolean }) => string | 'drop' | 'stall' | undefined;
+  readonly reply?: (
+    line: string,
+    state: { readonly connection: number; readonly message: number; readonly rcpts: number; readonly tls: boolean },
+  ) => string | 'drop' | 'stall' | undefined;
   readonly address?: string;
   readonly port?: number;
   /** Content is counted, not kept. */
@@ -42,7 +52,11 @@ export async function startReceiver(script: Script = {}): Promise<Receiver> {
   const state = { connections: 0, count: 0 };
   const sockets = new Set<Socket>();
   const receiver: Receiver = {
-    address: script.address ?? '127.0.0.1', port: 0, received: [], lines: [], script,
+    address: script.address ?? '127.0.0.1',
+    port: 0,
+    received: [],
+    lines: [],
+    script,
     get connections() {
       return state.connections;
     },
@@ -202,7 +216,8 @@ class Conversation {
 
   #say(usual: string, line: string, then?: (reply: string) => void): void {
     const { script } = this.#receiver;
-    const told = line === '(greeting)' ? script.greeting : script.reply?.(line, { connection: this.#number, message: this.#message, rcpts: this.#rcpts.length, tls: this.#tls !== null });
+    const told =
+      line === '(greeting)' ? script.greeting : script.reply?.(line, { connection: this.#number, message: this.#message, rcpts: this.#rcpts.length, tls: this.#tls !== null });
     const reply = told ?? usual;
     if (reply === 'drop') return void this.#socket.destroy();
     if (reply === 'stall') {

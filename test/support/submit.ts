@@ -13,7 +13,10 @@ export async function connectTo(port: number, options: { credential?: Credential
   const { credential, implicit } = options;
   const secured = credential !== undefined || options.tls === true;
   const result = await connectClient({
-    protocol: 'smtp', target: { address: options.address ?? '127.0.0.1', port }, helo: 'client.test', recorder: null,
+    protocol: 'smtp',
+    target: { address: options.address ?? '127.0.0.1', port },
+    helo: 'client.test',
+    recorder: null,
     tls: { wanted: implicit === true ? 'implicit' : secured ? 'starttls-required' : 'none', serverName: 'relay.test', verify: false, context: createSecureContext() },
     ...(credential === undefined ? {} : { auth: credential }),
     timeouts: { connectMs: 10_000, greetingMs: 20_000, commandMs: 20_000, dataMs: 60_000 },
@@ -24,11 +27,20 @@ export async function connectTo(port: number, options: { credential?: Credential
 
 export async function submit(client: SmtpClient, mail: Mail): Promise<readonly RecipientReply[]> {
   const content = typeof mail.content === 'string' || mail.content === undefined ? Buffer.from(mail.content ?? message()) : mail.content;
-  const result = await client.transact({
-    from: mail.from === null ? null : parseMailbox(mail.from ?? 'app@sender.test'), sizeBytes: content.length, eightBit: false, smtpUtf8: false, requireTls: false, ret: null, envid: null,
-    recipients: mail.to.map((to) => ({ address: parseMailbox(to) as NonNullable<ReturnType<typeof parseMailbox>>, notify: null, orcpt: null })),
-    ...mail.envelope,
-  }, [content]);
+  const result = await client.transact(
+    {
+      from: mail.from === null ? null : parseMailbox(mail.from ?? 'app@sender.test'),
+      sizeBytes: content.length,
+      eightBit: false,
+      smtpUtf8: false,
+      requireTls: false,
+      ret: null,
+      envid: null,
+      recipients: mail.to.map((to) => ({ address: parseMailbox(to) as NonNullable<ReturnType<typeof parseMailbox>>, notify: null, orcpt: null })),
+      ...mail.envelope,
+    },
+    [content],
+  );
   if ('failure' in result) throw new Error(`transaction failed: ${result.failure.text}`);
   return result.replies;
 }

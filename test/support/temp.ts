@@ -35,7 +35,12 @@ export function tempDir(name = 't'): string {
   return path;
 }
 
-export type Running = { readonly child: ChildProcess; readonly pid: number; /** What it has written so far. */ output(): string; end(signal?: NodeJS.Signals): Promise<number | null> };
+export type Running = {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  /** What it has written so far. */ output(): string;
+  end(signal?: NodeJS.Signals): Promise<number | null>;
+};
 
 /** Starts a program that runs until the test ends. */
 export function startProcess(command: string, args: readonly string[], options: SpawnOptions = {}): Running {

@@ -110,7 +110,10 @@ describe('asking', () => {
     assert.ok(most <= 256);
   });
 
-  for (const [dnssec, authenticated] of [['trust-ad', true], ['off', false]] as const) {
+  for (const [dnssec, authenticated] of [
+    ['trust-ad', true],
+    ['off', false],
+  ] as const) {
     it(`AD counts: ${authenticated} when dnssec is ${dnssec}`, async () => {
       const server = await startServer((query) => [reply(query, { flags: packet.AUTHENTIC_DATA, answers: mx('example.com', [[10, 'mx.example.com']]) })]);
       const answer = await resolverFor(server.address, { dnssec }).mx('example.com');
@@ -150,7 +153,9 @@ describe('asking', () => {
   });
 
   it('does without EDNS when the server cannot', async () => {
-    const server = await startServer((query) => [(query.additionals ?? []).length > 0 ? reply(query, { rcode: 1, questions: [] }) : reply(query, { answers: [a('old.example', '192.0.2.1')] })]);
+    const server = await startServer((query) => [
+      (query.additionals ?? []).length > 0 ? reply(query, { rcode: 1, questions: [] }) : reply(query, { answers: [a('old.example', '192.0.2.1')] }),
+    ]);
     assert.equal((await resolverFor(server.address).a('old.example')).status, 'found');
   });
 });
@@ -175,7 +180,11 @@ describe('failing', () => {
     assert.equal(silent.udp, 3);
   });
 
-  for (const [rcode, cause] of [[2, 'servfail'], [5, 'refused'], [4, 'servfail']] as const) {
+  for (const [rcode, cause] of [
+    [2, 'servfail'],
+    [5, 'refused'],
+    [4, 'servfail'],
+  ] as const) {
     it(`RCODE ${rcode} of the only server is ${cause}, and is remembered a moment`, async () => {
       const server = await startServer((query) => [reply(query, { rcode })]);
       const resolver = resolverFor(server.address);
@@ -214,7 +223,24 @@ describe('failing', () => {
     assert.equal((await resolver.a('y.example')).status, 'failed');
   });
 
-  for (const name of ['', '.', 'a b.example', 'a\0b.example', 'ex ample', 'a..b', `${'x'.repeat(64)}.example`, `${'abcdefg.'.repeat(40)}example`, '1.2.3.4', '127.1', '0x7f.1', '１２７.1', '*.example', 'a/b', '[::1]', 'ex%61mple.com']) {
+  for (const name of [
+    '',
+    '.',
+    'a b.example',
+    'a\0b.example',
+    'ex ample',
+    'a..b',
+    `${'x'.repeat(64)}.example`,
+    `${'abcdefg.'.repeat(40)}example`,
+    '1.2.3.4',
+    '127.1',
+    '0x7f.1',
+    '１２７.1',
+    '*.example',
+    'a/b',
+    '[::1]',
+    'ex%61mple.com',
+  ]) {
     it(`asks nobody for ${JSON.stringify(name.slice(0, 30))}`, async () => {
       const answer = await resolverFor('127.0.0.1:1').a(name);
       assert.ok(answer.status === 'failed' && answer.cause === 'bad-name');
@@ -222,7 +248,11 @@ describe('failing', () => {
   }
 
   for (const server of ['localhost', '192.0.2.1:0', '192.0.2.1:99999', '[192.0.2.1', 'http://192.0.2.1', '127.1:53']) {
-    it(`refuses the server ${server}`, () => assert.throws(() => resolverFor(server), (error) => error instanceof PosternError && error.exitCode === 2));
+    it(`refuses the server ${server}`, () =>
+      assert.throws(
+        () => resolverFor(server),
+        (error) => error instanceof PosternError && error.exitCode === 2,
+      ));
   }
 });
 
@@ -231,7 +261,11 @@ describe('answers', () => {
     const server = await startServer((query) => {
       const name = query.questions?.[0]?.name ?? '';
       if (name === 'loop.example') return [reply(query, { answers: [{ type: 'CNAME', name, ttl: 60, data: name }] })];
-      return [reply(query, { answers: [a('c.example', '192.0.2.1', 500), { type: 'CNAME', name: 'b.example', ttl: 7, data: 'C.example' }, { type: 'CNAME', name, ttl: 60, data: 'b.example' }] })];
+      return [
+        reply(query, {
+          answers: [a('c.example', '192.0.2.1', 500), { type: 'CNAME', name: 'b.example', ttl: 7, data: 'C.example' }, { type: 'CNAME', name, ttl: 60, data: 'b.example' }],
+        }),
+      ];
     });
     const resolver = resolverFor(server.address);
     assert.deepEqual(await resolver.a('a.example'), { status: 'found', records: ['192.0.2.1'], authenticated: false, ttlSeconds: 7 });
@@ -300,11 +334,34 @@ describe('answers', () => {
 
 describe('findMx', () => {
   const zone: Record<string, Partial<Packet> & { rcode?: number }> = {
-    'MX good.example': { flags: packet.AUTHENTIC_DATA, answers: mx('good.example', [[20, 'c.example'], [10, 'A.example'], [10, 'b.example'], [30, 'a.example']]) },
+    'MX good.example': {
+      flags: packet.AUTHENTIC_DATA,
+      answers: mx('good.example', [
+        [20, 'c.example'],
+        [10, 'A.example'],
+        [10, 'b.example'],
+        [30, 'a.example'],
+      ]),
+    },
     'MX null.example': { answers: mx('null.example', [[0, '.']]) },
-    'MX mixed.example': { answers: mx('mixed.example', [[0, '.'], [10, 'a.example']]) },
-    'MX bad.example': { answers: mx('bad.example', [[10, '192.0.2.1'], [20, 'two words.example']]) },
-    'MX many.example': { answers: mx('many.example', Array.from({ length: 60 }, (_, n) => [n, `m${n}.example`] as [number, string])) },
+    'MX mixed.example': {
+      answers: mx('mixed.example', [
+        [0, '.'],
+        [10, 'a.example'],
+      ]),
+    },
+    'MX bad.example': {
+      answers: mx('bad.example', [
+        [10, '192.0.2.1'],
+        [20, 'two words.example'],
+      ]),
+    },
+    'MX many.example': {
+      answers: mx(
+        'many.example',
+        Array.from({ length: 60 }, (_, n) => [n, `m${n}.example`] as [number, string]),
+      ),
+    },
     'MX bare.example': { authorities: [soa(60, 60)] },
     'MX alias.example': { answers: [{ type: 'CNAME', name: 'alias.example', ttl: 60, data: 'good.example' }, ...mx('good.example', [[10, 'a.example']])] },
     'MX gone.example': { rcode: 3 },
@@ -343,7 +400,9 @@ describe('findMx', () => {
     assert.equal((await findMx(found, 'gone.example')).status, 'no-domain');
     assert.equal((await findMx(found, 'broken.example')).status, 'failed');
     assert.equal((await findMx(found, 'not a name')).status, 'no-domain');
-    const [mixed, many, bare, alias, literal] = await Promise.all(['mixed.example', 'many.example', 'bare.example', 'alias.example', '[IPv6:2001:db8::7]'].map((domain) => findMx(found, domain)));
+    const [mixed, many, bare, alias, literal] = await Promise.all(
+      ['mixed.example', 'many.example', 'bare.example', 'alias.example', '[IPv6:2001:db8::7]'].map((domain) => findMx(found, domain)),
+    );
     assert.ok(mixed?.status === 'found' && mixed.hosts.length === 1);
     assert.ok(many?.status === 'found' && many.hosts.length === 20 && many.hosts[19]?.host === 'm19.example');
     assert.deepEqual(bare, { status: 'found', hosts: [{ host: 'bare.example', preference: 0 }], implicit: true, authenticated: false });
@@ -359,7 +418,12 @@ describe('findMx', () => {
     assert.deepEqual(six.addresses, ['2001:db8::1', '192.0.2.1', '192.0.2.2']);
     assert.deepEqual(await findAddresses(found, 'half.example'), { addresses: ['192.0.2.1'], authenticated: true });
     assert.deepEqual(await findAddresses(found, '192.0.2.9'), { addresses: ['192.0.2.9'], authenticated: false });
-    for (const [host, kind] of [['gone.example', 'no-domain'], ['empty.example', 'no-addresses'], ['broken.example', 'temporary'], ['a b', 'no-domain']] as const) {
+    for (const [host, kind] of [
+      ['gone.example', 'no-domain'],
+      ['empty.example', 'no-addresses'],
+      ['broken.example', 'temporary'],
+      ['a b', 'no-domain'],
+    ] as const) {
       const answer = await findAddresses(found, host);
       assert.ok('failure' in answer && answer.failure.kind === kind, host);
     }

@@ -28,13 +28,24 @@ let tcp: HttpServer;
 let reloads = 0;
 
 before(async () => {
-  store = await openStore({ dataDir, minFreeBytes: 0, historyMs: 3_600_000, captureMs: 3_600_000, generation: new Int32Array(new SharedArrayBuffer(4)), died: (cause) => assert.fail(cause) });
+  store = await openStore({
+    dataDir,
+    minFreeBytes: 0,
+    historyMs: 3_600_000,
+    captureMs: 3_600_000,
+    generation: new Int32Array(new SharedArrayBuffer(4)),
+    died: (cause) => assert.fail(cause),
+  });
   queue = connectQueue(store.connect(1), { memoryBytes: 1_000_000 });
   const metrics = new Metrics();
   metrics.add('postern_accepted_messages_total', ['mx'], 3);
   metrics.observe('postern_accept_seconds', 4);
   const app = createApp({
-    log: silentLog, directory: store.directory, admin: store.admin, history: store.history, flushHistory: () => store.flushHistory(),
+    log: silentLog,
+    directory: store.directory,
+    admin: store.admin,
+    history: store.history,
+    flushHistory: () => store.flushHistory(),
     readiness: async () => ({ ready: reloads < 100, checks: {} }),
     metrics: async () => metrics.render(),
     reload: async () => {
@@ -62,26 +73,49 @@ function message(to: string): NewMessage {
   const [local = '', domain = ''] = to.split('@');
   return {
     envelope: {
-      id: newId(nowMs), from: { local: 'a', domain: 'example.com', text: 'a@example.com' }, acceptedAtMs: nowMs, expiresAtMs: nowMs + 1e6, warnAtMs: null, sizeBytes: 12, eightBit: false, smtpUtf8: false,
-      requireTls: false, ret: null, envid: null, kind: 'mail', mode: 'live', origin: { profile: 'submission', clientAddress: '127.0.0.1', helo: 'c', tls: null, credential: 'app' }, subject: 'Hello', messageIdHeader: '<1@x>',
+      id: newId(nowMs),
+      from: { local: 'a', domain: 'example.com', text: 'a@example.com' },
+      acceptedAtMs: nowMs,
+      expiresAtMs: nowMs + 1e6,
+      warnAtMs: null,
+      sizeBytes: 12,
+      eightBit: false,
+      smtpUtf8: false,
+      requireTls: false,
+      ret: null,
+      envid: null,
+      kind: 'mail',
+      mode: 'live',
+      origin: { profile: 'submission', clientAddress: '127.0.0.1', helo: 'c', tls: null, credential: 'app' },
+      subject: 'Hello',
+      messageIdHeader: '<1@x>',
     },
     recipients: [{ n: 0, address: { local, domain, text: to }, notify: null, orcpt: null, lane: `mx:${domain}` }],
-    tail: [Buffer.from('A: b\r\n\r\nbody')], written: 0,
+    tail: [Buffer.from('A: b\r\n\r\nbody')],
+    written: 0,
   };
 }
 
-function over(where: { socketPath: string } | { port: number }, path: string, options: { method?: string; body?: string } = {}): Promise<{ status: number; type: string; text: string }> {
+function over(
+  where: { socketPath: string } | { port: number },
+  path: string,
+  options: { method?: string; body?: string } = {},
+): Promise<{ status: number; type: string; text: string }> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ ...where, path, method: options.method ?? 'GET' }, (answer) => {
       let text = '';
-      answer.setEncoding('utf8').on('data', (part: string) => (text += part)).on('end', () => resolve({ status: answer.statusCode ?? 0, type: answer.headers['content-type'] ?? '', text }));
+      answer
+        .setEncoding('utf8')
+        .on('data', (part: string) => (text += part))
+        .on('end', () => resolve({ status: answer.statusCode ?? 0, type: answer.headers['content-type'] ?? '', text }));
     });
     outgoing.on('error', reject);
     outgoing.end(options.body);
   });
 }
 
-const refusedWith = (code: string, exitCode: number) => (error: unknown) => error instanceof PosternError && error.failure.code === code && error.exitCode === exitCode && error.failure.fix !== '';
+const refusedWith = (code: string, exitCode: number) => (error: unknown) =>
+  error instanceof PosternError && error.failure.code === code && error.exitCode === exitCode && error.failure.fix !== '';
 
 test('the socket is for its owner only', () => assert.equal(statSync(join(dataDir, 'postern.sock')).mode & 0o777, 0o600));
 
@@ -142,7 +176,10 @@ test('queue: listed, paged, shown, changed; its message is in the history with i
   assert.equal(history.status, 'cancelled');
   assert.equal(history.events[0]?.type, 'accepted');
   assert.match(history.events[0]?.at ?? '', /^\d{4}-/);
-  assert.deepEqual((await api.messages({ to: 'two.example', since: '1h' })).messages.map((row) => row.id), [second.envelope.id]);
+  assert.deepEqual(
+    (await api.messages({ to: 'two.example', since: '1h' })).messages.map((row) => row.id),
+    [second.envelope.id],
+  );
   await assert.rejects(api.message('0000000000000000'), refusedWith('not-found', 1));
   await assert.rejects(api.body('0000000000000000'), refusedWith('not-found', 1));
 });

@@ -26,8 +26,16 @@ function address(text: string): Address {
 
 function credential(overrides: Partial<Credential> = {}): Credential {
   return {
-    name: 'app', username: 'app', domains: ['example.com'], mode: 'live', allowIps: [], ratePerHour: null,
-    createdAtMs: 0, rotatedAtMs: null, revokedAtMs: null, lastUsedAtMs: null,
+    name: 'app',
+    username: 'app',
+    domains: ['example.com'],
+    mode: 'live',
+    allowIps: [],
+    ratePerHour: null,
+    createdAtMs: 0,
+    rotatedAtMs: null,
+    revokedAtMs: null,
+    lastUsedAtMs: null,
     secretHash: createHash('sha256').update(PASSWORD).digest(),
     scram: { salt: Buffer.alloc(16), iterations: 4096, storedKey: Buffer.alloc(32), serverKey: Buffer.alloc(32) },
     ...overrides,
@@ -50,7 +58,11 @@ type Bench = {
 function bench(record = credential(), limits: Partial<IntakeLimits> = {}): Bench {
   const chunks = new Map<number, Buffer>();
   const state: Bench = {
-    accepted: [], delivered: [], chunks, abandoned: [], fail: null,
+    accepted: [],
+    delivered: [],
+    chunks,
+    abandoned: [],
+    fail: null,
     policy: openIntake({
       hostname: 'relay.example.net',
       queue: {
@@ -77,7 +89,14 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}): Bench
       deliver: (leases) => void state.delivered.push(...leases),
     }),
     connection: (profile, overrides = {}) => ({
-      id: 's1', profile, clientAddress: '192.0.2.7', clientPort: 4000, localAddress: '192.0.2.1', localPort: 587, helo: 'client.example', extended: true,
+      id: 's1',
+      profile,
+      clientAddress: '192.0.2.7',
+      clientPort: 4000,
+      localAddress: '192.0.2.1',
+      localPort: 587,
+      helo: 'client.example',
+      extended: true,
       tls: { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', serverName: null },
       identity: profile === 'mx' ? null : { credential: record.name, username: record.username, record },
       ...overrides,
@@ -114,7 +133,11 @@ function content(message: NewMessage, chunks: Map<number, Buffer>): string {
 
 test('a submission is mended: Received on top, Date and Message-ID added, Bcc gone, the rest byte for byte', async () => {
   const state = bench();
-  const reply = await submit(state, state.connection('submission'), state.transaction(), ['From: Me <me@exa', 'mple.com>\r\nBcc: x@y.example,\r\n z@y.example\r\nSubject: =?utf-8?q?H=C3=A9?=\r\n\r', '\n.body\r\n']);
+  const reply = await submit(state, state.connection('submission'), state.transaction(), [
+    'From: Me <me@exa',
+    'mple.com>\r\nBcc: x@y.example,\r\n z@y.example\r\nSubject: =?utf-8?q?H=C3=A9?=\r\n\r',
+    '\n.body\r\n',
+  ]);
   assert.equal(reply.code, 250);
   const [message] = state.accepted as [NewMessage];
   const text = content(message, state.chunks);

@@ -33,8 +33,14 @@ const bounce: DsnOptions = {
       address: { local: 'bob', domain: 'example.org', text: 'bob@example.org' },
       orcpt: { type: 'rfc822', value: 'robert@example.net' },
       outcome: {
-        code: 550, enhanced: '5.1.1', text: '5.1.1 No such user here', cause: 'The mailbox does not exist at example.org.', fix: 'Check the address for typing errors.',
-        remoteHost: 'mx1.example.org', startedAtMs: NOW_MS - 1500, durationMs: 500,
+        code: 550,
+        enhanced: '5.1.1',
+        text: '5.1.1 No such user here',
+        cause: 'The mailbox does not exist at example.org.',
+        fix: 'Check the address for typing errors.',
+        remoteHost: 'mx1.example.org',
+        startedAtMs: NOW_MS - 1500,
+        durationMs: 500,
       },
     },
   ],
@@ -49,7 +55,10 @@ type Parsed = { header: Map<string, string>; parts: Part[]; text: string };
 function parse(options: DsnOptions): Parsed {
   const bytes = Buffer.concat(composeDsn(options));
   const text = bytes.toString('utf8');
-  assert.ok(text.split('\r\n').every((line) => Buffer.byteLength(line) <= 998 && !/[\r\n]/.test(line)), 'lines end in CRLF and are short');
+  assert.ok(
+    text.split('\r\n').every((line) => Buffer.byteLength(line) <= 998 && !/[\r\n]/.test(line)),
+    'lines end in CRLF and are short',
+  );
   const { fields, endOffset, malformed } = parseHeaders(bytes);
   assert.equal(malformed, false);
   const header = new Map(fields.map((field) => [field.name, field.value().replace(/\s+/g, ' ')]));
@@ -83,7 +92,14 @@ describe('a bounce', () => {
     assert.equal(parts.length, 3);
     assert.match(parts[0]?.type ?? '', /^text\/plain; charset=utf-8$/);
     const text = parts[0]?.content ?? '';
-    for (const words of ['could not be delivered to one recipient', 'Subject: Your order', '<bob@example.org> (you wrote to robert@example.net)', 'What happened: The mailbox does not exist', 'What to do: Check the address', 'said: 550 5.1.1 No such user here']) {
+    for (const words of [
+      'could not be delivered to one recipient',
+      'Subject: Your order',
+      '<bob@example.org> (you wrote to robert@example.net)',
+      'What happened: The mailbox does not exist',
+      'What to do: Check the address',
+      'said: 550 5.1.1 No such user here',
+    ]) {
       assert.ok(text.replace(/\s+/g, ' ').includes(words), words);
     }
   });
@@ -116,7 +132,10 @@ describe('a bounce', () => {
     assert.equal(full.parts[2]?.type, 'message/rfc822');
     assert.equal(full.parts[2]?.encoding, '7bit');
     assert.equal(full.parts[2]?.content, `${bounce.original.headers}line one\r\n--b0\r\nline two\r\n`);
-    for (const original of [{ ...bounce.original, ret: 'full' as const, body: null }, { ...bounce.original, ret: 'hdrs' as const }]) {
+    for (const original of [
+      { ...bounce.original, ret: 'full' as const, body: null },
+      { ...bounce.original, ret: 'hdrs' as const },
+    ]) {
       assert.equal(parse({ ...bounce, original }).parts[2]?.type, 'text/rfc822-headers');
     }
     assert.equal(parse({ ...bounce, kind: 'delayed', original: { ...bounce.original, ret: 'full' } }).parts[2]?.type, 'text/rfc822-headers');
@@ -125,15 +144,31 @@ describe('a bounce', () => {
 
 describe('other kinds', () => {
   it('a delay says until when', () => {
-    const { parts, header } = parse({ ...bounce, kind: 'delayed', retryUntilMs: NOW_MS + 3_600_000, recipients: [{ ...bob, outcome: { ...bob.outcome!, code: 0, enhanced: '', text: 'connection timed out' } }] });
+    const { parts, header } = parse({
+      ...bounce,
+      kind: 'delayed',
+      retryUntilMs: NOW_MS + 3_600_000,
+      recipients: [{ ...bob, outcome: { ...bob.outcome!, code: 0, enhanced: '', text: 'connection timed out' } }],
+    });
     assert.equal(header.get('subject'), 'Your message is delayed');
-    assert.match(parts[1]?.content ?? '', /Action: delayed\r\nStatus: 4\.0\.0\r\n[^]*Diagnostic-Code: x-postern; connection timed out\r\n[^]*Will-Retry-Until: Tue, 24 Nov 2026 13:00:00 \+0000\r\n$/);
+    assert.match(
+      parts[1]?.content ?? '',
+      /Action: delayed\r\nStatus: 4\.0\.0\r\n[^]*Diagnostic-Code: x-postern; connection timed out\r\n[^]*Will-Retry-Until: Tue, 24 Nov 2026 13:00:00 \+0000\r\n$/,
+    );
     assert.match(parts[0]?.content ?? '', /Delivery is tried until Tue, 24 Nov 2026 13:00:00/);
   });
 
   const statuses: [DsnOptions['kind'], string, number, string][] = [
-    ['failed', '5.7.1', 550, '5.7.1'], ['failed', '', 550, '5.0.0'], ['failed', '4.4.7', 0, '4.4.7'], ['failed', '2.0.0', 0, '5.0.0'], ['failed', '', 451, '4.0.0'],
-    ['delayed', '5.1.1', 451, '4.0.0'], ['delivered', '2.1.5', 250, '2.1.5'], ['delivered', '', 250, '2.0.0'], ['relayed', '5.1', 0, '2.0.0'], ['expanded', '', 0, '2.0.0'],
+    ['failed', '5.7.1', 550, '5.7.1'],
+    ['failed', '', 550, '5.0.0'],
+    ['failed', '4.4.7', 0, '4.4.7'],
+    ['failed', '2.0.0', 0, '5.0.0'],
+    ['failed', '', 451, '4.0.0'],
+    ['delayed', '5.1.1', 451, '4.0.0'],
+    ['delivered', '2.1.5', 250, '2.1.5'],
+    ['delivered', '', 250, '2.0.0'],
+    ['relayed', '5.1', 0, '2.0.0'],
+    ['expanded', '', 0, '2.0.0'],
   ];
   for (const [kind, enhanced, code, expected] of statuses) {
     it(`${kind} with "${enhanced}" ${code} has status ${expected}`, () => {
@@ -154,7 +189,11 @@ describe('other than ASCII', () => {
   const headers = Buffer.from('From: app@example.com\r\nSubject: Grüße ✓\r\n\r\n');
 
   it('stays ASCII for a sender whose address is ASCII', () => {
-    const options: DsnOptions = { ...bounce, original: { ...bounce.original, headers }, recipients: [{ ...bob, address: jürgen, outcome: { ...bob.outcome!, text: '5.1.1 Empfänger unbekannt' } }] };
+    const options: DsnOptions = {
+      ...bounce,
+      original: { ...bounce.original, headers },
+      recipients: [{ ...bob, address: jürgen, outcome: { ...bob.outcome!, text: '5.1.1 Empfänger unbekannt' } }],
+    };
     const { parts } = parse(options);
     assert.ok(composeDsn(options).every((chunk) => isAscii(chunk)));
     assert.equal(dsnFacts(options).smtpUtf8, false);
@@ -172,8 +211,14 @@ describe('other than ASCII', () => {
     assert.equal(dsnFacts(options).smtpUtf8, true);
     assert.equal(header.get('to'), '<jürgen+x@example.org>');
     assert.match(header.get('content-type') ?? '', /report-type=global-delivery-status;/);
-    assert.deepEqual(parts.map((part) => part.type), ['text/plain; charset=utf-8', 'message/global-delivery-status', 'message/global']);
-    assert.deepEqual(parts.map((part) => part.encoding), ['8bit', '8bit', '8bit']);
+    assert.deepEqual(
+      parts.map((part) => part.type),
+      ['text/plain; charset=utf-8', 'message/global-delivery-status', 'message/global'],
+    );
+    assert.deepEqual(
+      parts.map((part) => part.encoding),
+      ['8bit', '8bit', '8bit'],
+    );
     assert.match(parts[1]?.content ?? '', /Final-Recipient: utf-8; jürgen\+x@example\.org\r\n/);
   });
 
@@ -186,14 +231,19 @@ describe('other than ASCII', () => {
 });
 
 describe('any input', () => {
-  const nasty = fc.oneof(fc.string({ unit: 'binary', maxLength: 60 }), fc.constantFrom('a\r\nBcc: victim@example.com', '\r\n\r\n--b0undary--\r\n', 'x'.repeat(5000), '\u2028', 'é'.repeat(1500)));
+  const nasty = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 60 }),
+    fc.constantFrom('a\r\nBcc: victim@example.com', '\r\n\r\n--b0undary--\r\n', 'x'.repeat(5000), '\u2028', 'é'.repeat(1500)),
+  );
   it('neither breaks the structure nor adds a field', () => {
     fc.assert(
       fc.property(nasty, nasty, nasty, fc.constantFrom('app@example.com', 'jürgen@example.org'), (one, two, three, from) => {
         const { parts, header } = parse({
           ...bounce,
           original: { ...bounce.original, envid: one, from: { local: 'a', domain: 'b', text: from }, headers: Buffer.from(`Subject: ${two.replace(/[\r\n]/g, '')}\r\n\r\n`) },
-          recipients: [{ address: bob.address, orcpt: { type: one, value: two }, outcome: { ...bob.outcome!, enhanced: one, text: two, cause: three, fix: one, remoteHost: three } }],
+          recipients: [
+            { address: bob.address, orcpt: { type: one, value: two }, outcome: { ...bob.outcome!, enhanced: one, text: two, cause: three, fix: one, remoteHost: three } },
+          ],
         });
         assert.equal(parts.length, 3);
         assert.equal(header.has('bcc'), false);
@@ -201,7 +251,9 @@ describe('any input', () => {
         assert.deepEqual(more, []);
         const names = (block = ''): string[] => parseHeaders(Buffer.from(`${block}\r\n`)).fields.map((field) => field.name);
         assert.ok(names(message).every((name) => ['original-envelope-id', 'reporting-mta', 'arrival-date'].includes(name)));
-        assert.ok(names(recipient).every((name) => ['original-recipient', 'final-recipient', 'action', 'status', 'remote-mta', 'diagnostic-code', 'last-attempt-date'].includes(name)));
+        assert.ok(
+          names(recipient).every((name) => ['original-recipient', 'final-recipient', 'action', 'status', 'remote-mta', 'diagnostic-code', 'last-attempt-date'].includes(name)),
+        );
       }),
       { numRuns: 200 },
     );

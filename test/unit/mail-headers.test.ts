@@ -109,7 +109,11 @@ describe('parseMailboxes', () => {
   });
 
   it('ends on any text', () => {
-    fc.assert(fc.property(fc.array(fc.constantFrom('a', '@', '<', '>', '"', '(', ')', '[', ']', '\\', ',', ';', ':', '.', ' ', 'é')), (parts) => Array.isArray(parseMailboxes(parts.join('')))));
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('a', '@', '<', '>', '"', '(', ')', '[', ']', '\\', ',', ';', ':', '.', ' ', 'é')), (parts) =>
+        Array.isArray(parseMailboxes(parts.join(''))),
+      ),
+    );
   });
 });
 
@@ -160,7 +164,11 @@ describe('Received', () => {
       value({}),
       'from client.example ([192.0.2.7]) by relay.example.com with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384) id 0123456789abcdef for <bob@example.org>; Tue, 24 Nov 2026 00:00:00 +0000',
     );
-    assert.ok(formatReceived(base).split('\r\n').every((line) => line.length < 78));
+    assert.ok(
+      formatReceived(base)
+        .split('\r\n')
+        .every((line) => line.length < 78),
+    );
   });
 
   const protocols: [Partial<Record<'extended' | 'authenticated' | 'smtpUtf8' | 'secure', boolean>>, string][] = [

@@ -27,14 +27,23 @@ const bind = (configs: readonly ListenerConfig[], defaults: boolean, refusals: R
 
 test('default ports stay when they can be had', async () => {
   const bound = await bind(DEFAULTS, true, {});
-  assert.deepEqual(bound.map(({ name, port, tls, note }) => [name, port, tls, note]), [
-    ['mx', 25, 'starttls', null], ['submissions', 465, 'implicit', null], ['submission', 587, 'starttls', null], ['alternate', 2525, 'starttls', null],
-  ]);
+  assert.deepEqual(
+    bound.map(({ name, port, tls, note }) => [name, port, tls, note]),
+    [
+      ['mx', 25, 'starttls', null],
+      ['submissions', 465, 'implicit', null],
+      ['submission', 587, 'starttls', null],
+      ['alternate', 2525, 'starttls', null],
+    ],
+  );
 });
 
 test('default ports that may not be bound, or are taken, give way; 2525 stays', async () => {
   const bound = await bind(DEFAULTS, true, { 25: 'EACCES', 465: 'EACCES', 587: 'EADDRINUSE' });
-  assert.deepEqual(bound.map((listener) => listener.port), [10_025, 10_465, 10_587, 2525]);
+  assert.deepEqual(
+    bound.map((listener) => listener.port),
+    [10_025, 10_465, 10_587, 2525],
+  );
   assert.match(bound[0]?.note ?? '', /Port 25 .*may not bind.* 10025/);
   assert.match(bound[2]?.note ?? '', /Port 587 .*another program.* 10587/);
 });
@@ -47,7 +56,10 @@ for (const [what, defaults, refusals, code] of [
   ['an address of another machine', false, { '0.0.0.0': 'EADDRNOTAVAIL', '::': 'EADDRNOTAVAIL' }, 'address-not-here'],
 ] as const) {
   test(`${what} is refused with its fix`, async () => {
-    await assert.rejects(bind(DEFAULTS, defaults, refusals), (error) => error instanceof PosternError && error.failure.code === code && error.exitCode === 3 && error.failure.fix !== '');
+    await assert.rejects(
+      bind(DEFAULTS, defaults, refusals),
+      (error) => error instanceof PosternError && error.failure.code === code && error.exitCode === 3 && error.failure.fix !== '',
+    );
   });
 }
 
@@ -59,6 +71,9 @@ test('without IPv6 all addresses are those of IPv4', async () => {
 test('an ephemeral port is kept for the other workers; names are unique', async () => {
   const config: ListenerConfig = { profile: 'submission', address: '127.0.0.1', port: 0, proxyProtocol: false };
   const bound = await bind([config, config], false, {});
-  assert.deepEqual(bound.map((listener) => listener.name), ['submission', 'submission-2']);
+  assert.deepEqual(
+    bound.map((listener) => listener.name),
+    ['submission', 'submission-2'],
+  );
   assert.equal(bound[0]?.config.port, 40_000);
 });

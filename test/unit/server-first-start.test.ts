@@ -7,22 +7,52 @@ import { programName, welcomeText } from '#server/first-start.ts';
 import type { Welcome } from '#server/first-start.ts';
 
 const listener = (profile: BoundListener['profile'], address: string, port: number, note: string | null = null): BoundListener => ({
-  name: profile, profile, address, port, note, tls: profile === 'submissions' ? 'implicit' : 'starttls', config: { profile, address, port, proxyProtocol: false },
+  name: profile,
+  profile,
+  address,
+  port,
+  note,
+  tls: profile === 'submissions' ? 'implicit' : 'starttls',
+  config: { profile, address, port, proxyProtocol: false },
 });
 
 const WELCOME: Welcome = {
-  version: '0.1.0', hostname: 'relay.example.com', dataDir: './data', httpUrl: 'http://127.0.0.1:8025', program: 'bin/postern', globalOptions: '',
+  version: '0.1.0',
+  hostname: 'relay.example.com',
+  dataDir: './data',
+  httpUrl: 'http://127.0.0.1:8025',
+  program: 'bin/postern',
+  globalOptions: '',
   first: { username: 'first', password: 'pw234567' },
-  listeners: [listener('mx', '::', 10_025, 'Port 25 could not be had (this account may not bind it); 10025 is used instead.'), listener('submissions', '::', 465), listener('submission', '::', 10_587)],
+  listeners: [
+    listener('mx', '::', 10_025, 'Port 25 could not be had (this account may not bind it); 10025 is used instead.'),
+    listener('submissions', '::', 465),
+    listener('submission', '::', 10_587),
+  ],
 };
 
 test('the first start tells addresses, fallbacks, the credential and a command', () => {
   const text = welcomeText(WELCOME);
-  for (const part of ['[::]:10025', '[::]:465', 'http://127.0.0.1:8025', 'Port 25 could not be had', 'docs/operations.md', 'username  first', 'password  pw234567', '--host 127.0.0.1 --port 10587', 'bin/postern message list']) {
+  for (const part of [
+    '[::]:10025',
+    '[::]:465',
+    'http://127.0.0.1:8025',
+    'Port 25 could not be had',
+    'docs/operations.md',
+    'username  first',
+    'password  pw234567',
+    '--host 127.0.0.1 --port 10587',
+    'bin/postern message list',
+  ]) {
     assert.ok(text.includes(part), part);
   }
   assert.match(text, /printf %s 'pw234567' \| bin\/postern send .*--password-file - /);
-  assert.ok(text.split('\n').filter((line) => !line.includes('printf')).every((line) => line.length <= 120));
+  assert.ok(
+    text
+      .split('\n')
+      .filter((line) => !line.includes('printf'))
+      .every((line) => line.length <= 120),
+  );
 });
 
 test('a later start tells no password', () => {

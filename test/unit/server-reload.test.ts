@@ -24,7 +24,11 @@ function reloader(next: unknown, options: { tls?: () => Promise<void> } = {}) {
 
 test('differences are found key by key, lists as a whole', () => {
   assert.deepEqual(differences(CONFIG, CONFIG), []);
-  assert.deepEqual(differences(CONFIG, { ...CONFIG, hostname: 'b', limits: { recipients: 100, hops: 31 }, inbound: { domains: [] } }), ['hostname', 'limits.hops', 'inbound.domains']);
+  assert.deepEqual(differences(CONFIG, { ...CONFIG, hostname: 'b', limits: { recipients: 100, hops: 31 }, inbound: { domains: [] } }), [
+    'hostname',
+    'limits.hops',
+    'inbound.domains',
+  ]);
   assert.deepEqual(differences({ a: null }, { a: { b: 1 } }), ['a']);
 });
 

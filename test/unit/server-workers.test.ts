@@ -18,11 +18,23 @@ function supervisor(count: number) {
   const note = (event: string): void => void events.push(event);
   const log: Log = { ...silentLog, info: note, warn: note, error: note };
   const workers = new Workers({
-    count, log, clock: systemClock, entry: new URL('../fixtures/mortal-worker.ts', import.meta.url),
+    count,
+    log,
+    clock: systemClock,
+    entry: new URL('../fixtures/mortal-worker.ts', import.meta.url),
     startOf(number) {
       note(`start ${number}`);
       const shared = new SharedArrayBuffer(8);
-      return { number, config: {} as Config, dataDir: '', store: new MessageChannel().port1, counters: shared, generation: shared, decoySecret: Buffer.alloc(0), ticketKeys: Buffer.alloc(0) };
+      return {
+        number,
+        config: {} as Config,
+        dataDir: '',
+        store: new MessageChannel().port1,
+        counters: shared,
+        generation: shared,
+        decoySecret: Buffer.alloc(0),
+        ticketKeys: Buffer.alloc(0),
+      };
     },
     gone: async (number) => note(`gone ${number}`),
   });
@@ -59,6 +71,9 @@ test('the first worker finds the port, the others share it; a dead one is replac
 
 test('a port that cannot be had fails the start', { timeout: 10_000 }, async () => {
   const { workers } = supervisor(1);
-  await assert.rejects(workers.start([{ ...LISTENERS[0], address: 'taken' } as ListenerConfig], { defaults: false }), (error) => error instanceof PosternError && error.failure.code === 'address-in-use');
+  await assert.rejects(
+    workers.start([{ ...LISTENERS[0], address: 'taken' } as ListenerConfig], { defaults: false }),
+    (error) => error instanceof PosternError && error.failure.code === 'address-in-use',
+  );
   await workers.terminate();
 });

@@ -38,8 +38,16 @@ function pairFor(names: string[], validity = { fromMs: Date.now() - DAY_MS, unti
 
 function options(extra: Partial<ServerTlsOptions> = {}): ServerTlsOptions {
   return {
-    mode: 'self-signed', cert: null, key: null, certificates: [], minVersion: 'TLSv1.2', hostname: 'relay.example.com',
-    dataDir: join(dir, `data-${files++}`), clock: systemClock, log: silentLog, ...extra,
+    mode: 'self-signed',
+    cert: null,
+    key: null,
+    certificates: [],
+    minVersion: 'TLSv1.2',
+    hostname: 'relay.example.com',
+    dataDir: join(dir, `data-${files++}`),
+    clock: systemClock,
+    log: silentLog,
+    ...extra,
   };
 }
 
@@ -164,7 +172,13 @@ describe('the self-signed pair', () => {
 describe('certificate files', () => {
   const good = pairFor(['relay.example.com']);
   const other = pairFor(['other.example.com']);
-  const encrypted = write(generateKeyPairSync('ec', { namedCurve: 'P-256', privateKeyEncoding: { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }).privateKey);
+  const encrypted = write(
+    generateKeyPairSync('ec', {
+      namedCurve: 'P-256',
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' },
+      publicKeyEncoding: { type: 'spki', format: 'pem' },
+    }).privateKey,
+  );
   const refused: [string, Partial<ServerTlsOptions>][] = [
     ['tls-not-configured', { cert: null, key: good.key }],
     ['tls-file-missing', { cert: join(dir, 'none.pem'), key: good.key }],
@@ -196,7 +210,14 @@ describe('certificate files', () => {
     const port = await serve(tls);
     const print = ({ cert }: { cert: string }): string => new X509Certificate(readFileSync(cert)).fingerprint256;
     const cases: [string | null, { cert: string }][] = [
-      ['relay.example.com', good], ['SMTP.example.com', exact], ['any.example.com', wild], ['a.b.example.com', good], ['example.com', good], ['example.net', wild], ['elsewhere.test', good], [null, good],
+      ['relay.example.com', good],
+      ['SMTP.example.com', exact],
+      ['any.example.com', wild],
+      ['a.b.example.com', good],
+      ['example.com', good],
+      ['example.net', wild],
+      ['elsewhere.test', good],
+      [null, good],
     ];
     for (const [name, expected] of cases) {
       const seen = await visit(port, name === null ? {} : { servername: name });
@@ -224,7 +245,11 @@ describe('certificate files', () => {
   it('warns of certificates that are expired, about to expire, not yet valid', async () => {
     const { log, events } = recordingLog();
     const nowMs = Date.now();
-    const certificates = [pairFor(['a'], { fromMs: nowMs - 9 * DAY_MS, untilMs: nowMs - DAY_MS }), pairFor(['b'], { fromMs: nowMs - DAY_MS, untilMs: nowMs + DAY_MS }), pairFor(['c'], { fromMs: nowMs + DAY_MS, untilMs: nowMs + 99 * DAY_MS })];
+    const certificates = [
+      pairFor(['a'], { fromMs: nowMs - 9 * DAY_MS, untilMs: nowMs - DAY_MS }),
+      pairFor(['b'], { fromMs: nowMs - DAY_MS, untilMs: nowMs + DAY_MS }),
+      pairFor(['c'], { fromMs: nowMs + DAY_MS, untilMs: nowMs + 99 * DAY_MS }),
+    ];
     await openServerTls(options({ mode: 'files', ...good, certificates, log }));
     assert.deepEqual(events, ['tls.expired', 'tls.expires-soon', 'tls.not-yet-valid']);
   });
@@ -235,7 +260,9 @@ describe('sessions', () => {
     it(`${maxVersion}: a worker with the same ticket keys resumes the other's, one without does not`, async () => {
       const pair = pairFor(['relay.example.com']);
       const ticketKeys = Buffer.alloc(TICKET_KEY_BYTES, 3);
-      const [one, two, stranger] = await Promise.all([{ ticketKeys }, { ticketKeys }, {}].map(async (keys) => serve(await openServerTls(options({ mode: 'files', ...pair, ...keys })))));
+      const [one, two, stranger] = await Promise.all(
+        [{ ticketKeys }, { ticketKeys }, {}].map(async (keys) => serve(await openServerTls(options({ mode: 'files', ...pair, ...keys })))),
+      );
       const { session, reused } = await visit(one as number, { maxVersion });
       assert.ok(session !== null && !reused);
       assert.equal((await visit(two as number, { maxVersion, session })).reused, true);
@@ -266,7 +293,10 @@ describe('outboundTls', () => {
   for (const text of [null, 'no pem', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n']) {
     it(`refuses a caFile of ${JSON.stringify(text)}`, () => {
       const caFile = text === null ? join(dir, 'none') : write(text);
-      assert.throws(() => outboundTls({ caFile }), (error) => error instanceof PosternError && error.failure.code === 'ca-file-unusable');
+      assert.throws(
+        () => outboundTls({ caFile }),
+        (error) => error instanceof PosternError && error.failure.code === 'ca-file-unusable',
+      );
     });
   }
 });

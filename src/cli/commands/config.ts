@@ -12,10 +12,22 @@ Examples:
 
 export function register(program: Command, cli: Cli): void {
   const command = program.command('config').description('check and show the configuration').addHelpText('after', EXAMPLES);
-  command.command('check').description('say whether the configuration is valid; every mistake with line, key and what is allowed').action(() => check(cli));
-  command.command('show').description('show every value and where it is from').action(() => show(cli));
-  command.command('schema').description('print the JSON schema of the file, for editors').action(() => void process.stdout.write(`${JSON.stringify(configurationSchema(), null, 2)}\n`));
-  command.command('reference').description('print the reference page of all keys (docs/configuration.md)').action(() => void process.stdout.write(configurationReference()));
+  command
+    .command('check')
+    .description('say whether the configuration is valid; every mistake with line, key and what is allowed')
+    .action(() => check(cli));
+  command
+    .command('show')
+    .description('show every value and where it is from')
+    .action(() => show(cli));
+  command
+    .command('schema')
+    .description('print the JSON schema of the file, for editors')
+    .action(() => void process.stdout.write(`${JSON.stringify(configurationSchema(), null, 2)}\n`));
+  command
+    .command('reference')
+    .description('print the reference page of all keys (docs/configuration.md)')
+    .action(() => void process.stdout.write(configurationReference()));
 }
 
 async function check(cli: Cli): Promise<void> {
@@ -28,5 +40,8 @@ async function show(cli: Cli): Promise<void> {
   const { values, file } = await cli.loadConfig();
   const rows = [...values].map(([key, { value, origin }]) => ({ key, value, origin }));
   if (cli.json) return cli.out.json({ file, values: rows });
-  cli.out.table(['KEY', 'VALUE', 'ORIGIN'], rows.map(({ key, value, origin }) => [key, JSON.stringify(value), origin]));
+  cli.out.table(
+    ['KEY', 'VALUE', 'ORIGIN'],
+    rows.map(({ key, value, origin }) => [key, JSON.stringify(value), origin]),
+  );
 }

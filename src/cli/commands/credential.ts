@@ -26,9 +26,18 @@ export function register(program: Command, cli: Cli): void {
     .option('--allow-ip <cidr>', 'only from this address or network (repeat for more)', collect, [])
     .option('--rate <n/h>', 'at most n messages an hour, like 500/h')
     .action((name: string, options: AddOptions) => add(cli, name, options));
-  command.command('list').description('list the credentials').action(() => list(cli));
-  command.command('revoke <name>').description('stop a credential from working, at once').action((name: string) => revoke(cli, name));
-  command.command('rotate <name>').description('give a credential a new password; the old one stops at once').action((name: string) => rotate(cli, name));
+  command
+    .command('list')
+    .description('list the credentials')
+    .action(() => list(cli));
+  command
+    .command('revoke <name>')
+    .description('stop a credential from working, at once')
+    .action((name: string) => revoke(cli, name));
+  command
+    .command('rotate <name>')
+    .description('give a credential a new password; the old one stops at once')
+    .action((name: string) => rotate(cli, name));
 }
 
 async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
@@ -58,8 +67,13 @@ async function list(cli: Cli): Promise<void> {
   cli.out.table(
     ['NAME', 'MODE', 'DOMAINS', 'ALLOWED FROM', 'RATE', 'CREATED', 'LAST USED'],
     credentials.map((one) => [
-      one.name, one.revokedAt === null ? one.mode : 'revoked', one.domains.join(' ') || 'any', one.allowIps.join(' ') || 'anywhere',
-      one.ratePerHour === null ? '-' : `${one.ratePerHour}/h`, dateText(one.createdAt), dateText(one.lastUsedAt),
+      one.name,
+      one.revokedAt === null ? one.mode : 'revoked',
+      one.domains.join(' ') || 'any',
+      one.allowIps.join(' ') || 'anywhere',
+      one.ratePerHour === null ? '-' : `${one.ratePerHour}/h`,
+      dateText(one.createdAt),
+      dateText(one.lastUsedAt),
     ]),
   );
 }
@@ -69,7 +83,15 @@ function show(cli: Cli, secret: CredentialSecret): void {
     const { name, username, password, domains, mode } = secret;
     cli.out.json({ name, username, password, domains, mode });
   } else {
-    cli.out.text([`name      ${secret.name}`, `username  ${secret.username}`, `password  ${secret.password}`, `mode      ${secret.mode}`, `domains   ${secret.domains.join(' ') || 'any'}`].join('\n'));
+    cli.out.text(
+      [
+        `name      ${secret.name}`,
+        `username  ${secret.username}`,
+        `password  ${secret.password}`,
+        `mode      ${secret.mode}`,
+        `domains   ${secret.domains.join(' ') || 'any'}`,
+      ].join('\n'),
+    );
   }
   cli.out.note('The password is shown this once; Postern keeps only what verifies it.');
 }

@@ -19,9 +19,18 @@ export function register(program: Command, cli: Cli): void {
     .description('add a domain')
     .option('--inbound', 'take mail for it on port 25 (its recipients are handled by the routes)')
     .action((name: string, options: { inbound?: boolean }) => add(cli, name, options.inbound === true));
-  command.command('list').description('list the domains').action(() => list(cli));
-  command.command('show <domain>').description('show one domain').action(async (name: string) => show(cli, await openApi({ dataDir: cli.dataDir() }).domain(name)));
-  command.command('remove <domain>').description('remove a domain; mail that waits is not touched').action((name: string) => remove(cli, name));
+  command
+    .command('list')
+    .description('list the domains')
+    .action(() => list(cli));
+  command
+    .command('show <domain>')
+    .description('show one domain')
+    .action(async (name: string) => show(cli, await openApi({ dataDir: cli.dataDir() }).domain(name)));
+  command
+    .command('remove <domain>')
+    .description('remove a domain; mail that waits is not touched')
+    .action((name: string) => remove(cli, name));
 }
 
 async function add(cli: Cli, name: string, inbound: boolean): Promise<void> {
@@ -32,7 +41,10 @@ async function list(cli: Cli): Promise<void> {
   const { domains } = await openApi({ dataDir: cli.dataDir() }).domains();
   if (cli.json) return cli.out.json(domains);
   if (domains.length === 0) return cli.out.text('There are no domains. Add one with: postern domain add DOMAIN');
-  cli.out.table(['DOMAIN', 'INBOUND', 'ADDED'], domains.map((domain) => [domain.name, domain.inbound ? 'yes' : 'no', dateText(domain.createdAt)]));
+  cli.out.table(
+    ['DOMAIN', 'INBOUND', 'ADDED'],
+    domains.map((domain) => [domain.name, domain.inbound ? 'yes' : 'no', dateText(domain.createdAt)]),
+  );
 }
 
 async function remove(cli: Cli, name: string): Promise<void> {

@@ -32,8 +32,14 @@ export function register(program: Command, cli: Cli): void {
     .option('--credential <name>', 'submitted by this credential')
     .option('--limit <n>', 'at most so many', '100')
     .action((options: Listed) => list(cli, options));
-  command.command('show <id>').description('show a message: envelope, recipients, every attempt with its reply, cause and fix').action((id: string) => show(cli, id));
-  command.command('body <id>').description('write the content, byte for byte, to standard output').action((id: string) => body(cli, id));
+  command
+    .command('show <id>')
+    .description('show a message: envelope, recipients, every attempt with its reply, cause and fix')
+    .action((id: string) => show(cli, id));
+  command
+    .command('body <id>')
+    .description('write the content, byte for byte, to standard output')
+    .action((id: string) => body(cli, id));
 }
 
 async function list(cli: Cli, options: Listed): Promise<void> {
@@ -57,7 +63,11 @@ function recipientsText(to: readonly string[]): string {
 async function show(cli: Cli, id: string): Promise<void> {
   const message = await openApi({ dataDir: cli.dataDir() }).message(id);
   if (cli.json) return cli.out.json(message);
-  cli.out.text([...headLines(message), '', 'Recipients', ...message.recipients.map(recipientLine), '', 'What happened', ...message.events.flatMap((event) => eventLines(message, event))].join('\n'));
+  cli.out.text(
+    [...headLines(message), '', 'Recipients', ...message.recipients.map(recipientLine), '', 'What happened', ...message.events.flatMap((event) => eventLines(message, event))].join(
+      '\n',
+    ),
+  );
 }
 
 async function body(cli: Cli, id: string): Promise<void> {
@@ -92,7 +102,8 @@ function eventLines(message: MessageView, event: EventView): string[] {
   if (outcome === null) return [head];
   const indent = ' '.repeat(24);
   const lines = [head];
-  if (outcome.remoteHost !== null) lines.push(`${indent}host   ${outcome.remoteHost} [${outcome.remoteAddress ?? '?'}]:${outcome.remotePort ?? '?'}, TLS ${outcome.tls ?? 'none'}, ${outcome.durationMs} ms`);
+  if (outcome.remoteHost !== null)
+    lines.push(`${indent}host   ${outcome.remoteHost} [${outcome.remoteAddress ?? '?'}]:${outcome.remotePort ?? '?'}, TLS ${outcome.tls ?? 'none'}, ${outcome.durationMs} ms`);
   lines.push(`${indent}reply  ${replyText(outcome) || '(none)'}`);
   if (outcome.verdict !== 'delivered' && outcome.verdict !== 'captured') lines.push(`${indent}cause  ${outcome.cause}`, `${indent}fix    ${outcome.fix}`);
   if (outcome.possibleDuplicate) lines.push(`${indent}note   the connection broke after the content was sent: the receiver may have it twice`);

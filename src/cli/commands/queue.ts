@@ -42,8 +42,14 @@ export function register(program: Command, cli: Cli): void {
     .option('--state <state>', 'ready, leased, deferred, held or captured')
     .option('--limit <n>', 'at most so many', '100')
     .action((options: Listed) => list(cli, options));
-  command.command('show <id>').description('show one message of the queue').action((id: string) => show(cli, id));
-  command.command('lanes').description('list the lanes (deliveries that share a destination) with what waits in them').action(() => lanes(cli));
+  command
+    .command('show <id>')
+    .description('show one message of the queue')
+    .action((id: string) => show(cli, id));
+  command
+    .command('lanes')
+    .description('list the lanes (deliveries that share a destination) with what waits in them')
+    .action(() => lanes(cli));
   for (const verb of Object.keys(DESCRIPTIONS) as Verb[]) registerVerb(command, cli, verb);
 }
 
@@ -78,7 +84,14 @@ async function change(cli: Cli, verb: Verb, selection: Selection, yes: boolean):
   if (verb === 'cancel' && selection.by !== 'message' && !yes) await confirm();
   const answer = await openApi({ dataDir: cli.dataDir() }).change(verb, selection);
   if (answer.recipients === 0 && selection.by === 'message') {
-    throw new PosternError({ code: 'not-found', cause: `No recipient of message ${selection.id} could be changed: it is not in the queue, or is being delivered right now.`, fix: `See its fate with: postern message show ${selection.id}` }, { exitCode: 1 });
+    throw new PosternError(
+      {
+        code: 'not-found',
+        cause: `No recipient of message ${selection.id} could be changed: it is not in the queue, or is being delivered right now.`,
+        fix: `See its fate with: postern message show ${selection.id}`,
+      },
+      { exitCode: 1 },
+    );
   }
   if (cli.json) cli.out.json(answer);
   else cli.out.text(`${answer.recipients} ${answer.recipients === 1 ? 'recipient' : 'recipients'} ${DONE[verb]}.`);
@@ -86,7 +99,7 @@ async function change(cli: Cli, verb: Verb, selection: Selection, yes: boolean):
 
 async function confirm(): Promise<void> {
   const refusal = new PosternError({ code: 'not-confirmed', cause: 'This removes mail for good, and nobody is told.', fix: 'Add --yes if that is meant.' }, { exitCode: 2 });
-  if (process.stdin.isTTY !== true) throw refusal;
+  if (!process.stdin.isTTY) throw refusal;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     if ((await lines.question('Remove all of these without a bounce? Type yes: ')).trim() !== 'yes') throw refusal;
@@ -101,7 +114,15 @@ async function list(cli: Cli, options: Listed): Promise<void> {
   if (recipients.length === 0) return cli.out.text('Nothing waits.');
   cli.out.table(
     ['ID', 'STATE', 'TO', 'TRIES', 'NEXT', 'LANE', 'LAST ANSWER'],
-    recipients.map((row) => [row.id, row.state, row.to, String(row.attempts), nextText(row), cut(row.lane, 40), row.lastOutcome === null ? '-' : cut(replyText(row.lastOutcome), 60)]),
+    recipients.map((row) => [
+      row.id,
+      row.state,
+      row.to,
+      String(row.attempts),
+      nextText(row),
+      cut(row.lane, 40),
+      row.lastOutcome === null ? '-' : cut(replyText(row.lastOutcome), 60),
+    ]),
   );
   if (next !== null) cli.out.note(`There are more; show them with --limit (at most 1000), or ask for one --lane or --domain.`);
 }
@@ -117,7 +138,11 @@ async function lanes(cli: Cli): Promise<void> {
   cli.out.table(
     ['LANE', 'READY', 'LEASED', 'DEFERRED', 'HELD', 'OLDEST', 'NEXT', 'BACK-OFF'],
     answer.lanes.map((lane) => [
-      cut(lane.lane, 50), String(lane.ready), String(lane.leased), String(lane.deferred), lane.onHold ? `${lane.held} (lane held)` : String(lane.held),
+      cut(lane.lane, 50),
+      String(lane.ready),
+      String(lane.leased),
+      String(lane.deferred),
+      lane.onHold ? `${lane.held} (lane held)` : String(lane.held),
       lane.oldestAt === null ? '-' : spanText(Date.now() - Date.parse(lane.oldestAt)),
       lane.nextAt === null ? '-' : spanText(Date.parse(lane.nextAt) - Date.now()),
       lane.backOffUntil === null ? '-' : spanText(Date.parse(lane.backOffUntil) - Date.now()),
@@ -133,8 +158,12 @@ async function show(cli: Cli, id: string): Promise<void> {
 
 function messageText(message: QueuedMessageView): string {
   const lines = [
-    `message   ${message.id}`, `subject   ${message.subject || '(none)'}`, `from      ${message.from?.text ?? '<> (automatic)'}`,
-    `accepted  ${dateText(message.acceptedAt)}, expires ${dateText(message.expiresAt)}`, `size      ${sizeText(message.sizeBytes)}`, '',
+    `message   ${message.id}`,
+    `subject   ${message.subject || '(none)'}`,
+    `from      ${message.from?.text ?? '<> (automatic)'}`,
+    `accepted  ${dateText(message.acceptedAt)}, expires ${dateText(message.expiresAt)}`,
+    `size      ${sizeText(message.sizeBytes)}`,
+    '',
   ];
   for (const row of message.recipients) {
     lines.push(`${row.to}  ${row.state}, ${row.attempts} ${row.attempts === 1 ? 'attempt' : 'attempts'}${row.nextAt === null ? '' : `, next ${dateText(row.nextAt)}`}`);

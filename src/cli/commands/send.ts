@@ -22,9 +22,29 @@ import { Recorder } from '#smtp/transcript.ts';
 import type { TranscriptEntry } from '#smtp/transcript.ts';
 import { outboundTls } from '#tls/context.ts';
 
-type Options = { to: string[]; from?: string; host?: string; port?: number; tls?: TlsOption; user?: string; passwordFile?: string; file?: string; subject: string; body: string; timeout: number; caFile?: string; insecure?: boolean };
+type Options = {
+  to: string[];
+  from?: string;
+  host?: string;
+  port?: number;
+  tls?: TlsOption;
+  user?: string;
+  passwordFile?: string;
+  file?: string;
+  subject: string;
+  body: string;
+  timeout: number;
+  caFile?: string;
+  insecure?: boolean;
+};
 
-type Attempt = { readonly address: string; readonly port: number; readonly encryption: string; readonly transcript: readonly TranscriptEntry[]; readonly failure: (Explanation & { readonly text: string }) | null };
+type Attempt = {
+  readonly address: string;
+  readonly port: number;
+  readonly encryption: string;
+  readonly transcript: readonly TranscriptEntry[];
+  readonly failure: (Explanation & { readonly text: string }) | null;
+};
 type Replied = { readonly to: string; readonly accepted: boolean; readonly code: number; readonly enhanced: string; readonly text: string; readonly failure: Explanation | null };
 
 const EXAMPLES = `
@@ -46,7 +66,13 @@ export function register(program: Command, cli: Cli): void {
     .option('--from <address>', 'sender; "<>" for none (default: postern@ and the name of this machine)')
     .option('--host <host>', 'server to send to (default: the one of the data directory)')
     .option('--port <port>', 'only this port (default: 465, then 587, then 2525)', parsePort)
-    .addOption(new Option('--tls <mode>', 'require (default): TLS from the first byte on ports ending in 465, else STARTTLS; implicit: from the first byte; none: in the clear').choices(['require', 'implicit', 'none']))
+    .addOption(
+      new Option('--tls <mode>', 'require (default): TLS from the first byte on ports ending in 465, else STARTTLS; implicit: from the first byte; none: in the clear').choices([
+        'require',
+        'implicit',
+        'none',
+      ]),
+    )
     .option('--user <name>', 'log in as this user')
     .option('--password-file <file>', 'file with the password; - reads standard input')
     .option('--file <file>', 'send this message instead of a test message; - reads standard input')
@@ -64,9 +90,16 @@ async function send(cli: Cli, options: Options): Promise<void> {
   const from = parseFrom(options.from ?? `postern@${name.includes('.') ? name : `${name}.localdomain`}`);
   const to = options.to.map((text) => parseAddress(text, '--to'));
   if (options.passwordFile === '-' && options.file === '-') throw usage('Standard input cannot be both the password and the message.', 'Give one of them as a file.');
-  const content = options.file === undefined ? testMessage({ from, to, subject: options.subject, text: options.body, hostname: name, nowMs: Date.now() }) : readMessage(options.file);
+  const content =
+    options.file === undefined ? testMessage({ from, to, subject: options.subject, text: options.body, hostname: name, nowMs: Date.now() }) : readMessage(options.file);
   const auth = readLogin(cli, options);
-  const target = await planTarget({ host: options.host ?? null, port: options.port ?? null, tls: options.tls ?? null, dataDir: cli.dataDir(), certificates: serverCertificates(cli) });
+  const target = await planTarget({
+    host: options.host ?? null,
+    port: options.port ?? null,
+    tls: options.tls ?? null,
+    dataDir: cli.dataDir(),
+    certificates: serverCertificates(cli),
+  });
   const context = outboundTls({ caFile: options.caFile ?? null, trusted: target.trusted }).secureContext;
   const attempts: Attempt[] = [];
   for (const rung of target.rungs) {
@@ -79,7 +112,16 @@ async function send(cli: Cli, options: Options): Promise<void> {
   return failedAll(cli, target, attempts);
 }
 
-type Trying = { readonly cli: Cli; readonly options: Options; readonly target: Target; readonly rung: Rung; readonly auth: { username: string; password: string } | null; readonly context: ReturnType<typeof outboundTls>['secureContext']; readonly name: string; readonly attempts: Attempt[] };
+type Trying = {
+  readonly cli: Cli;
+  readonly options: Options;
+  readonly target: Target;
+  readonly rung: Rung;
+  readonly auth: { username: string; password: string } | null;
+  readonly context: ReturnType<typeof outboundTls>['secureContext'];
+  readonly name: string;
+  readonly attempts: Attempt[];
+};
 
 /** All addresses on one rung; null: on to the next one. */
 async function tryRung({ cli, options, target, rung, auth, context, name, attempts }: Trying): Promise<{ client: SmtpClient } | null> {
@@ -89,7 +131,11 @@ async function tryRung({ cli, options, target, rung, auth, context, name, attemp
     cli.out.note(`${target.host} [${address}] port ${rung.port}, ${encryption}`);
     const recorder = new Recorder((entry) => printEntry(entry));
     const result = await connectClient({
-      protocol: 'smtp', target: { address, port: rung.port }, helo: name, ...(auth === null ? {} : { auth }), recorder,
+      protocol: 'smtp',
+      target: { address, port: rung.port },
+      helo: name,
+      ...(auth === null ? {} : { auth }),
+      recorder,
       tls: { wanted: rung.wanted, serverName: target.host, verify: options.insecure !== true, context },
       timeouts: { connectMs: Math.min(timeoutMs, 10_000), greetingMs: timeoutMs, commandMs: timeoutMs, dataMs: timeoutMs * 2 },
     });
@@ -122,9 +168,15 @@ async function transact(client: SmtpClient, message: { from: ReversePath; to: re
   const { from, to, content } = message;
   const headEnd = content.indexOf('\r\n\r\n');
   const envelope: ClientEnvelope = {
-    from, recipients: to.map((address) => ({ address, notify: null, orcpt: null })), sizeBytes: content.length, eightBit: !isAscii(content),
-    smtpUtf8: !isAscii(content.subarray(0, headEnd === -1 ? content.length : headEnd)) || (from !== null && !isAsciiAddress(from)) || to.some((address) => !isAsciiAddress(address)),
-    requireTls: false, ret: null, envid: null,
+    from,
+    recipients: to.map((address) => ({ address, notify: null, orcpt: null })),
+    sizeBytes: content.length,
+    eightBit: !isAscii(content),
+    smtpUtf8:
+      !isAscii(content.subarray(0, headEnd === -1 ? content.length : headEnd)) || (from !== null && !isAsciiAddress(from)) || to.some((address) => !isAsciiAddress(address)),
+    requireTls: false,
+    ret: null,
+    envid: null,
   };
   const result = await client.transact(envelope, [content]);
   return 'failure' in result ? result.failure : result.replies;
@@ -134,7 +186,14 @@ function finish(cli: Cli, of: { target: Target; rung: Rung; client: SmtpClient; 
   const { target, rung, client, attempts, replies, to } = of;
   const failure = Array.isArray(replies) ? null : explainClientFailure(replies as ClientFailure, { host: target.host, port: rung.port });
   const replied: Replied[] = Array.isArray(replies)
-    ? (replies as readonly RecipientReply[]).map(({ accepted, reply }, i) => ({ to: to[i]?.text ?? '', accepted, code: reply.code, enhanced: reply.enhanced, text: reply.lines.join(' '), failure: accepted ? null : explainReply(reply) }))
+    ? (replies as readonly RecipientReply[]).map(({ accepted, reply }, i) => ({
+        to: to[i]?.text ?? '',
+        accepted,
+        code: reply.code,
+        enhanced: reply.enhanced,
+        text: reply.lines.join(' '),
+        failure: accepted ? null : explainReply(reply),
+      }))
     : [];
   const ok = failure === null && replied.every((one) => one.accepted);
   if (!ok) process.exitCode = 1;
@@ -154,7 +213,8 @@ function failedAll(cli: Cli, target: Target, attempts: readonly Attempt[]): void
   const last = attempts.at(-1)?.failure ?? null;
   if (cli.json) return cli.out.json({ ok: false, host: target.host, port: null, tls: null, replies: [], failure: last, transcript: attempts.at(-1)?.transcript ?? [], attempts });
   cli.out.text('not sent');
-  for (const { address, port, failure } of attempts) if (failure !== null) cli.out.text(`  [${address}] port ${port}: ${failure.text}\n    cause  ${failure.cause}\n    fix    ${failure.fix}`);
+  for (const { address, port, failure } of attempts)
+    if (failure !== null) cli.out.text(`  [${address}] port ${port}: ${failure.text}\n    cause  ${failure.cause}\n    fix    ${failure.fix}`);
 }
 
 const STYLES = { '>': 'cyan', '<': 'green', '*': 'dim' } as const;
@@ -170,7 +230,8 @@ function readLogin(cli: Cli, { user, passwordFile }: Options): { username: strin
     if (passwordFile !== undefined) throw usage('A password was given, but no user.', 'Name the user with --user.');
     return null;
   }
-  if (passwordFile === undefined && fromEnvironment === undefined) throw usage('A user was given, but no password.', 'Name the file with --password-file FILE (- for standard input), or set POSTERN_PASSWORD.');
+  if (passwordFile === undefined && fromEnvironment === undefined)
+    throw usage('A user was given, but no password.', 'Name the file with --password-file FILE (- for standard input), or set POSTERN_PASSWORD.');
   return { username: user, password: passwordFile === undefined ? (fromEnvironment ?? '') : readPassword(passwordFile) };
 }
 

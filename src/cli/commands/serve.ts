@@ -32,7 +32,11 @@ async function run(cli: Cli, readyFile: string | null): Promise<void> {
   const log = openLog(config.log);
   try {
     await serve({
-      config, defaultListeners, readyFile, log, dataDir: cli.dataDir(),
+      config,
+      defaultListeners,
+      readyFile,
+      log,
+      dataDir: cli.dataDir(),
       loadConfig: async () => (await cli.loadConfig()).config,
       reloadable: isReloadable,
       started: (started) => welcome(cli, config.hostname, started),
@@ -47,7 +51,9 @@ function welcome(cli: Cli, hostname: string, { report, listeners, httpUrl, first
   const dataDir = resolve(cli.dataDir());
   const shown = relative(process.cwd(), dataDir) || '.';
   const globalOptions = dataDir === resolve('./data') ? '' : ` --data ${quoted(shown.startsWith('..') ? dataDir : shown)}`;
-  cli.out.text(welcomeText({ version: packageVersion(), hostname, dataDir, httpUrl, listeners, first, program: programName(packageRoot(), process.cwd()), globalOptions }).trimEnd());
+  cli.out.text(
+    welcomeText({ version: packageVersion(), hostname, dataDir, httpUrl, listeners, first, program: programName(packageRoot(), process.cwd()), globalOptions }).trimEnd(),
+  );
 }
 
 function quoted(path: string): string {

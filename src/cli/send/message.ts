@@ -6,7 +6,14 @@ import { readFileSync } from 'node:fs';
 import { PosternError, errorText } from '#base/failure.ts';
 import type { Address, ReversePath } from '#smtp/address.ts';
 
-export type TestMessage = { readonly from: ReversePath; readonly to: readonly Address[]; readonly subject: string; readonly text: string; readonly hostname: string; readonly nowMs: number };
+export type TestMessage = {
+  readonly from: ReversePath;
+  readonly to: readonly Address[];
+  readonly subject: string;
+  readonly text: string;
+  readonly hostname: string;
+  readonly nowMs: number;
+};
 
 /** Reads a message (`-`: standard input); line ends become CRLF, and nothing else is touched. */
 export function readMessage(file: string): Buffer {
@@ -14,16 +21,25 @@ export function readMessage(file: string): Buffer {
   try {
     content = readFileSync(file === '-' ? 0 : file);
   } catch (error) {
-    throw new PosternError({ code: 'file-not-read', cause: `The message ${file} cannot be read: ${errorText(error)}.`, fix: 'Give the path of a message (headers, an empty line, the body) to --file.' }, { exitCode: 2, cause: error });
+    throw new PosternError(
+      { code: 'file-not-read', cause: `The message ${file} cannot be read: ${errorText(error)}.`, fix: 'Give the path of a message (headers, an empty line, the body) to --file.' },
+      { exitCode: 2, cause: error },
+    );
   }
   return Buffer.from(content.toString('latin1').replace(/\r\n|\r|\n/g, '\r\n'), 'latin1');
 }
 
 export function testMessage({ from, to, subject, text, hostname, nowMs }: TestMessage): Buffer {
   const lines = [
-    `From: ${from?.text ?? `postmaster@${hostname}`}`, `To: ${to.map((address) => address.text).join(', ')}`, `Subject: ${encodeSubject(subject)}`,
-    `Date: ${new Date(nowMs).toUTCString().replace('GMT', '+0000')}`, `Message-ID: <${randomUUID()}@${hostname}>`, 'MIME-Version: 1.0',
-    'Content-Type: text/plain; charset=utf-8', `Content-Transfer-Encoding: ${isAscii(Buffer.from(text)) ? '7bit' : '8bit'}`, '',
+    `From: ${from?.text ?? `postmaster@${hostname}`}`,
+    `To: ${to.map((address) => address.text).join(', ')}`,
+    `Subject: ${encodeSubject(subject)}`,
+    `Date: ${new Date(nowMs).toUTCString().replace('GMT', '+0000')}`,
+    `Message-ID: <${randomUUID()}@${hostname}>`,
+    'MIME-Version: 1.0',
+    'Content-Type: text/plain; charset=utf-8',
+    `Content-Transfer-Encoding: ${isAscii(Buffer.from(text)) ? '7bit' : '8bit'}`,
+    '',
   ];
   return Buffer.from(`${[...lines, ...text.split(/\r\n|\r|\n/)].join('\r\n')}\r\n`);
 }

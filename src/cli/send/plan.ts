@@ -11,7 +11,12 @@ import type { TlsWanted } from '#smtp/client.ts';
 
 export type TlsOption = 'require' | 'implicit' | 'none';
 export type Rung = { readonly port: number; readonly wanted: TlsWanted };
-export type Target = { readonly host: string; readonly addresses: readonly string[]; readonly rungs: readonly Rung[]; /** Certificates of this very server, PEM. */ readonly trusted: readonly string[] };
+export type Target = {
+  readonly host: string;
+  readonly addresses: readonly string[];
+  readonly rungs: readonly Rung[];
+  /** Certificates of this very server, PEM. */ readonly trusted: readonly string[];
+};
 
 const LADDER = [465, 587, 2525] as const;
 const MAX_ADDRESSES = 4;
@@ -21,11 +26,24 @@ const SUBMISSION = ['submissions', 'submission', 'alternate'];
 type Report = { readonly listeners: readonly { readonly profile: string; readonly address: string; readonly port: number; readonly tls: string }[] };
 
 /** Works out the target. Rejects with PosternError: exit code 2 for bad options, 3 when the host cannot be resolved. */
-export async function planTarget(options: { readonly host: string | null; readonly port: number | null; readonly tls: TlsOption | null; readonly dataDir: string; readonly certificates: readonly string[] }): Promise<Target> {
+export async function planTarget(options: {
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly tls: TlsOption | null;
+  readonly dataDir: string;
+  readonly certificates: readonly string[];
+}): Promise<Target> {
   const { host, port, tls, dataDir } = options;
   const named = host ?? '127.0.0.1';
   if (isIP(named) === 0 && canonicalDomain(named) === null) {
-    throw new PosternError({ code: 'invalid-host', cause: `${JSON.stringify(named)} is neither a host name nor an IP address.`, fix: 'Write it like smtp.example.com or 192.0.2.1; the port goes to --port.' }, { exitCode: 2 });
+    throw new PosternError(
+      {
+        code: 'invalid-host',
+        cause: `${JSON.stringify(named)} is neither a host name nor an IP address.`,
+        fix: 'Write it like smtp.example.com or 192.0.2.1; the port goes to --port.',
+      },
+      { exitCode: 2 },
+    );
   }
   const addresses = await resolveHost(named);
   const trusted = addresses.every(isLocal) ? readCertificates([join(dataDir, 'tls', 'cert.pem'), ...options.certificates]) : [];
@@ -45,7 +63,14 @@ async function resolveHost(host: string): Promise<string[]> {
     return (await lookup(host, { all: true })).map(({ address }) => address).slice(0, MAX_ADDRESSES);
   } catch (error) {
     const temporary = errorCode(error) === 'EAI_AGAIN';
-    throw new PosternError({ code: 'host-not-found', cause: `The host ${host} cannot be resolved (${errorCode(error)}).`, fix: temporary ? 'Check the DNS resolver of this machine.' : 'Check the spelling of the host name.' }, { exitCode: 3, cause: error });
+    throw new PosternError(
+      {
+        code: 'host-not-found',
+        cause: `The host ${host} cannot be resolved (${errorCode(error)}).`,
+        fix: temporary ? 'Check the DNS resolver of this machine.' : 'Check the spelling of the host name.',
+      },
+      { exitCode: 3, cause: error },
+    );
   }
 }
 

@@ -21,7 +21,10 @@ export function openLmtp(parts: DialParts & { readonly resolver: Resolver }, rou
       const found = isIP(route.host) !== 0 ? { addresses: [route.host] } : await findAddresses(parts.resolver, route.host);
       if ('failure' in found) {
         const text = `The LMTP host ${route.host} cannot be resolved: ${found.failure.detail}.`;
-        return { tried: [], permanent: { verdict: 'deferred', code: 451, enhanced: '4.4.3', text, class: 'dns-failure', cause: text, fix: 'Check the host of the route and the DNS resolver.' } };
+        return {
+          tried: [],
+          permanent: { verdict: 'deferred', code: 451, enhanced: '4.4.3', text, class: 'dns-failure', cause: text, fix: 'Check the host of the route and the DNS resolver.' },
+        };
       }
       const tried: Tried[] = [];
       for (const address of found.addresses) {

@@ -74,20 +74,64 @@ export function openMxPlanner(parts: MxParts): MxPlanner {
 /** One lane for all domains behind the same hosts: the ones of the best preference name it. */
 function siteOf(hosts: readonly MxHost[]): string {
   const best = Math.min(...hosts.map((host) => host.preference));
-  return `mx:${hosts.filter((host) => host.preference === best).map((host) => host.host).toSorted().join(',')}`;
+  return `mx:${hosts
+    .filter((host) => host.preference === best)
+    .map((host) => host.host)
+    .toSorted()
+    .join(',')}`;
 }
 
 async function planDomain(parts: MxParts, domain: string): Promise<{ hosts: readonly MxHost[] } | { refusal: Refusal }> {
   const answer = await findMx(parts.resolver, domain);
   switch (answer.status) {
     case 'no-domain':
-      return { refusal: { verdict: 'bounced', code: 550, enhanced: '5.1.2', text: `Domain ${domain} not found`, class: 'no-such-domain', cause: `The domain ${domain} does not exist.`, fix: 'Check the spelling of the address.' } };
+      return {
+        refusal: {
+          verdict: 'bounced',
+          code: 550,
+          enhanced: '5.1.2',
+          text: `Domain ${domain} not found`,
+          class: 'no-such-domain',
+          cause: `The domain ${domain} does not exist.`,
+          fix: 'Check the spelling of the address.',
+        },
+      };
     case 'null-mx':
-      return { refusal: { verdict: 'bounced', code: 556, enhanced: '5.1.10', text: `Domain ${domain} takes no mail (null MX)`, class: 'not-taking-mail', cause: `The domain ${domain} says in the DNS that it takes no mail.`, fix: 'Use another address of the recipient.' } };
+      return {
+        refusal: {
+          verdict: 'bounced',
+          code: 556,
+          enhanced: '5.1.10',
+          text: `Domain ${domain} takes no mail (null MX)`,
+          class: 'not-taking-mail',
+          cause: `The domain ${domain} says in the DNS that it takes no mail.`,
+          fix: 'Use another address of the recipient.',
+        },
+      };
     case 'unusable':
-      return { refusal: { verdict: 'bounced', code: 550, enhanced: '5.4.4', text: `MX records of ${domain} are unusable`, class: 'bad-mx', cause: `The MX records of ${domain} name no usable host: ${answer.detail}.`, fix: 'Whoever runs the domain has to mend its MX records.' } };
+      return {
+        refusal: {
+          verdict: 'bounced',
+          code: 550,
+          enhanced: '5.4.4',
+          text: `MX records of ${domain} are unusable`,
+          class: 'bad-mx',
+          cause: `The MX records of ${domain} name no usable host: ${answer.detail}.`,
+          fix: 'Whoever runs the domain has to mend its MX records.',
+        },
+      };
     case 'failed':
-      return { refusal: { verdict: 'deferred', code: 450, enhanced: '4.4.3', text: `DNS lookup for ${domain} failed`, class: 'dns-failure', cause: `The DNS gave no answer for ${domain}: ${answer.detail}.`, fix: 'It is tried again by itself; check the resolver if it happens for all domains.' } };
+      return {
+        refusal: {
+          verdict: 'deferred',
+          code: 450,
+          enhanced: '4.4.3',
+          text: `DNS lookup for ${domain} failed`,
+          class: 'dns-failure',
+          cause: `The DNS gave no answer for ${domain}: ${answer.detail}.`,
+          fix: 'It is tried again by itself; check the resolver if it happens for all domains.',
+        },
+      };
     case 'found':
       return withoutSelf(parts, domain, answer.hosts);
   }
@@ -104,7 +148,17 @@ async function withoutSelf(parts: MxParts, domain: string, hosts: readonly MxHos
   }
   const usable = hosts.filter((host) => host.preference < own);
   if (usable.length > 0) return { hosts: usable };
-  return { refusal: { verdict: 'bounced', code: 554, enhanced: '5.4.6', text: `Mail for ${domain} loops back to this server`, class: 'loop', cause: `This server is the best MX of ${domain}, but has no other place to deliver its mail to.`, fix: `Add a route for ${domain} (lmtp, smarthost or capture), or correct its MX records.` } };
+  return {
+    refusal: {
+      verdict: 'bounced',
+      code: 554,
+      enhanced: '5.4.6',
+      text: `Mail for ${domain} loops back to this server`,
+      class: 'loop',
+      cause: `This server is the best MX of ${domain}, but has no other place to deliver its mail to.`,
+      fix: `Add a route for ${domain} (lmtp, smarthost or capture), or correct its MX records.`,
+    },
+  };
 }
 
 function mxConnector(parts: MxParts, site: string, hosts: readonly MxHost[], plaintext: Map<string, number>): Connector {
@@ -152,7 +206,9 @@ async function dialMx(parts: MxParts, to: { host: string; address: string }, pla
     if (plaintext.size > 10_000) plaintext.clear();
     plaintext.set(key, nowMs + PLAINTEXT_MS);
     parts.log.warn('delivery.tls-fallback', {
-      host: to.host, address: to.address, cause: result.failure.text,
+      host: to.host,
+      address: to.address,
+      cause: result.failure.text,
       fix: 'The receiver should mend its TLS; mail to it goes unencrypted for ten minutes, then STARTTLS is tried again.',
     });
     await sleep(parts.clock, 0);
@@ -169,19 +225,34 @@ function handshakeFailed(tried: Tried): boolean {
 }
 
 function dnsFailure(host: string, detail: string): Tried {
-  return { host, address: null, port: null, failure: { phase: 'connect', kind: 'policy', reply: null, code: 'ENOTFOUND', text: `no address for ${host}: ${detail}`, possibleDuplicate: false } };
+  return {
+    host,
+    address: null,
+    port: null,
+    failure: { phase: 'connect', kind: 'policy', reply: null, code: 'ENOTFOUND', text: `no address for ${host}: ${detail}`, possibleDuplicate: false },
+  };
 }
 
 function noAddress(host: string, detail: string): Refusal {
-  return { verdict: 'bounced', code: 550, enhanced: '5.4.4', text: `No address for ${host}`, class: 'bad-mx', cause: `The mail host ${host} has no address: ${detail}.`, fix: 'Whoever runs the domain has to mend its MX or address records.' };
+  return {
+    verdict: 'bounced',
+    code: 550,
+    enhanced: '5.4.4',
+    text: `No address for ${host}`,
+    class: 'bad-mx',
+    cause: `The mail host ${host} has no address: ${detail}.`,
+    fix: 'Whoever runs the domain has to mend its MX or address records.',
+  };
 }
 
 function privateAddress(host: string, address: string): Refusal {
   return {
-    verdict: 'bounced', code: 550, enhanced: '5.4.4', text: `${host} has the private address ${address}`, class: 'private-address',
+    verdict: 'bounced',
+    code: 550,
+    enhanced: '5.4.4',
+    text: `${host} has the private address ${address}`,
+    class: 'private-address',
     cause: `The mail host ${host} has the address ${address}, which is private or this machine itself.`,
     fix: 'The receiver has to publish a public address; for tests or inner networks set delivery.allow_private_addresses = true.',
   };
 }
-
-export type { NotConnected };

@@ -38,7 +38,11 @@ export function openSmarthost(parts: SmarthostParts, route: Extract<Route, { typ
       for (const address of addresses) {
         if (signal.aborted) return { tried, permanent: null };
         const implicit = isImplicitTlsPort(port);
-        const result = await dial(parts, { protocol: 'smtp', host: route.host, target: { address, port }, wanted: implicit ? 'implicit' : 'starttls-required', verify: true, ...(auth === null ? {} : { auth }) }, signal);
+        const result = await dial(
+          parts,
+          { protocol: 'smtp', host: route.host, target: { address, port }, wanted: implicit ? 'implicit' : 'starttls-required', verify: true, ...(auth === null ? {} : { auth }) },
+          signal,
+        );
         if ('client' in result) {
           if (port !== remembered) {
             working = { port, untilMs: nowMs + REMEMBER_MS };

@@ -24,7 +24,10 @@ const FILTER = z.strictObject({
   domain: domainName.optional(),
   credential: credentialName.optional(),
   state: z.enum(['ready', 'leased', 'deferred', 'held', 'captured']).optional(),
-  after: z.string().regex(/^[0-9a-z]{16}\.\d{1,6}$/, 'use the value of "next"').optional(),
+  after: z
+    .string()
+    .regex(/^[0-9a-z]{16}\.\d{1,6}$/, 'use the value of "next"')
+    .optional(),
   limit,
 });
 

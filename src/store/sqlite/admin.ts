@@ -13,7 +13,19 @@ import type { AdminAnswer, AdminCall, ListFilter } from './wire.ts';
 const STRETCH = 2000;
 const MAX_ROWS = 10_000;
 
-type Row = { key: number; id: string; state: number; next_at: number; expires_at: number; attempts: number; lane: string; credential: string | null; recipient: string; outcome: string | null; envelope: string };
+type Row = {
+  key: number;
+  id: string;
+  state: number;
+  next_at: number;
+  expires_at: number;
+  attempts: number;
+  lane: string;
+  credential: string | null;
+  recipient: string;
+  outcome: string | null;
+  envelope: string;
+};
 type Parameters = (string | number)[];
 /** One stretch of a verb: rows touched, and whether there may be more. */
 export type Stretch = { readonly touched: number; readonly more: boolean };
@@ -69,7 +81,9 @@ export class Admin {
     const states = { retry: [READY], hold: [READY], release: [HELD], cancel: [READY, HELD, CAPTURED] }[call.verb];
     const [where, parameters] = this.#where(call.selection);
     const rows = this.#database
-      .prepare(`SELECT r.key, r.lane, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND r.state IN (${states.join(', ')}) AND ${where} ORDER BY r.key LIMIT ${STRETCH}`)
+      .prepare(
+        `SELECT r.key, r.lane, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND r.state IN (${states.join(', ')}) AND ${where} ORDER BY r.key LIMIT ${STRETCH}`,
+      )
       .all(after, ...parameters) as { key: number; lane: string; id: string }[];
     const nowMs = this.#clock.nowMs();
     for (const row of rows) this.#touch(call.verb, row, nowMs);
@@ -80,7 +94,9 @@ export class Admin {
   returnLeases(worker: number | null): number {
     const nowMs = this.#clock.nowMs();
     const mine = worker === null ? '' : ' AND owner = ?';
-    const { changes } = this.#database.prepare(`UPDATE recipient SET state = ${READY}, next_at = ? WHERE state = ${LEASED}${mine}`).run(...(worker === null ? [nowMs] : [nowMs, worker]));
+    const { changes } = this.#database
+      .prepare(`UPDATE recipient SET state = ${READY}, next_at = ? WHERE state = ${LEASED}${mine}`)
+      .run(...(worker === null ? [nowMs] : [nowMs, worker]));
     if (changes > 0) this.rebuildLanes();
     return Number(changes);
   }
@@ -173,9 +189,14 @@ export class Admin {
     return [...rows, ...empty].map((row) => {
       const backOff = this.#lanes.backOffUntil(row.lane);
       return {
-        lane: row.lane, ready: row.ready, leased: row.leased, deferred: row.deferred, held: row.held,
+        lane: row.lane,
+        ready: row.ready,
+        leased: row.leased,
+        deferred: row.deferred,
+        held: row.held,
         oldestAtMs: row.oldest === null ? null : this.#acceptedAt(Math.floor(row.oldest / KEY_SPAN)),
-        nextAtMs: row.next, backOffUntilMs: backOff > nowMs ? backOff : null,
+        nextAtMs: row.next,
+        backOffUntilMs: backOff > nowMs ? backOff : null,
         onHold: this.#engine.holds.all || this.#engine.holds.lanes.has(row.lane),
       };
     });

@@ -153,7 +153,16 @@ class Client implements QueueClient {
     const recipients: LeasedRecipient[] = [];
     for (const { n } of lease.recipients) {
       const recipient = message.recipients[n];
-      if (recipient !== undefined) recipients.push({ n, address: recipient.address, notify: recipient.notify, orcpt: recipient.orcpt, attempts: 0, warned: message.envelope.warnAtMs === null, lastOutcome: null });
+      if (recipient !== undefined)
+        recipients.push({
+          n,
+          address: recipient.address,
+          notify: recipient.notify,
+          orcpt: recipient.orcpt,
+          attempts: 0,
+          warned: message.envelope.warnAtMs === null,
+          lastOutcome: null,
+        });
     }
     return { key: lease.key, envelope: message.envelope, lane: lease.lane, recipients, body: message.tail };
   }
@@ -168,7 +177,12 @@ class Client implements QueueClient {
       warnAtMs: envelope.warnAtMs,
       credential: envelope.origin.credential,
       envelope: JSON.stringify(envelope),
-      recipients: message.recipients.map(({ lane, ...recipient }) => ({ n: recipient.n, lane, domain: recipient.address.domain, json: JSON.stringify(recipient satisfies Recipient) })),
+      recipients: message.recipients.map(({ lane, ...recipient }) => ({
+        n: recipient.n,
+        lane,
+        domain: recipient.address.domain,
+        json: JSON.stringify(recipient satisfies Recipient),
+      })),
       tail: this.#pack(message.tail),
       written: message.written,
     };

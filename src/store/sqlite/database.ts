@@ -32,7 +32,11 @@ export function openDatabase(path: string, migrations: readonly string[], option
   } catch (error) {
     if (error instanceof PosternError) throw error;
     throw new PosternError(
-      { code: 'database-not-opened', cause: `The database ${path} could not be opened: ${errorText(error)}`, fix: 'Check that the data directory is writable, on a local disk, and not full.' },
+      {
+        code: 'database-not-opened',
+        cause: `The database ${path} could not be opened: ${errorText(error)}`,
+        fix: 'Check that the data directory is writable, on a local disk, and not full.',
+      },
       { cause: error },
     );
   }

@@ -33,7 +33,9 @@ export class Engine {
     this.statements = prepareStatements(database);
     this.#lanes = lanes;
     this.#clock = clock;
-    const row = database.prepare(`SELECT max(coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(key) FROM chunk) / ${KEY_SPAN}, 0)) AS key`).get() as { key: number };
+    const row = database.prepare(`SELECT max(coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(key) FROM chunk) / ${KEY_SPAN}, 0)) AS key`).get() as {
+      key: number;
+    };
     this.#nextKey = row.key + 1;
   }
 
@@ -58,7 +60,16 @@ export class Engine {
       const leased = options.lease && !held && this.#lanes.backOffUntil(recipient.lane) <= message.atMs;
       const state = held ? HELD : leased ? LEASED : READY;
       this.statements.insertRecipient.run(
-        key * KEY_SPAN + recipient.n, state, options.worker, message.atMs, message.expiresAtMs, message.warnAtMs, recipient.lane, recipient.domain, message.credential, recipient.json,
+        key * KEY_SPAN + recipient.n,
+        state,
+        options.worker,
+        message.atMs,
+        message.expiresAtMs,
+        message.warnAtMs,
+        recipient.lane,
+        recipient.domain,
+        message.credential,
+        recipient.json,
       );
       if (state === READY) this.#lanes.waits(recipient.lane, message.atMs);
       if (!leased) continue;

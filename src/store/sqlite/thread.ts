@@ -265,13 +265,16 @@ class StoreThread {
     this.#dueTimer = null;
     this.#dueAtMs = dueAtMs;
     if (dueAtMs === Infinity) return;
-    this.#dueTimer = setTimeout(() => {
-      this.#dueTimer = null;
-      for (const source of this.#sources) source.port.postMessage({ answers: [], ready: true } satisfies Reply);
-      // Work that nobody takes (all lanes busy) is announced again, not in a tight loop.
-      this.#dueAtMs = -1;
-      setTimeout(() => this.#armDueTimer(), 200).unref();
-    }, Math.min(Math.max(dueAtMs - nowMs, 0), 0x7fffffff));
+    this.#dueTimer = setTimeout(
+      () => {
+        this.#dueTimer = null;
+        for (const source of this.#sources) source.port.postMessage({ answers: [], ready: true } satisfies Reply);
+        // Work that nobody takes (all lanes busy) is announced again, not in a tight loop.
+        this.#dueAtMs = -1;
+        setTimeout(() => this.#armDueTimer(), 200).unref();
+      },
+      Math.min(Math.max(dueAtMs - nowMs, 0), 0x7fffffff),
+    );
     this.#dueTimer.unref();
   }
 

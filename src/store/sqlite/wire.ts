@@ -35,7 +35,14 @@ export type WireSettlement = {
 export type Operation =
   | { readonly op: 'write'; readonly q: number; readonly id: MessageId; readonly n: number; readonly data: Span }
   | { readonly op: 'accept'; readonly q: number; readonly message: WireMessage; readonly lease: boolean }
-  | { readonly op: 'settle'; readonly q: number; readonly key: number; readonly id: MessageId; readonly settlements: readonly WireSettlement[]; readonly offspring: readonly WireMessage[] }
+  | {
+      readonly op: 'settle';
+      readonly q: number;
+      readonly key: number;
+      readonly id: MessageId;
+      readonly settlements: readonly WireSettlement[];
+      readonly offspring: readonly WireMessage[];
+    }
   | { readonly op: 'lease'; readonly q: number; readonly limit: number; readonly perLane: number; readonly skip: readonly LaneName[]; readonly only: LaneName | null }
   | { readonly op: 'overdue'; readonly q: number; readonly limit: number }
   | { readonly op: 'giveBack'; readonly q: number; readonly leases: readonly { readonly key: number; readonly ns: readonly number[] }[]; readonly nextAtMs: number | null }

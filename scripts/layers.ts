@@ -1,0 +1,70 @@
+// The house's rules that a compiler does not know: imports point one way (a room imports itself or a lower tier), never `../`, only server,
+// http and cli import config, every file begins by saying what it owns, and none grows past reason. Exits with 1 and lists what breaks them.
+
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+/** Lowest first; rooms of one tier do not know each other. */
+const TIERS = [
+  ['base'],
+  ['config', 'knowledge', 'dns', 'smtp'],
+  ['tls', 'mail'],
+  ['queue'],
+  ['store'],
+  ['intake', 'deliver', 'doctor', 'advise', 'events'],
+  ['http'],
+  ['server'],
+  ['cli'],
+];
+const CONFIG_READERS = new Set(['config', 'server', 'http', 'cli']);
+const MAX_LINES = 500;
+
+/** What breaks the rules, one sentence each. `root` has the rooms. */
+export function findBreaches(root: string): string[] {
+  return files(root).flatMap((path) => breachesOf(path, readFileSync(join(root, path), 'utf8')));
+}
+
+function breachesOf(path: string, source: string): string[] {
+  const room = path.split('/')[0] ?? '';
+  const breaches: string[] = [];
+  const tier = tierOf(room);
+  if (tier === -1) return [`${path}: the room ${room} has no tier in scripts/layers.ts`];
+  const lines = source.split('\n');
+  if (!source.startsWith('// ')) breaches.push(`${path}: begins without saying what it owns`);
+  if (lines.length > MAX_LINES) breaches.push(`${path}: has ${lines.length} lines; split it by idea (at most ${MAX_LINES})`);
+  for (const imported of importsOf(source)) {
+    if (imported.startsWith('../') || imported.includes('/../')) breaches.push(`${path}: imports ${imported}; across folders it is #room/file.ts`);
+    if (!imported.startsWith('#')) continue;
+    const other = imported.slice(1).split('/')[0] ?? '';
+    if (other === room) continue;
+    if (other === 'config' && !CONFIG_READERS.has(room)) breaches.push(`${path}: imports ${imported}; only server, http and cli know the configuration`);
+    else if (tierOf(other) >= tier) breaches.push(`${path}: imports ${imported}; ${room} may import lower tiers only`);
+  }
+  return breaches;
+}
+
+function tierOf(room: string): number {
+  return TIERS.findIndex((rooms) => rooms.includes(room));
+}
+
+/** Static and dynamic imports, and re-exports. */
+function importsOf(source: string): string[] {
+  return [...source.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;'"]*?from\s*'([^']+)'|import\('([^']+)'\)|(?:^|\n)import\s+'([^']+)'/g)].map(
+    (match) => match[1] ?? match[2] ?? match[3] ?? '',
+  );
+}
+
+function files(root: string): string[] {
+  return readdirSync(root, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('.ts') && statSync(join(root, name)).isFile())
+    .toSorted();
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const breaches = findBreaches(fileURLToPath(new URL('../src', import.meta.url)));
+  for (const breach of breaches) process.stdout.write(`${breach}\n`);
+  process.exitCode = breaches.length === 0 ? 0 : 1;
+}
