@@ -1,10 +1,8 @@
 // The configuration as the program sees it: durations in milliseconds, sizes in bytes, every default filled in. The schema
 // (schema.ts) produces exactly this type.
 
-import type { Profile } from '#smtp/policy.ts';
-
 export type ListenerConfig = {
-  readonly profile: Profile;
+  readonly profile: 'mx' | 'submissions' | 'submission' | 'alternate';
   readonly address: string;
   readonly port: number;
   /** Trusted networks (CIDR) that must speak the PROXY protocol; false: not expected. `true` in TOML means loopback and private networks. */

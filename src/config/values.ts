@@ -82,8 +82,6 @@ export const match = parsed('a domain, "*.domain" or "*"', '"*.example.com"', (v
   const name = canonicalDomain(value.startsWith('*.') ? value.slice(2) : value);
   return name === null ? null : value.startsWith('*.') ? `*.${name}` : name;
 });
-/** The address literals of domains are matched by no route but `*`. */
-export const host = parsed('a host name or IP address', '"smtp.example.com"', (value) => (isIP(value) === 0 ? canonicalDomain(value) : value));
 export const listenAddress = parsed('an IP address', '"127.0.0.1" or "::"', (value) => (isIP(value) === 0 ? null : value));
 export const dnsServer = parsed('an IP address with or without port', '"127.0.0.1:5300" or "[::1]:53"', (value) => {
   if (isIP(value) !== 0) return value;

@@ -80,7 +80,7 @@ export function outcomeOfNoConnection(attempt: Attempt, result: NotConnected): O
     verdict: refusedByGreeting ? 'bounced' : 'deferred',
     scope: 'lane',
     code: last.failure.reply?.code ?? 0,
-    enhanced: refusedByGreeting ? '5.4.1' : last.failure.kind === 'tls' ? '4.7.5' : '4.4.1',
+    enhanced: refusedByGreeting ? '5.4.1' : last.failure.phase === 'auth' ? '4.7.0' : last.failure.kind === 'tls' ? '4.7.5' : '4.4.1',
     text: last.failure.reply === null ? last.failure.text : textOf(last.failure.reply),
     ...explained,
   };

@@ -99,5 +99,7 @@ function formatAddress(address: string, port: number): string {
 /** How to call this program from the working directory: the checkout's `bin/postern`, or `postern` when it is installed. */
 export function programName(packageRoot: string, workingDirectory: string): string {
   if (packageRoot.includes('node_modules')) return 'postern';
-  return relative(workingDirectory, resolve(packageRoot, 'bin/postern')) || 'postern';
+  const program = resolve(packageRoot, 'bin/postern');
+  const near = relative(workingDirectory, program);
+  return near.startsWith('..') ? program : near;
 }

@@ -38,12 +38,6 @@ export function canonicalDomain(text: string): string | null {
   return ascii.split('.').every((label) => LABEL.test(label)) ? ascii : null;
 }
 
-/** The address in an address-literal domain, e.g. `[192.0.2.1]` or `[IPv6:2001:db8::1]`; null for a name. */
-export function literalAddress(domain: string): string | null {
-  if (!domain.startsWith('[')) return null;
-  return domain.slice(1, -1).replace(/^ipv6:/i, '');
-}
-
 /** The path in angle brackets, as in RFC 5321 (quoting as the sender wrote it). */
 export function formatPath(path: ReversePath): string {
   return path === null ? '<>' : `<${path.text}>`;

@@ -256,6 +256,9 @@ export function explainReply(reply: RemoteReply): Explanation {
 
 /** Explains the failure of a connection or of a whole transaction. */
 export function explainClientFailure(failure: ClientFailure, place: Place): Explanation {
+  if (failure.phase === 'auth' && failure.reply !== null) {
+    return { class: 'auth-failed', cause: `${place.host} refuses the login.`, fix: 'Check user and password; some providers want a password made for applications.' };
+  }
   if (failure.reply !== null) return explainReply(failure.reply);
   const row = FAILURES.find((one) => one.when(failure));
   const fill = (text: string): string => text.replaceAll('{host}', place.host).replaceAll('{port}', place.port === null ? '(socket)' : String(place.port));

@@ -14,14 +14,17 @@ const children = new Set<ChildProcess>();
 const closers = new Set<() => unknown>();
 
 // Registered while the file is loaded: inside of a hook it would belong to the hook.
-after(async () => {
-  for (const close of closers) await close();
-  await Promise.all([...children].map((child) => endProcess(child)));
-  for (const path of directories) rmSync(path, { recursive: true, force: true });
-});
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) after(closeAll);
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
+
+/** Ends and removes everything; tests do it by themselves. */
+export async function closeAll(): Promise<void> {
+  for (const close of closers) await close();
+  await Promise.all([...children].map((child) => endProcess(child)));
+  for (const path of directories) rmSync(path, { recursive: true, force: true });
+}
 
 /** Called when the test file ends. */
 export function atEnd(close: () => unknown): void {

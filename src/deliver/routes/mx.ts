@@ -7,7 +7,7 @@ import { findAddresses, findMx } from '#dns/mx.ts';
 import type { MxHost } from '#dns/mx.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { dial } from '#deliver/connector.ts';
-import type { Connected, Connector, DialParts, NotConnected, Refusal, Tried } from '#deliver/connector.ts';
+import type { Connected, Connector, DialParts, Refusal, Tried } from '#deliver/connector.ts';
 
 export type MxParts = DialParts & {
   readonly resolver: Resolver;
