@@ -9,7 +9,10 @@ type Stat = { readonly parent: number; readonly own: number; readonly reaped: nu
 function readStat(pid: number): Stat | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number);
+    const fields = text
+      .slice(text.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number);
     const field = (n: number): number => fields[n - 3] ?? 0;
     return { parent: field(4), own: (field(14) + field(15)) / TICKS, reaped: (field(16) + field(17)) / TICKS };
   } catch {

@@ -213,10 +213,9 @@ export class Session<I extends Identity = Identity> {
         if (step.reply === null) this.#takeContent(this.#mode, EMPTY, 0);
         return;
       case 'auth':
+        if (step.answer !== null) return this.#step(step.machine, step.answer);
         this.#mode = { is: 'auth', machine: step.machine };
-        if (step.answer === null) this.#say(REPLIES.challenge(step.challenge.toString('base64')));
-        else this.#step(step.machine, step.answer);
-        return;
+        return this.#say(REPLIES.challenge(step.challenge.toString('base64')));
       case 'tls':
         // What the client sent behind STARTTLS came in the clear: it is dropped, never run (RFC 3207 5).
         this.#say(REPLIES.startTls);

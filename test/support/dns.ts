@@ -9,9 +9,10 @@ import type { Running } from './temp.ts';
 export type Dns = { /** For [dns] servers. */ readonly server: string; readonly knot: Running; readonly unbound: Running };
 
 /** Zones by name: their records, one a line, `@` for the zone itself. */
-export async function startDns(zones: Readonly<Record<string, string>>): Promise<Dns> {
+export async function startDns(zones: Readonly<Record<string, string>>, options: { readonly address?: string; readonly port?: number } = {}): Promise<Dns> {
   const dir = tempDir('dns');
-  const [knotPort, unboundPort] = [await freePort(), await freePort()];
+  const address = options.address ?? '127.0.0.1';
+  const [knotPort, unboundPort] = [await freePort(), options.port ?? (await freePort())];
   const names = Object.keys(zones);
   for (const [name, records] of Object.entries(zones)) {
     const head = `$ORIGIN ${name}.\n$TTL 60\n@ SOA ns.${name}. hostmaster.${name}. 1 60 60 60 1\n@ NS ns.${name}.\nns A 127.0.0.1\n`;
@@ -55,7 +56,7 @@ export async function startDns(zones: Readonly<Record<string, string>>): Promise
       '  pidfile: ""',
       '  use-syslog: no',
       '  verbosity: 1',
-      '  interface: 127.0.0.1',
+      `  interface: ${address}`,
       `  port: ${unboundPort}`,
       '  do-daemonize: no',
       '  do-not-query-localhost: no',
@@ -73,9 +74,9 @@ export async function startDns(zones: Readonly<Record<string, string>>): Promise
   const knot = startProcess('/usr/sbin/knotd', ['-c', join(dir, 'knot.conf')]);
   const unbound = startProcess('/usr/sbin/unbound', ['-d', '-c', join(dir, 'unbound.conf')]);
   const resolver = new Resolver({ timeout: 500, tries: 1 });
-  resolver.setServers([`127.0.0.1:${unboundPort}`]);
+  resolver.setServers([`${address}:${unboundPort}`]);
   await until('DNS answers', () => resolver.resolveSoa(names[0] ?? '').catch(() => null), 20_000).catch((error: unknown) => {
     throw new Error(`${String(error)}\nknot: ${knot.output()}\nunbound: ${unbound.output()}`);
   });
-  return { server: `127.0.0.1:${unboundPort}`, knot, unbound };
+  return { server: `${address}:${unboundPort}`, knot, unbound };
 }

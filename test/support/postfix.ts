@@ -23,6 +23,8 @@ export type PostfixOptions = {
   readonly services: readonly Service[];
   readonly main?: Readonly<Record<string, string>>;
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** The resolver it is to use, at port 53 of this address: put in the place of the system's for this Postfix alone. */
+  readonly resolver?: string;
   /** Dovecot's socket for SASL. */
   readonly sasl?: string;
   /** Domains it delivers locally, every address into one mailbox a domain. */
@@ -83,7 +85,8 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   writeFileSync(join(conf, 'master.cf'), masterText(options.services));
   execFileSync('/usr/sbin/postfix', ['-c', conf, 'check'], { stdio: 'ignore' });
   // Not by "postfix start-fg": a shell stands before that, and its end is not the end of the master.
-  const process = startProcess('/usr/lib/postfix/sbin/master', ['-c', conf, '-d'], { stdio: 'ignore', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+  const [command, args] = masterCommand(conf, options.resolver);
+  const process = startProcess(command, args, { stdio: 'ignore', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
   const log = (): string => {
     try {
       return readFileSync(join(dir, 'log'), 'latin1');
@@ -104,6 +107,14 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     }
   };
   return { dir, process, log, mailbox };
+}
+
+/** With a mount namespace of its own, in which another file lies over /etc/resolv.conf. */
+function masterCommand(conf: string, resolver: string | undefined): [string, string[]] {
+  const master = ['/usr/lib/postfix/sbin/master', '-c', conf, '-d'] as const;
+  if (resolver === undefined) return [master[0], master.slice(1)];
+  writeFileSync(join(conf, 'resolv.conf'), `nameserver ${resolver}\n`);
+  return ['/usr/bin/unshare', ['--mount', '/bin/sh', '-c', `mount --bind ${conf}/resolv.conf /etc/resolv.conf && exec ${master.join(' ')}`]];
 }
 
 function saslSettings(socket: string | undefined): Record<string, string> {
