@@ -62,7 +62,7 @@ export function register(program: Command, cli: Cli): void {
   program
     .command('send')
     .description('send one message and show what is said')
-    .requiredOption('--to <address>', 'recipient (repeat for more)', collect, [])
+    .option('--to <address>', 'recipient (repeat for more); needed', collect, [])
     .option('--from <address>', 'sender; "<>" for none (default: postern@ and the name of this machine)')
     .option('--host <host>', 'server to send to (default: the one of the data directory)')
     .option('--port <port>', 'only this port (default: 465, then 587, then 2525)', parsePort)
@@ -86,6 +86,7 @@ export function register(program: Command, cli: Cli): void {
 }
 
 async function send(cli: Cli, options: Options): Promise<void> {
+  if (options.to.length === 0) throw usage('No recipient was given.', 'Name one with --to name@example.com.');
   const name = canonicalDomain(systemHostname()) ?? 'localhost';
   const from = parseFrom(options.from ?? `postern@${name.includes('.') ? name : `${name}.localdomain`}`);
   const to = options.to.map((text) => parseAddress(text, '--to'));
@@ -104,7 +105,8 @@ async function send(cli: Cli, options: Options): Promise<void> {
   const attempts: Attempt[] = [];
   for (const rung of target.rungs) {
     const done = await tryRung({ cli, options, target, rung, auth, context, name, attempts });
-    if (done === null) continue;
+    if (done === 'next') continue;
+    if (done === 'stop') break;
     const replies = await transact(done.client, { from, to, content });
     await done.client.quit();
     return finish(cli, { target, rung, client: done.client, attempts, replies, to });
@@ -123,8 +125,8 @@ type Trying = {
   readonly attempts: Attempt[];
 };
 
-/** All addresses on one rung; null: on to the next one. */
-async function tryRung({ cli, options, target, rung, auth, context, name, attempts }: Trying): Promise<{ client: SmtpClient } | null> {
+/** All addresses on one rung. */
+async function tryRung({ cli, options, target, rung, auth, context, name, attempts }: Trying): Promise<{ client: SmtpClient } | 'next' | 'stop'> {
   const timeoutMs = options.timeout * 1000;
   for (const address of target.addresses) {
     const encryption = { implicit: 'TLS from the first byte', 'starttls-required': 'STARTTLS required', 'starttls-opportunistic': 'STARTTLS', none: 'no TLS' }[rung.wanted];
@@ -147,19 +149,9 @@ async function tryRung({ cli, options, target, rung, auth, context, name, attemp
     attempts.push({ address, port: rung.port, encryption, transcript: recorder.entries, failure });
     cli.out.note(`  ${failure.cause}`);
     // A wrong password is wrong on every rung.
-    if (result.failure.phase === 'auth') {
-      failedAll(cli, target, attempts);
-      throw new Done();
-    }
+    if (result.failure.phase === 'auth') return 'stop';
   }
-  return null;
-}
-
-/** The answer is given already. */
-class Done extends PosternError {
-  constructor() {
-    super({ code: 'not-logged-in', cause: 'The server refused the login.', fix: 'Check user and password (postern credential rotate NAME makes a new one).' }, { exitCode: 1 });
-  }
+  return 'next';
 }
 
 type Said = readonly RecipientReply[] | ClientFailure;

@@ -47,8 +47,9 @@ export async function planTarget(options: {
   }
   const addresses = await resolveHost(named);
   const trusted = addresses.every(isLocal) ? readCertificates([join(dataDir, 'tls', 'cert.pem'), ...options.certificates]) : [];
-  const ports = port === null ? (host === null ? localPorts(dataDir) : LADDER) : [port];
-  return { host: named, addresses, trusted, rungs: ports.map((one) => ({ port: one, wanted: wantedOn(one, tls) })) };
+  const ladder = (): readonly Rung[] => LADDER.map((one) => ({ port: one, wanted: wantedOn(one, tls) }));
+  const rungs = port !== null ? [{ port, wanted: wantedOn(port, tls) }] : host === null ? (localRungs(dataDir, tls) ?? ladder()) : ladder();
+  return { host: named, addresses, trusted, rungs };
 }
 
 /** TLS is required unless `none` is said: from the first byte where the port is made for it, else by STARTTLS. */
@@ -88,13 +89,16 @@ function readCertificates(paths: readonly string[]): string[] {
   });
 }
 
-/** The ports that the server of this data directory really has. */
-function localPorts(dataDir: string): readonly number[] {
+/** The ports that the server of this data directory really has; null when it does not run. */
+function localRungs(dataDir: string, tls: TlsOption | null): readonly Rung[] | null {
   try {
     const { listeners } = JSON.parse(readFileSync(join(dataDir, 'server.json'), 'utf8')) as Report;
-    const ports = SUBMISSION.flatMap((profile) => listeners.filter((listener) => listener.profile === profile).map((listener) => listener.port));
-    return ports.length > 0 ? ports : LADDER;
+    const rungs = SUBMISSION.flatMap((profile) => listeners.filter((listener) => listener.profile === profile)).map((listener) => ({
+      port: listener.port,
+      wanted: tls === 'none' ? ('none' as const) : listener.tls === 'implicit' ? ('implicit' as const) : ('starttls-required' as const),
+    }));
+    return rungs.length > 0 ? rungs : null;
   } catch {
-    return LADDER;
+    return null;
   }
 }
