@@ -19,7 +19,14 @@ export type Load = {
   readonly recipient: string;
 };
 
-export type LoadResult = { readonly seconds: number; readonly accepted: number; readonly refused: number; readonly p50Ms: number; readonly p99Ms: number; readonly cpuSeconds: number };
+export type LoadResult = {
+  readonly seconds: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly cpuSeconds: number;
+};
 
 async function runLoad(load: Load): Promise<LoadResult> {
   const state = { started: 0, accepted: 0, refused: 0, latencies: new Float64Array(load.messages) };
@@ -126,7 +133,8 @@ const contents = new Map<number, Buffer>();
 function contentOf(sizeBytes: number): Buffer {
   let content = contents.get(sizeBytes);
   if (content === undefined) {
-    const head = 'From: Load <load@sender.test>\r\nTo: Receiver <receiver@bench.test>\r\nSubject: A message of the benchmark\r\nDate: Tue, 24 Nov 2026 08:00:00 +0000\r\nMessage-ID: <load@sender.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n';
+    const head =
+      'From: Load <load@sender.test>\r\nTo: Receiver <receiver@bench.test>\r\nSubject: A message of the benchmark\r\nDate: Tue, 24 Nov 2026 08:00:00 +0000\r\nMessage-ID: <load@sender.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n';
     const line = `${'All work and no play makes mail a dull toy. '.repeat(2).slice(0, 76)}\r\n`;
     const body = line.repeat(Math.max(1, Math.floor((sizeBytes - head.length) / line.length)));
     content = Buffer.from(`${head}${body}.\r\n`);

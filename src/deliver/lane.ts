@@ -8,6 +8,7 @@ import type { Log } from '#base/log.ts';
 import type { LaneName, Lease, Outcome } from '#queue/records.ts';
 import { backOffMs } from '#queue/schedule.ts';
 import type { RetryPolicy } from '#queue/schedule.ts';
+import type { ClientFailure } from '#smtp/client.ts';
 import { attempt } from './attempt.ts';
 import type { AttemptParts, Job } from './attempt.ts';
 import type { Connected, Connector, NotConnected } from './connector.ts';
@@ -50,6 +51,15 @@ const FULL = 100;
 const FULL_UNPROVEN = 10;
 /** How soon a lane looks again whether it may have one connection more. */
 const HUNGRY_MS = 250;
+
+const UNUSABLE: ClientFailure = {
+  phase: 'ehlo',
+  kind: 'protocol',
+  reply: null,
+  code: 'ERR_UNASKED',
+  text: 'the server said more than it was asked, or closed at once',
+  possibleDuplicate: false,
+};
 
 type Idle = { readonly give: (job: Job | null) => void };
 
@@ -158,6 +168,11 @@ export class Lane {
     const result = await connector.connect(this.#abort.signal);
     this.#opening--;
     if (!('client' in result)) return this.#notConnected(connector, result, startedAtMs);
+    // It said more than it was asked, or left at once: no connection, or this would go on for ever.
+    if (!result.client.usable) {
+      result.client.destroy();
+      return this.#notConnected(connector, { tried: [{ ...result, failure: UNUSABLE }], permanent: null }, startedAtMs);
+    }
     this.#established++;
     try {
       // The site answers: the next one may be opened meanwhile.

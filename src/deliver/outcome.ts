@@ -47,8 +47,8 @@ export function outcomeOfFailure(attempt: Attempt, failure: ClientFailure): Outc
     verdict: 'deferred',
     scope: 'host',
     code: failure.reply?.code ?? 0,
-    enhanced: temporary,
-    text: failure.text,
+    enhanced: failure.reply === null ? temporary : enhancedOf(failure.reply),
+    text: failure.reply === null ? failure.text : textOf(failure.reply),
     ...explained,
     possibleDuplicate: failure.possibleDuplicate,
   };

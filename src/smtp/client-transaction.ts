@@ -26,6 +26,7 @@ export type Ended = { readonly result: TransactionResult; readonly midway: boole
 
 /** Up to this size a body is sent together with its envelope where CHUNKING is offered: a refusal wastes no more than that. */
 const ONE_PACKET_BYTES = 64 * 1024;
+const CLOSING = 421;
 
 /** Sends one message. Never rejects: what fails is in the result. */
 export async function runTransaction(options: TransactionOptions, envelope: ClientEnvelope, body: Body): Promise<Ended> {
@@ -205,13 +206,22 @@ class Transaction {
     const { wire, timeouts } = this.#options;
     const mail = await wire.next('mail', timeouts.commandMs);
     if ('failure' in mail) return mail.failure;
+    if (mail.reply.code === CLOSING) return this.#closing(mail.reply);
     for (let i = 0; i < this.#replies.length; i++) {
       const answer = await wire.next('rcpt', timeouts.commandMs);
       if ('failure' in answer) return answer.failure;
+      if (answer.reply.code === CLOSING) return this.#closing(answer.reply);
       if (mail.reply.code === 250 && answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: answer.reply };
     }
     if (mail.reply.code !== 250) this.#refuseAll('mail', mail.reply);
     return null;
+  }
+
+  /** 421 in the envelope: nothing else will be answered, and nothing was taken, even where the content went out with it (RFC 5321 3.8). */
+  #closing(reply: RemoteReply): ClientFailure {
+    const { wire } = this.#options;
+    wire.afterFinalDot = false;
+    return wire.fail({ kind: 'reply', reply, code: null, text: `the server closes the connection: ${reply.code} ${reply.lines.join(' ')}` });
   }
 
   /** The reply to the message: one for all, or one for each accepted recipient (LMTP). */

@@ -20,6 +20,8 @@ export type Script = {
   /** Keywords of the EHLO answer; STARTTLS is added when there is a certificate. */
   readonly offers?: readonly string[];
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** After STARTTLS it speaks anything but TLS. */
+  readonly breakTls?: boolean;
   /** TLS from the first byte. */
   readonly implicit?: boolean;
   /** A reply instead of the usual one; `drop` cuts the connection, `stall` never answers. `line`: the command; for content `.`. */
@@ -192,7 +194,9 @@ class Conversation {
       }
       case 'STARTTLS':
         return this.#say('220 2.0.0 Ready', line, (reply) => {
-          if (reply.startsWith('220')) this.#secure();
+          if (!reply.startsWith('220')) return;
+          if (script.breakTls === true) this.#socket.end('this is no TLS\r\n');
+          else this.#secure();
         });
       case 'QUIT':
         this.#say('221 2.0.0 Bye', line);
