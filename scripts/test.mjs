@@ -70,10 +70,11 @@ function install(names) {
   try {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     const apt = (...args) => spawnSync('apt-get', ['-q', '-y', ...args], { stdio: ['ignore', 2, 2], env }).status;
-    if (apt('install', '--no-install-recommends', ...names) !== 0) {
-      apt('update');
-      apt('install', '--no-install-recommends', ...names);
-    }
+    const installed = (...some) => apt('install', '--no-install-recommends', ...some) === 0;
+    if (installed(...names)) return;
+    apt('update');
+    // One that this Debian does not have must not keep the others away.
+    if (!installed(...names)) for (const name of names) installed(name);
   } finally {
     if (guarded) rmSync(POLICY, { force: true });
   }

@@ -55,6 +55,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       retry: { firstMs: values.retryFirst, factor: values.retryFactor, maxMs: values.retryMax, jitter: values.retryJitter },
       memoryBytes: values.memory,
       minFreeBytes: values.minFree,
+      reserveBytes: values.reserve,
       historyMs: values.history,
       captureMs: values.capture,
     },

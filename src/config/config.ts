@@ -59,6 +59,7 @@ export type Config = {
     readonly memoryBytes: number;
     /** Free disk space below which mail is refused with 452. */
     readonly minFreeBytes: number;
+    readonly reserveBytes: number;
     /** How long history (delivered messages, attempts) is kept. */
     readonly historyMs: number;
     /** How long captured (sandbox) messages are kept. */

@@ -90,6 +90,10 @@ export const ROWS = {
     doc: 'Bodies of fresh messages that one worker keeps in memory for immediate delivery; past it they are read back from disk.',
   }),
   minFree: row('queue.min_free', kind.size('0', '1TiB'), { fallback: '100MB', doc: 'With less free disk space than this, mail is refused with 452 until there is more.' }),
+  reserve: row('queue.reserve', kind.size('0', '1TiB'), {
+    fallback: '16MB',
+    doc: 'Disk space kept in a file of the data directory for the mail already accepted: when somebody else fills the disk, it is given up and delivery goes on; no new mail is taken until it can be kept again. "0": none.',
+  }),
   history: row('queue.history', kind.duration('1h', '3650d'), { fallback: '30d', doc: 'How long the fate of finished messages is kept.' }),
   capture: row('queue.capture', kind.duration('1m', '3650d'), { fallback: '7d', doc: 'How long captured (sandbox) messages are kept.' }),
 

@@ -90,6 +90,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     dataDir,
     generation: new Int32Array(generation),
     minFreeBytes: config.queue.minFreeBytes,
+    reserveBytes: config.queue.reserveBytes,
     historyMs: config.queue.historyMs,
     captureMs: config.queue.captureMs,
     died: (cause) => broken(storeDied(cause, log)),

@@ -41,7 +41,7 @@ function samples(): Sample[] {
   return folders.flatMap((folder) => {
     let names: string[];
     try {
-      names = readdirSync(folder).filter((name) => /\.txt$/.test(name));
+      names = readdirSync(folder).filter((name) => name.endsWith('.txt'));
     } catch {
       return [];
     }

@@ -135,13 +135,7 @@ class Conversation {
         continue;
       }
       if (this.#mode === 'data') {
-        const atStart = this.#buffer.subarray(0, 3).equals(Buffer.from('.\r\n'));
-        const end = atStart ? 0 : this.#buffer.indexOf('\r\n.\r\n');
-        if (end === -1) return;
-        const content = atStart ? Buffer.alloc(0) : this.#buffer.subarray(0, end + 2);
-        this.#buffer = this.#buffer.subarray(atStart ? 3 : end + 5);
-        this.#mode = 'command';
-        this.#finish(unstuff(content));
+        if (!this.#takeData()) return;
         continue;
       }
       const end = this.#buffer.indexOf('\r\n');
@@ -151,6 +145,26 @@ class Conversation {
       this.#receiver.lines.push(line);
       this.#command(line);
     }
+  }
+
+  /** Content as it comes: what cannot hold the end any more is put aside, so that big messages are looked at once. */
+  #takeData(): boolean {
+    const atStart = this.#chunks.length === 0 && this.#buffer.subarray(0, 3).equals(Buffer.from('.\r\n'));
+    const end = atStart ? 0 : this.#buffer.indexOf('\r\n.\r\n');
+    if (end === -1) {
+      const keep = Math.min(this.#buffer.length, 4);
+      if (this.#buffer.length > 65_536) {
+        this.#chunks.push(this.#buffer.subarray(0, this.#buffer.length - keep));
+        this.#buffer = Buffer.from(this.#buffer.subarray(this.#buffer.length - keep));
+      }
+      return false;
+    }
+    const content = Buffer.concat([...this.#chunks, atStart ? Buffer.alloc(0) : this.#buffer.subarray(0, end + 2)]);
+    this.#chunks = [];
+    this.#buffer = this.#buffer.subarray(atStart ? 3 : end + 5);
+    this.#mode = 'command';
+    this.#finish(this.#receiver.script.forget === true ? Buffer.alloc(0) : unstuff(content));
+    return true;
   }
 
   #takeBdat(): boolean {

@@ -31,6 +31,7 @@ before(async () => {
   store = await openStore({
     dataDir,
     minFreeBytes: 0,
+    reserveBytes: 0,
     historyMs: 3_600_000,
     captureMs: 3_600_000,
     generation: new Int32Array(new SharedArrayBuffer(4)),

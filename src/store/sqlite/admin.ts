@@ -101,6 +101,12 @@ export class Admin {
     return Number(changes);
   }
 
+  /** After a rollback: what is kept in memory says again what the tables say. */
+  rebuild(): void {
+    this.#loadHolds();
+    this.rebuildLanes();
+  }
+
   rebuildLanes(): void {
     const rows = this.#database.prepare(`SELECT lane, min(next_at) AS at FROM recipient WHERE state = ${READY} GROUP BY lane`).all() as { lane: string; at: number }[];
     for (const row of rows) this.#lanes.waits(row.lane, row.at);

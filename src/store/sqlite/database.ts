@@ -14,6 +14,9 @@ export type OpenOptions = {
   readonly cacheBytes?: number;
 };
 
+/** A checkpoint syncs twice: fewer, larger ones. So many pages bound the log to about 32 MB. */
+export const CHECKPOINT_PAGES = 4000;
+
 /** Opens a database file in WAL mode. Throws PosternError `database-not-opened` with the cause and the fix. */
 export function openDatabase(path: string, migrations: readonly string[], options: OpenOptions): Database {
   try {
@@ -22,8 +25,7 @@ export function openDatabase(path: string, migrations: readonly string[], option
       database.exec('PRAGMA page_size = 8192');
       database.exec('PRAGMA journal_mode = WAL');
       database.exec(`PRAGMA synchronous = ${options.synchronous}`);
-      // A checkpoint syncs twice: fewer, larger ones. 4,000 pages bound the log to about 32 MB.
-      database.exec('PRAGMA wal_autocheckpoint = 4000');
+      database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       migrate(database, migrations);
     }
     database.exec(`PRAGMA cache_size = -${Math.round((options.cacheBytes ?? 16 * 1024 * 1024) / 1024)}`);

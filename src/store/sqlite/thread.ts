@@ -1,7 +1,6 @@
 // The store thread: the only writer of the queue. Everything that arrived since the last sync goes into one transaction (group commit);
 // nobody waits for a timer. Also folds the outbox into the history when there is time, and trims what is old.
 
-import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
@@ -9,15 +8,16 @@ import { systemClock } from '#base/clock.ts';
 import { errorText } from '#base/failure.ts';
 import { History } from '#store/history.ts';
 import { Admin } from './admin.ts';
-import { isOutOfSpace, openDatabase } from './database.ts';
+import { CHECKPOINT_PAGES, isOutOfSpace, openDatabase } from './database.ts';
 import type { Database } from './database.ts';
 import { Engine, LeaseLost } from './engine.ts';
 import { Lanes } from './lanes.ts';
+import { Reserve, freeBytes } from './reserve.ts';
 import { KEY_SPAN, QUEUE_MIGRATIONS } from './schema.ts';
 import type { AdminCall, Answer, Batch, Operation, Reply } from './wire.ts';
 
 /** What the thread is started with. */
-export type ThreadOptions = { readonly dataDir: string; readonly minFreeBytes: number; readonly historyMs: number; readonly captureMs: number };
+export type ThreadOptions = { readonly dataDir: string; readonly minFreeBytes: number; readonly reserveBytes: number; readonly historyMs: number; readonly captureMs: number };
 /** What main says to the thread on its own port, beside the operations of the admin port. */
 export type ThreadMessage = { readonly connect: MessagePort; readonly worker: number } | { readonly close: true };
 export type ThreadNotice = { readonly opened: true } | { readonly closed: true } | { readonly failed: string };
@@ -26,6 +26,8 @@ const BATCH_BYTES = 16 * 1024 * 1024;
 const BATCH_OPERATIONS = 4000;
 const SPACE_EVERY_MS = 1000;
 const HOUSEKEEPING_MS = 60_000;
+/** While space is short the log is written back early, so that it is begun anew instead of growing. */
+const CHECKPOINT_PAGES_SHORT = 100;
 /** Outbox rows folded at once, and how many may wait before folding comes before new work. */
 const FOLD_ROWS = 200;
 const FOLD_BACKLOG_COMMITS = 400;
@@ -41,6 +43,7 @@ class StoreThread {
   readonly #lanes = new Lanes();
   readonly #admin: Admin;
   readonly #history: History;
+  readonly #reserve: Reserve;
   readonly #options: ThreadOptions;
   readonly #sources = new Set<Source>();
   readonly #verbs: LongVerb[] = [];
@@ -59,6 +62,8 @@ class StoreThread {
     this.#engine = new Engine(this.#database, this.#lanes, systemClock);
     this.#admin = new Admin({ database: this.#database, engine: this.#engine, lanes: this.#lanes, clock: systemClock });
     this.#history = new History(join(options.dataDir, 'history.db'));
+    this.#reserve = new Reserve(join(options.dataDir, 'queue.reserve'), options.reserveBytes);
+    this.#reserve.restore(options.minFreeBytes);
     this.#database.exec(`DELETE FROM chunk WHERE key / ${KEY_SPAN} NOT IN (SELECT key FROM message)`);
     this.#admin.returnLeases(null);
     this.#admin.rebuildLanes();
@@ -138,15 +143,31 @@ class StoreThread {
       const values = this.#transaction(() => work.map((one) => this.#apply(one)));
       work.forEach((one, i) => this.#answer(answers, one, values[i]));
     } catch {
-      for (const one of work) {
-        try {
-          const [value] = this.#transaction(() => [this.#apply(one)]);
-          this.#answer(answers, one, value);
-        } catch (error) {
-          this.#refuse(answers, one, error);
-        }
+      this.#admin.rebuild();
+      for (const one of work) this.#commitAlone(one, answers);
+    }
+  }
+
+  #commitAlone(work: Work, answers: Map<Source, Answer[]>): void {
+    for (;;) {
+      try {
+        const [value] = this.#transaction(() => [this.#apply(work)]);
+        return this.#answer(answers, work, value);
+      } catch (error) {
+        this.#admin.rebuild();
+        const { op } = work.operation;
+        // New mail never takes the reserve; it is for the fate of the mail that is here.
+        if (isOutOfSpace(error) && op !== 'write' && op !== 'accept' && this.#useReserve()) continue;
+        return this.#refuse(answers, work, error);
       }
     }
+  }
+
+  #useReserve(): boolean {
+    if (!this.#reserve.release()) return false;
+    this.#full = true;
+    this.#database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES_SHORT}`);
+    return true;
   }
 
   #transaction<T>(run: () => T): T {
@@ -226,6 +247,8 @@ class StoreThread {
       verb.touched += stretch.touched;
       if (!stretch.more) done = { q: verb.q, value: verb.touched };
     } catch (error) {
+      this.#admin.rebuild();
+      if (isOutOfSpace(error) && this.#useReserve()) return;
       done = { q: verb.q, error: isOutOfSpace(error) ? 'store-full' : 'store-failed', text: errorText(error) };
     }
     if (done === null) return;
@@ -252,8 +275,12 @@ class StoreThread {
     const nowMs = systemClock.nowMs();
     if (nowMs - this.#spaceCheckedAtMs < SPACE_EVERY_MS) return;
     this.#spaceCheckedAtMs = nowMs;
-    const { bavail, bsize } = statfsSync(this.#options.dataDir);
-    this.#full = bavail * bsize < this.#options.minFreeBytes;
+    const { dataDir, minFreeBytes } = this.#options;
+    if (!this.#reserve.held) {
+      this.#reserve.restore(minFreeBytes);
+      if (this.#reserve.held) this.#database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    }
+    this.#full = !this.#reserve.held || freeBytes(dataDir) < minFreeBytes;
   }
 
   /** Tells the workers when the next lane falls due. */
