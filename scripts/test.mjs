@@ -1,33 +1,33 @@
 // What `npm test` runs: sees to the dependencies, the Node and the system packages that the tests need, then the checks, then the tests.
-// `npm test -- test/unit/x.test.ts` runs these files only. Runs on Node 20 and up.
+// `npm test -- test/unit/x.test.ts` runs these files only. What a machine lacks leaves files out, loudly; in CI it is an error. Runs on Node 20 and up.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { needsOf, openSystem, planFiles } from './needs.mjs';
 
 const { root, ensureDependencies, findNode } = createRequire(import.meta.url)('../bin/bootstrap.cjs');
 const PACKAGES = JSON.parse(readFileSync(join(root, 'scripts/packages.json'), 'utf8'));
 const POLICY = '/usr/sbin/policy-rc.d';
 const inCi = process.env.CI === 'true' || process.env.CI === '1';
+const system = openSystem(PACKAGES);
 
 process.chdir(root);
 try {
   ensureDependencies();
   const node = findNode();
-  const files = process.argv.slice(2);
-  ensurePackages();
-  const checked = files.length > 0 ? 0 : run(node, ['scripts/check.mjs']);
-  const tested = run(node, [
-    '--disable-warning=ExperimentalWarning',
-    '--test',
-    `--test-concurrency=${Math.max(2, availableParallelism())}`,
-    '--test-timeout=600000',
-    '--test-reporter=spec',
-    ...(files.length > 0 ? files : testFiles()),
-  ]);
+  const named = process.argv.slice(2);
+  const files = named.length > 0 ? named : testFiles();
+  installMissing(files);
+  const { runs, leftOut } = planFiles(files, system);
+  if (leftOut.length > 0 && inCi) throw missingInCi(leftOut);
+  warn(leftOut);
+  const checked = named.length > 0 ? 0 : run(node, ['scripts/check.mjs']).status;
+  const tested = runs.length === 0 ? 0 : runTests(node, runs);
+  warn(leftOut);
   process.exitCode = checked || tested;
 } catch (error) {
   process.stderr.write(`error: ${error.message}\n${error.fix ? `fix:   ${error.fix}\n` : ''}`);
@@ -36,7 +36,32 @@ try {
 
 function run(command, args) {
   const result = spawnSync(command, args, { stdio: 'inherit' });
-  return result.status ?? 1;
+  return { status: result.status ?? 1 };
+}
+
+/** In CI a test that skips itself is an error too: whatever it needs is to be there. */
+function runTests(node, files) {
+  const scratch = mkdtempSync(join(tmpdir(), 'postern-test-'));
+  const record = join(scratch, 'tap');
+  try {
+    const { status } = run(node, [
+      '--disable-warning=ExperimentalWarning',
+      '--test',
+      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      '--test-timeout=600000',
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      '--test-reporter=tap',
+      `--test-reporter-destination=${record}`,
+      ...files,
+    ]);
+    const skipped = existsSync(record) ? readFileSync(record, 'utf8').match(/^.*# SKIP.*$/gm) : null;
+    if (skipped === null) return status;
+    banner([`${skipped.length} tests skipped themselves:`, ...skipped.map((line) => line.trim())]);
+    return inCi ? 3 : status;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
 /** The long ones first, so that they do not end alone. */
@@ -48,18 +73,43 @@ function testFiles() {
   return files.toSorted((a, b) => weight(a) - weight(b) || a.localeCompare(b));
 }
 
-/** Real servers and clients for the tests. Root with apt installs them; otherwise the tests that need them skip, and this says so. */
-function ensurePackages() {
-  const missing = Object.keys(PACKAGES).filter((name) => !PACKAGES[name].every(present));
-  if (missing.length === 0) return;
-  if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) install(missing);
-  const absent = missing.filter((name) => !PACKAGES[name].every(present));
-  if (absent.length === 0) return;
-  const text = `Debian packages that tests need are not installed: ${absent.join(' ')}`;
-  if (inCi) throw Object.assign(new Error(`${text}.`), { fix: 'Install them in CI: apt-get install them before npm test.' });
-  process.stderr.write(
-    `\n${'!'.repeat(100)}\n! ${text}\n! THE TESTS THAT NEED THEM WILL BE SKIPPED. As root, "apt-get install ${absent.join(' ')}" mends that.\n${'!'.repeat(100)}\n\n`,
-  );
+/** Real servers and clients for these tests. Root with apt gets what is missing. */
+function installMissing(files) {
+  const needed = new Set(files.flatMap((file) => [...needsOf(file).keys()]));
+  const missing = Object.keys(PACKAGES).filter((name) => needed.has(name) && !system.has(name) && system.canInstall(name));
+  if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) install(missing);
+}
+
+function missingInCi(leftOut) {
+  const names = lackedBy(leftOut);
+  return Object.assign(new Error(`${leftOut.length} test files cannot run here; missing: ${names.join(' ')}.\n${leftOut.map(describe).join('\n')}`), {
+    fix: 'In CI no test is left out: install the packages before npm test, and run as root.',
+  });
+}
+
+/** Says what will not be shown by this run. */
+function warn(leftOut) {
+  if (leftOut.length === 0) return;
+  const names = lackedBy(leftOut);
+  const packages = names.filter((name) => name !== 'root');
+  banner([
+    `${leftOut.length} TEST FILES ARE LEFT OUT, because this machine lacks: ${names.join(' ')}`,
+    ...leftOut.map(describe),
+    ...(packages.length > 0 ? [`As root, this mends it: apt-get install ${packages.join(' ')}`] : ['Running as root mends it.']),
+  ]);
+}
+
+function banner(lines) {
+  const rule = '!'.repeat(100);
+  process.stderr.write(`\n${rule}\n${lines.map((line) => `! ${line}\n`).join('')}${rule}\n\n`);
+}
+
+function describe({ file, lacks }) {
+  return `  ${file} needs ${lacks.join(', ')}`;
+}
+
+function lackedBy(leftOut) {
+  return [...new Set(leftOut.flatMap(({ lacks }) => lacks))];
 }
 
 function install(names) {
@@ -69,7 +119,9 @@ function install(names) {
   if (guarded) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    const apt = (...args) => spawnSync('apt-get', ['-q', '-y', ...args], { stdio: ['ignore', 2, 2], env }).status;
+    // Without a network the answer is to come soon, not after every mirror's time-out.
+    const bounded = ['-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'Acquire::https::Timeout=20'];
+    const apt = (...args) => spawnSync('apt-get', ['-q', '-y', ...bounded, ...args], { stdio: ['ignore', 2, 2], env }).status;
     const installed = (...some) => apt('install', '--no-install-recommends', ...some) === 0;
     if (installed(...names)) return;
     apt('update');
@@ -78,13 +130,4 @@ function install(names) {
   } finally {
     if (guarded) rmSync(POLICY, { force: true });
   }
-}
-
-/** A path; a star stands for the rest of one directory's name. */
-function present(path) {
-  const star = path.indexOf('*');
-  if (star === -1) return existsSync(path);
-  const slash = path.lastIndexOf('/', star);
-  const [above, start, rest] = [path.slice(0, slash), path.slice(slash + 1, star), path.slice(star + 1)];
-  return existsSync(above) && readdirSync(above).some((name) => name.startsWith(start) && existsSync(`${above}/${name}${rest}`));
 }

@@ -1,4 +1,5 @@
 // Real clients on every submission port: swaks, curl, msmtp, Python's smtplib, Nodemailer. What each sends arrives at a receiver.
+// Needs: swaks, curl, msmtp, python3, libnet-ssleay-perl, libio-socket-ssl-perl, libauthen-sasl-perl, libdigest-hmac-perl
 
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';

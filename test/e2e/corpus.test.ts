@@ -1,5 +1,6 @@
 // Every message of the corpora that Debian ships (Python's email test data, SpamAssassin's samples), and harder ones of our own: submitted, and
 // delivered byte for byte below what Postern adds; what is refused is refused with a reason.
+// Needs: ^libpython3[.][0-9]+-testsuite$, spamassassin
 
 import assert from 'node:assert/strict';
 import { isAscii } from 'node:buffer';

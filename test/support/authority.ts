@@ -1,4 +1,5 @@
 // Certificates for receivers, made by openssl as an operator would: one authority a test file, and what it signs.
+// Needs: openssl
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,5 @@
 // Real DNS on loopback: Knot serves the zones, Unbound resolves (and validates) for the server under test.
+// Needs: knot, unbound
 
 import { writeFileSync } from 'node:fs';
 import { Resolver } from 'node:dns/promises';

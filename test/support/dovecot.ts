@@ -1,10 +1,10 @@
-// A real Dovecot of its own: LMTP by TCP and by socket into Maildirs of a temporary directory, and SASL for a Postfix. Needs root.
+// A real Dovecot of its own: LMTP by TCP and by socket into Maildirs of a temporary directory, and SASL for a Postfix.
+// Needs: root, dovecot-core, dovecot-lmtpd
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { answers } from './sink.ts';
-import { freePort, startProcess, tempDir, until } from './temp.ts';
+import { answers, freePort, startProcess, tempDir, until } from './temp.ts';
 
 export type Dovecot = { readonly port: number; readonly socket: string; /** For smtpd_sasl_path. */ readonly sasl: string; mails(user: string): string[] };
 

@@ -1,11 +1,11 @@
 // A real Postfix of its own: configuration, queue and log in a temporary directory, started in the foreground. As MX, as smarthost with
-// TLS and SASL, or as the relay that the benchmark compares with. Needs root, as Postfix does.
+// TLS and SASL, or as the relay that the benchmark compares with.
+// Needs: root, postfix
 
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { answers } from './sink.ts';
-import { startProcess, tempDir, until } from './temp.ts';
+import { answers, startProcess, tempDir, until } from './temp.ts';
 import type { Running } from './temp.ts';
 
 /** One smtpd: where it listens, TLS from the first byte or not, and its own options. */

@@ -1,9 +1,9 @@
 // smtp-sink, as Postfix ships it: a receiver that takes everything, dumps what it took, or answers with what it is told.
+// Needs: postfix
 
-import { connect } from 'node:net';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort, startProcess, tempDir, until } from './temp.ts';
+import { answers, freePort, startProcess, tempDir, until } from './temp.ts';
 import type { Running } from './temp.ts';
 
 export type Sink = {
@@ -41,16 +41,4 @@ export async function startSink(options: { address?: string; port?: number; dump
 async function makeWritable(dir: string): Promise<void> {
   const { chmodSync } = await import('node:fs');
   chmodSync(dir, 0o777);
-}
-
-/** True once something accepts connections there. */
-export function answers(address: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, address);
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }

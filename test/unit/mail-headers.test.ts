@@ -69,9 +69,9 @@ describe('removeFields', () => {
     );
   });
 
-  const corpora = ['/usr/lib/python3.11/test/test_email/data', '/usr/lib/python3.12/test/test_email/data', '/usr/share/doc/spamassassin/examples'];
-  for (const corpus of corpora.filter((path) => existsSync(path))) {
-    it(`leaves every byte of ${corpus.split('/').slice(-2).join('/')} that it does not remove`, () => {
+  const corpora = { 'libpython3-testsuite': '/usr/lib/python3.11/test/test_email/data', spamassassin: '/usr/share/doc/spamassassin/examples' };
+  for (const [name, corpus] of Object.entries(corpora)) {
+    it(`leaves every byte of the samples of ${name} that it does not remove`, { skip: existsSync(corpus) ? false : `the package ${name} is not installed` }, () => {
       const names = readdirSync(corpus).filter((name) => name.endsWith('.txt'));
       assert.ok(names.length > 0);
       for (const name of names) {
