@@ -180,7 +180,9 @@ export class Session<I extends Identity = Identity> {
     const longest = 12_288;
     if (!this.#skippingLine && input.length - at <= longest) return null;
     this.#skippingLine = true;
-    return input.at(-1) === 13 ? input.length - 1 || null : input.length;
+    // A CR at the end stays: it may be half of the line's end.
+    const end = input.at(-1) === 13 ? input.length - 1 : input.length;
+    return end > at ? end : null;
   }
 
   #command(line: Buffer): void {
