@@ -1,0 +1,65 @@
+// The DKIM algorithms, one row each: how a key is made, how its public half stands in the DNS, how a hash input is signed. Signatures are
+// computed in the thread pool, never on the caller's event loop. RFC 6376 3.3, RFC 8301 (RSA from 2048 bits, SHA-256), RFC 8463 (Ed25519).
+
+import { createHash, generateKeyPair, sign } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+
+export type AlgorithmName = 'rsa-sha256' | 'ed25519-sha256';
+
+export type KeyPair = { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+
+export type Algorithm = {
+  /** `a=` of a signature. */
+  readonly name: AlgorithmName;
+  /** `k=` of the record with the public key. */
+  readonly keyType: 'rsa' | 'ed25519';
+  /** The last letter of its selectors. */
+  readonly letter: string;
+  readonly makeKey: () => Promise<KeyPair>;
+  /** What stands in `p=`, before base64. */
+  readonly publicBytes: (publicKey: KeyObject) => Buffer;
+  readonly sign: (input: Buffer, privateKey: KeyObject) => Promise<Buffer>;
+};
+
+const RSA_BITS = 2048;
+/** The DER of an Ed25519 public key is a fixed head and the key itself (RFC 8410 4). */
+const ED25519_BYTES = 32;
+
+/** In the order in which signatures stand in a message: the one that every receiver knows comes first. */
+export const ALGORITHMS: readonly Algorithm[] = [
+  {
+    name: 'rsa-sha256',
+    keyType: 'rsa',
+    letter: 'r',
+    makeKey: () =>
+      new Promise((resolve, reject) => {
+        generateKeyPair('rsa', { modulusLength: RSA_BITS }, (error, publicKey, privateKey) => (error === null ? resolve({ publicKey, privateKey }) : reject(error)));
+      }),
+    publicBytes: (publicKey) => publicKey.export({ type: 'spki', format: 'der' }),
+    sign: (input, privateKey) => signInPool('sha256', input, privateKey),
+  },
+  {
+    name: 'ed25519-sha256',
+    keyType: 'ed25519',
+    letter: 'e',
+    makeKey: () =>
+      new Promise((resolve, reject) => {
+        generateKeyPair('ed25519', (error, publicKey, privateKey) => (error === null ? resolve({ publicKey, privateKey }) : reject(error)));
+      }),
+    publicBytes: (publicKey) => publicKey.export({ type: 'spki', format: 'der' }).subarray(-ED25519_BYTES),
+    // What is signed is the hash, not the input itself (RFC 8463 3).
+    sign: (input, privateKey) => signInPool(null, createHash('sha256').update(input).digest(), privateKey),
+  },
+];
+
+export function algorithm(name: AlgorithmName): Algorithm {
+  const found = ALGORITHMS.find((one) => one.name === name);
+  if (found === undefined) throw new TypeError(`no DKIM algorithm ${name as string}`);
+  return found;
+}
+
+function signInPool(hash: string | null, input: Buffer, key: KeyObject): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    sign(hash, input, key, (error, signature) => (error === null ? resolve(signature) : reject(error)));
+  });
+}
