@@ -6,7 +6,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
 import type { LaneName } from '#queue/records.ts';
 import { connectClient } from '#smtp/client.ts';
-import type { ClientFailure, ClientOptions, SmtpClient, TlsWanted } from '#smtp/client.ts';
+import type { ClientFailure, ClientOptions, SmtpClient, TlsSession, TlsWanted } from '#smtp/client.ts';
 
 /** An open connection and how it may be spoken of. `tls` is for people: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, `none (...)`. */
 export type Connected = { readonly client: SmtpClient; readonly host: string; readonly address: string | null; readonly port: number | null; readonly tls: string };
@@ -86,15 +86,15 @@ function describeTls(client: SmtpClient): string {
 
 /** TLS sessions by candidate, so that the next connection resumes. Bounded: the oldest goes. */
 export class SessionCache {
-  readonly #sessions = new Map<string, Buffer>();
+  readonly #sessions = new Map<string, TlsSession>();
   readonly #max: number;
   constructor(max = 1000) {
     this.#max = max;
   }
-  get(key: string): Buffer | undefined {
+  get(key: string): TlsSession | undefined {
     return this.#sessions.get(key);
   }
-  set(key: string, session: Buffer): void {
+  set(key: string, session: TlsSession): void {
     this.#sessions.delete(key);
     this.#sessions.set(key, session);
     if (this.#sessions.size <= this.#max) return;

@@ -9,6 +9,9 @@ import type { Recorder, Transcript } from './transcript.ts';
 /** How TLS is had: from the first byte; by STARTTLS or not at all; by STARTTLS if offered and it works; never. */
 export type TlsWanted = 'implicit' | 'starttls-required' | 'starttls-opportunistic' | 'none';
 
+/** What resumes a TLS session, and why the certificate it began with does not verify (null: it does). */
+export type TlsSession = { readonly ticket: Buffer; readonly problem: { readonly code: string; readonly text: string; readonly fatal: boolean } | null };
+
 export type ClientOptions = {
   readonly protocol: 'smtp' | 'lmtp';
   /** A canonical IP address and port, or the path of a Unix socket. */
@@ -25,8 +28,8 @@ export type ClientOptions = {
     readonly verify: boolean;
     readonly context: SecureContext;
     /** Session to resume; new ones are reported through `onSession`. */
-    readonly session?: Buffer;
-    readonly onSession?: (session: Buffer) => void;
+    readonly session?: TlsSession;
+    readonly onSession?: (session: TlsSession) => void;
     /** Extra check of the peer's certificate (DANE comes here); a string is the reason to refuse. */
     readonly check?: (chain: { readonly leaf: Buffer; readonly issuers: readonly Buffer[] }) => string | null;
   };

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
 import { errorCode, errorText } from '#base/failure.ts';
-import type { ClientFailure, ClientOptions, ClientPhase, RemoteReply } from './client-types.ts';
+import type { ClientFailure, ClientOptions, ClientPhase, RemoteReply, TlsSession } from './client-types.ts';
 import type { Recorder } from './transcript.ts';
 
 const MAX_LINE_BYTES = 4096;
@@ -204,16 +204,20 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
   const { tls, timeouts } = options;
   return new Promise((resolve) => {
     const isName = !/^[\d.]+$|:/.test(tls.serverName);
+    const offered = usableSession(tls);
     const socket = connectTls({
       socket: raw,
       secureContext: tls.context,
       host: tls.serverName,
       ...(isName ? { servername: tls.serverName } : {}),
       rejectUnauthorized: false,
-      ...(tls.session === undefined ? {} : { session: tls.session }),
+      ...(offered === null ? {} : { session: offered.ticket }),
     });
+    const tickets: Buffer[] = [];
+    const keepTicket = (ticket: Buffer): void => void tickets.push(ticket);
+    socket.on('session', keepTicket);
     const done = (result: Secured | ClientFailure): void => {
-      socket.off('secureConnect', secure).off('error', failed).off('timeout', late).off('close', closed);
+      socket.off('secureConnect', secure).off('error', failed).off('timeout', late).off('close', closed).off('session', keepTicket);
       if ('kind' in result) {
         socket.on('error', () => {});
         socket.destroy();
@@ -223,20 +227,28 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
     };
     const failure = (code: string, text: string): ClientFailure => ({ phase: 'tls', kind: 'tls', reply: null, code, text, possibleDuplicate: false });
     const secure = (): void => {
-      const problem = certificateProblem(socket, options);
+      // A resumed session shows no certificate, and Node calls its peer authorized whatever its name was: it is as good as it was at first.
+      const problem = socket.isSessionReused() && offered !== null ? offered.problem : certificateProblem(socket, options);
       if (problem !== null && (tls.verify || problem.fatal)) return done(failure(problem.code, problem.text));
       done({ socket, problem: problem?.text ?? null });
+      const keep = (ticket: Buffer): void => tls.onSession?.({ ticket, problem });
+      tickets.forEach(keep);
+      socket.on('session', keep);
     };
     const failed = (error: Error): void => done(failure(errorCode(error) ?? 'ERR_TLS', errorText(error)));
     const late = (): void => done({ ...failure('ETIMEDOUT', 'the TLS handshake timed out'), kind: 'timeout' });
     const closed = (): void => done(failure('ECONNRESET', 'the other side closed the connection during the TLS handshake'));
     socket.setTimeout(timeouts.commandMs);
     socket.once('secureConnect', secure).once('error', failed).once('timeout', late).once('close', closed);
-    if (tls.onSession !== undefined) socket.on('session', tls.onSession);
   });
 }
 
-function certificateProblem(socket: TLSSocket, options: ClientOptions): { code: string; text: string; fatal: boolean } | null {
+/** None where the certificate itself is wanted: to be checked, or because the one of that session did not verify. */
+function usableSession({ session, check, verify }: ClientOptions['tls']): TlsSession | null {
+  return session === undefined || check !== undefined || (verify && session.problem !== null) ? null : session;
+}
+
+function certificateProblem(socket: TLSSocket, options: ClientOptions): TlsSession['problem'] {
   const { check } = options.tls;
   if (check !== undefined) {
     const chain: Buffer[] = [];

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { TLSSocket, createSecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { atEnd } from './temp.ts';
 
 export type Received = {
@@ -19,7 +20,7 @@ export type Script = {
   readonly greeting?: string;
   /** Keywords of the EHLO answer; STARTTLS is added when there is a certificate. */
   readonly offers?: readonly string[];
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: { readonly cert: string; readonly key: string; readonly maxVersion?: 'TLSv1.2' | 'TLSv1.3' };
   /** After STARTTLS it speaks anything but TLS. */
   readonly breakTls?: boolean;
   /** TLS from the first byte. */
@@ -70,7 +71,8 @@ export async function startReceiver(script: Script = {}): Promise<Receiver> {
       server.close();
     },
   };
-  const server: Server = createServer((socket) => {
+  // Replies in several writes would wait for each other's acknowledgement, 40 ms a message.
+  const server: Server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => {});
@@ -81,6 +83,15 @@ export async function startReceiver(script: Script = {}): Promise<Receiver> {
   (receiver as { port: number }).port = (server.address() as { port: number }).port;
   atEnd(() => receiver.close());
   return receiver;
+}
+
+const contexts = new WeakMap<object, SecureContext>();
+
+/** One context a certificate, so that its sessions can be resumed. */
+function contextOf(tls: NonNullable<Script['tls']>): SecureContext {
+  const known = contexts.get(tls) ?? createSecureContext({ ...tls, sessionIdContext: 'receiver' });
+  contexts.set(tls, known);
+  return known;
 }
 
 class Conversation {
@@ -119,7 +130,7 @@ class Conversation {
   #secure(): void {
     const { tls } = this.#receiver.script;
     if (tls === undefined) throw new Error('no certificate');
-    const secured = new TLSSocket(this.#socket, { isServer: true, secureContext: createSecureContext(tls) });
+    const secured = new TLSSocket(this.#socket, { isServer: true, secureContext: contextOf(tls) });
     secured.on('secure', () => (this.#tls = secured.getProtocol()));
     secured.on('error', () => this.#socket.destroy());
     this.#socket = secured;
