@@ -55,13 +55,23 @@ function ensureDependencies() {
   if (!isCheckout()) return;
   const hash = lockHash();
   if (read(stampPath()) === hash) return;
+  if (installedByNpm()) return stamp(hash);
   const release = takeLock();
   try {
     if (read(stampPath()) === hash) return;
     if (!installedByNpm()) install();
-    fs.writeFileSync(stampPath(), hash);
+    stamp(hash);
   } finally {
     release();
+  }
+}
+
+/** Saves the comparison the next time. A service's account may not write here, and need not. */
+function stamp(hash) {
+  try {
+    fs.writeFileSync(stampPath(), hash);
+  } catch {
+    // Compared again next time.
   }
 }
 
