@@ -12,7 +12,8 @@ import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { openStore } from '#store/open.ts';
 import type { StoreHost } from '#store/open.ts';
-import { TICKET_KEY_BYTES, openServerTls } from '#tls/context.ts';
+import { TICKET_KEY_BYTES, ensureSelfSigned, openServerTls } from '#tls/context.ts';
+import type { ServerTls } from '#tls/context.ts';
 import type { Config } from '#config/config.ts';
 import type { BoundListener } from './binding.ts';
 import { holdDataDirectory } from './data-directory.ts';
@@ -96,7 +97,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     died: (cause) => broken(storeDied(cause, log)),
   });
   closing.push(() => store.close());
-  const tls = await openServerTls({ ...config.tls, hostname: config.hostname, dataDir, clock: systemClock, log });
+  const tls = await openCertificates({ config, dataDir, log });
   const workers = openWorkers({ config, log, dataDir, generation, store });
   closing.push(() => workers.terminate());
   const listeners = await workers.start(config.listeners, { defaults: options.defaultListeners });
@@ -119,6 +120,23 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const httpUrl = urlOf(http);
   const first = await firstCredential(store);
   return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, first }, drain: () => (state.draining = true) };
+}
+
+/** The certificates as main reads them. It alone renews the self-signed one, at a start and a reload, before the workers read it. */
+async function openCertificates({ config, dataDir, log }: { config: Config; dataDir: string; log: Log }): Promise<ServerTls> {
+  const { hostname } = config;
+  const renew = async (): Promise<void> => {
+    if (config.tls.mode === 'self-signed') await ensureSelfSigned({ hostname, dataDir, clock: systemClock, log });
+  };
+  await renew();
+  const tls = await openServerTls({ ...config.tls, hostname, dataDir, clock: systemClock, log });
+  return {
+    ...tls,
+    async reload() {
+      await renew();
+      await tls.reload();
+    },
+  };
 }
 
 function openWorkers(parts: { config: Config; log: Log; dataDir: string; generation: SharedArrayBuffer; store: StoreHost }): Workers {

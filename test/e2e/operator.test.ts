@@ -195,6 +195,21 @@ test('certificates: by SNI, and renewed ones after SIGHUP without a restart', as
   await server.stop();
 });
 
+test('the self-signed certificate follows the host name at the next start', async () => {
+  const dataDir = join(tempDir('pn'), 'd');
+  const namesAfterStart = async (hostname: string): Promise<string> => {
+    const server = await startPostern({ dataDir, hostname, profiles: ['submissions'] });
+    const socket = connectTls({ port: server.port('submissions'), host: '127.0.0.1', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    const { subjectaltname } = socket.getPeerCertificate();
+    socket.destroy();
+    assert.equal(await server.stop(), 0);
+    return String(subjectaltname);
+  };
+  assert.match(await namesAfterStart('old.test'), /DNS:old\.test\b/);
+  assert.match(await namesAfterStart('new.test'), /DNS:new\.test\b/);
+});
+
 test('SIGTERM drains: no new connections, the running transaction ends well, exit 0', async () => {
   const server = await startPostern({ config: '[inbound]\ndomains = ["local.test"]\n[[route]]\ntype = "capture"\n' });
   const raw = await rawTo(server.port('mx'));
