@@ -7,7 +7,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 /** Lowest first; rooms of one tier do not know each other. */
-const TIERS = [
+export const TIERS: readonly (readonly string[])[] = [
   ['base'],
   ['config', 'knowledge', 'dns', 'smtp'],
   ['tls', 'mail'],

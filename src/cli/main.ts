@@ -67,6 +67,15 @@ export async function main(args: readonly string[], env: Readonly<Record<string,
   }
 }
 
+/** The program with every command loaded, as the reference page shows it. */
+export async function wholeProgram(): Promise<Command> {
+  const program = createProgram();
+  const cli = cliOf(program, {});
+  for (const command of COMMANDS) (await command.load()).register(program, cli);
+  inherit(program);
+  return program;
+}
+
 function createProgram(): Command {
   return new Command('postern')
     .description('SMTP submission and relay server: accepts mail, delivers it, and explains what became of it.')

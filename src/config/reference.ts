@@ -5,14 +5,14 @@ import { LISTS, ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
 
 const TABLES: Readonly<Record<string, string>> = {
-  '': 'The server',
+  '': 'The server itself.',
   listener:
     'The ports. Without any `[[listener]]` all four profiles are opened on their ports and all addresses; a default port that may not be bound (25, 465, 587) gives way to 10025, 10465, 10587.',
   tls: 'The certificate of the listeners.',
   'tls.certificate': 'More certificates, chosen by the name a client asks for (SNI).',
   dns: 'Resolvers.',
   delivery: 'Outbound connections.',
-  route: 'Where recipients go. The first route that matches is taken; without a match (and without any route) mail goes to the mail hosts of the domain. Routes may be reloaded.',
+  route: 'Where recipients go. The first route that matches is taken; without a match (and without any route) mail goes to the mail hosts of the domain.',
   inbound: 'Domains that mail is received for.',
   queue: 'How long and how often delivery is tried.',
   limits: 'What clients may do.',
@@ -28,12 +28,14 @@ export function configurationReference(): string {
     const list = (LISTS as Readonly<Record<string, Readonly<Record<string, Row>>>>)[table];
     const rows = list === undefined ? Object.values(ROWS as Readonly<Record<string, Row>>).filter((row) => tableOf(row.key) === table) : Object.values(list);
     parts.push(`## ${table === '' ? 'Top level' : list === undefined ? `\`[${table}]\`` : `\`[[${table}]]\``}\n\n${about}\n`);
+    parts.push('| key | takes | default | reload | what it is for |\n|---|---|---|---|---|');
     for (const row of rows) parts.push(describe(row, list === undefined ? row.key.slice(table === '' ? 0 : table.length + 1) : row.key));
+    parts.push('');
   }
   return parts.join('\n');
 }
 
-const HEAD = `<!-- Made by "postern config reference"; change src/config/schema.ts instead. -->
+const HEAD = `<!-- Made by "npm run docs" from src/config/schema.ts: change that, then make it again. -->
 # Configuration
 
 Postern reads one TOML file: \`--config FILE\`, else the one \`POSTERN_CONFIG\` names, else \`./postern.toml\` if it is there. Without any it runs with the
@@ -43,14 +45,19 @@ defaults below. Every key can also be set by an environment variable: \`POSTERN_
 \`postern config check\` tells every mistake at once, with line and key. \`postern config show\` tells every value and where it is from.
 \`postern config schema\` prints the JSON schema for editors.
 
-Durations are written \`500ms\`, \`90s\`, \`15m\`, \`4h\`, \`4d\`; sizes \`50MB\` (millions), \`50MiB\` (1,048,576) or a number of bytes. Keys marked *reload* take
+Durations are written \`500ms\`, \`90s\`, \`15m\`, \`4h\`, \`4d\`; sizes \`50MB\` (millions), \`50MiB\` (1,048,576) or a number of bytes. Keys with *reload* take
 effect on SIGHUP, together with renewed certificates; the others need a restart. Passwords never stand in the file: \`password_file\` names
 where they are.
 `;
 
 function describe(row: Row, key: string): string {
-  const fallback = row.fallbackText ?? (row.fallback === undefined ? 'none' : `\`${JSON.stringify(row.fallback)}\``);
-  return `**\`${key}\`** (${kindText(row)}; default: ${fallback}${row.reloadable ? '; *reload*' : ''})\n: ${row.doc}\n`;
+  const fallback = row.fallbackText ?? (row.fallback === undefined ? '' : `\`${JSON.stringify(row.fallback)}\``);
+  return `| \`${key}\` | ${cell(kindText(row)).replaceAll('*', '\\*')} | ${cell(fallback)} | ${row.reloadable ? 'yes' : ''} | ${cell(row.doc)} |`;
+}
+
+/** A pipe would end the cell. */
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
 }
 
 function tableOf(key: string): string {
@@ -58,11 +65,13 @@ function tableOf(key: string): string {
   return parts.length === 1 ? '' : (parts[0] ?? '');
 }
 
-/** What a kind takes, from the sentence it refuses with. */
-function kindText(row: Row): string {
-  const refused = row.kind.safeParse(Symbol('none'));
-  const message = refused.success ? '' : (refused.error.issues[0]?.message ?? '');
-  return message.replace(/^must be /, '').replace(/^an? list in \[ \]$/, 'list');
+/** What a kind takes: of a list, what is in it; else from the sentence it refuses with. */
+function kindText({ kind }: Pick<Row, 'kind'>): string {
+  if (kind instanceof z.ZodArray) return `a list, each ${kindText({ kind: kind.element as z.ZodType })}`;
+  const refused = kind.safeParse(Symbol('none'));
+  const text = (refused.success ? '' : (refused.error.issues[0]?.message ?? '')).replace(/^must be /, '');
+  // Of plain text the description says more.
+  return text === 'text in quotes' ? (kind.meta()?.description ?? 'text') : text;
 }
 
 /** JSON schema (draft 2020-12) of the TOML file. */

@@ -149,20 +149,23 @@ export const CERTIFICATE_ROWS = {
 export const ROUTE_ROWS = {
   match: row('match', kind.match, {
     fallback: '*',
+    ...live,
     doc: 'Recipient domains: one, all below one (`*.example.com`, which is not `example.com` itself), or `*`. The first route that matches is taken.',
   }),
   type: row('type', kind.choice(['mx', 'smarthost', 'lmtp', 'capture']), {
+    ...live,
     doc: '`mx`: the mail hosts of the domain. `smarthost`: an upstream relay. `lmtp`: a local mail store. `capture`: kept for viewing, never sent.',
   }),
-  name: row('name', kind.text, { fallbackText: 'the host', doc: 'The name of its lane.' }),
-  host: row('host', kind.text, { doc: 'smarthost: a host name or address. lmtp: `host`, `host:port` or `unix:/path`.' }),
-  port: row('port', kind.realPort, { doc: 'lmtp: the port (default 24). smarthost: the only port.' }),
+  name: row('name', kind.text, { fallbackText: 'the host', ...live, doc: 'The name of its lane.' }),
+  host: row('host', kind.text, { ...live, doc: 'smarthost: a host name or address. lmtp: `host`, `host:port` or `unix:/path`.' }),
+  port: row('port', kind.realPort, { ...live, doc: 'lmtp: the port (default 24). smarthost: the only port.' }),
   ports: row('ports', kind.list(kind.realPort), {
     fallbackText: '[465, 587, 2525]',
+    ...live,
     doc: 'smarthost: the ladder, tried in this order. TLS from the first byte on ports that end in 465, STARTTLS required on all others; verified on each.',
   }),
-  username: row('username', kind.text, { doc: 'smarthost: the login. Without it none is made.' }),
-  passwordFile: row('password_file', kind.file, { doc: 'smarthost: the file with the password; read at each connection.' }),
+  username: row('username', kind.text, { ...live, doc: 'smarthost: the login. Without it none is made.' }),
+  passwordFile: row('password_file', kind.file, { ...live, doc: 'smarthost: the file with the password; read at each connection.' }),
 } as const;
 
 /** Tables that may come several times: `[[listener]]`. */

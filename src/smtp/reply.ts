@@ -70,7 +70,6 @@ export const REPLIES = {
   utf8Needed: reply(553, '5.6.7', 'The address is not ASCII: give SMTPUTF8 with MAIL'),
   tooManyErrors: closing(421, '4.7.0', 'Too many commands that do no work; connect again'),
   noTlsHere: reply(502, '5.5.1', 'TLS is on already'),
-  notImplemented: (verb: string) => reply(502, '5.5.1', `${verb} is not offered here`),
 
   // Encryption and authentication.
   startTlsFirst: reply(530, '5.7.0', 'Must issue a STARTTLS command first'),

@@ -7,7 +7,7 @@ import type { Cli } from '#cli/main.ts';
 import type { CredentialSecret } from '#http/routes/credentials.ts';
 import { dateText } from '#cli/format.ts';
 
-type AddOptions = { domain: string[]; live?: boolean; allowIp: string[]; rate?: string };
+type AddOptions = { domain?: string[]; live?: boolean; allowIp?: string[]; rate?: string };
 
 const EXAMPLES = `
 Examples:
@@ -21,9 +21,9 @@ export function register(program: Command, cli: Cli): void {
   command
     .command('add <name>')
     .description('make a credential; the password is shown once')
-    .option('--domain <domain>', 'may send as this domain (repeat for more)', collect, [])
+    .option('--domain <domain>', 'may send as this domain (repeat for more)', collect)
     .option('--live', 'its mail is delivered; without it the credential is a sandbox: mail is captured and never leaves')
-    .option('--allow-ip <cidr>', 'only from this address or network (repeat for more)', collect, [])
+    .option('--allow-ip <cidr>', 'only from this address or network (repeat for more)', collect)
     .option('--rate <n/h>', 'at most n messages an hour, like 500/h')
     .action((name: string, options: AddOptions) => add(cli, name, options));
   command
@@ -43,7 +43,7 @@ export function register(program: Command, cli: Cli): void {
 async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
   const mode = options.live === true ? 'live' : 'sandbox';
   const ratePerHour = options.rate === undefined ? null : parseRate(options.rate);
-  const made = await openApi({ dataDir: cli.dataDir() }).addCredential({ name, domains: options.domain, mode, allowIps: options.allowIp, ratePerHour });
+  const made = await openApi({ dataDir: cli.dataDir() }).addCredential({ name, domains: options.domain ?? [], mode, allowIps: options.allowIp ?? [], ratePerHour });
   show(cli, made);
   if (mode === 'sandbox') cli.out.note('It is a sandbox: its mail is captured (postern message list) and never leaves. For delivery make one with --live.');
   else if (made.domains.length === 0) cli.out.note('It may send as any domain. Limit it with --domain when only one application uses it.');
@@ -102,6 +102,6 @@ function parseRate(text: string): number {
   return Number(match[1]);
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }

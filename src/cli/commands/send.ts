@@ -23,7 +23,7 @@ import type { TranscriptEntry } from '#smtp/transcript.ts';
 import { outboundTls } from '#tls/context.ts';
 
 type Options = {
-  to: string[];
+  to?: string[];
   from?: string;
   host?: string;
   port?: number;
@@ -62,7 +62,7 @@ export function register(program: Command, cli: Cli): void {
   program
     .command('send')
     .description('send one message and show what is said')
-    .option('--to <address>', 'recipient (repeat for more); needed', collect, [])
+    .option('--to <address>', 'recipient (repeat for more); needed', collect)
     .option('--from <address>', 'sender; "<>" for none (default: postern@ and the name of this machine)')
     .option('--host <host>', 'server to send to (default: the one of the data directory)')
     .option('--port <port>', 'only this port (default: 465, then 587, then 2525)', parsePort)
@@ -86,7 +86,7 @@ export function register(program: Command, cli: Cli): void {
 }
 
 async function send(cli: Cli, options: Options): Promise<void> {
-  if (options.to.length === 0) throw usage('No recipient was given.', 'Name one with --to name@example.com.');
+  if (options.to === undefined) throw usage('No recipient was given.', 'Name one with --to name@example.com.');
   const name = canonicalDomain(systemHostname()) ?? 'localhost';
   const from = parseFrom(options.from ?? `postern@${name.includes('.') ? name : `${name}.localdomain`}`);
   const to = options.to.map((text) => parseAddress(text, '--to'));
@@ -267,6 +267,6 @@ function usage(cause: string, fix: string): PosternError {
   return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
