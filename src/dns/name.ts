@@ -34,7 +34,7 @@ export function reverseName(address: string): string | null {
 }
 
 /** The eight groups of an IPv6 address that `isIPv6` accepts, without a zone. */
-function expandIpv6(address: string): number[] {
+export function expandIpv6(address: string): number[] {
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
   const plain =
     dotted === null ? address : `${dotted[1]}${(Number(dotted[2]) * 256 + Number(dotted[3])).toString(16)}:${(Number(dotted[4]) * 256 + Number(dotted[5])).toString(16)}`;
