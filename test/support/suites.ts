@@ -2,17 +2,31 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
+import { isMap, parseAllDocuments } from 'yaml';
+import type { Document } from 'yaml';
 
 const FOLDER = fileURLToPath(new URL('../../../shared/vectors', import.meta.url));
 
-/** The documents of a YAML suite; null, and a notice on standard error, when it is not there. A key that comes twice counts with its last value. */
-export function readSuite<T>(path: string): readonly T[] | null {
+/**
+ * The documents of a YAML suite; null, and a notice on standard error, when it is not there. The maps that `lists` names come as lists of
+ * [key, value], because a suite may have a key twice and mean both.
+ */
+export function readSuite<T>(path: string, lists: readonly string[] = []): readonly T[] | null {
   const file = `${FOLDER}/${path}`;
   if (!existsSync(file)) {
     const line = '!'.repeat(100);
-    process.stderr.write(`\n${line}\n! ${file} is not there: ITS CASES DID NOT RUN.\n! Put the suite there (its source stands in docs/inbound.md) and run again.\n${line}\n\n`);
+    process.stderr.write(`\n${line}\n! ${file} is not there: ITS CASES DID NOT RUN.\n! Put the suite there (docs/inbound.md tells where it is from) and run again.\n${line}\n\n`);
     return null;
   }
-  return parseAllDocuments(readFileSync(file, 'utf8'), { uniqueKeys: false }).map((document) => document.toJS() as T);
+  return parseAllDocuments(readFileSync(file, 'utf8'), { uniqueKeys: false }).map((document) => {
+    const whole = document.toJS() as Record<string, unknown>;
+    for (const key of lists) whole[key] = pairsOf(document, key);
+    return whole as T;
+  });
+}
+
+function pairsOf(document: Document, key: string): [string, unknown][] {
+  const map = document.get(key);
+  if (!isMap(map)) throw new TypeError(`${key} is no map`);
+  return map.items.map((pair) => [String(pair.key), (pair.value as { toJSON?: () => unknown } | null)?.toJSON?.() ?? null]);
 }

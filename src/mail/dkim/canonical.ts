@@ -33,6 +33,7 @@ const SPACE = 0x20;
 const SCRATCH_BYTES = 64 * 1024;
 /** What waited from the chunk before: a line end, a space, a CR. */
 const MARGIN_BYTES = 8;
+const CRLF = Buffer.from('\r\n');
 const LINE_ENDS = Buffer.from('\r\n'.repeat(512));
 
 /** SHA-256 of a canonical body (RFC 6376 3.4.3, 3.4.4). Chunks may be cut anywhere, in the middle of a CRLF too. */
@@ -45,6 +46,8 @@ export class BodyHash {
   #space = false;
   #cr = false;
   #written = false;
+  /** Octets of the canonical body so far; all of them once `digest` has been called. */
+  sizeBytes = 0;
 
   constructor(as: CanonicalizationName) {
     this.#relaxed = as === 'relaxed';
@@ -58,10 +61,10 @@ export class BodyHash {
   digest(): Buffer {
     if (this.#cr) {
       const out = Buffer.allocUnsafe(MARGIN_BYTES);
-      this.#hash.update(out.subarray(0, this.#emitWaiting(out, 0, CR)));
+      this.#add(out.subarray(0, this.#emitWaiting(out, 0, CR)));
     }
     // One line end closes the body; an empty one has none when relaxed, and is one when simple.
-    if (this.#written || !this.#relaxed) this.#hash.update('\r\n');
+    if (this.#written || !this.#relaxed) this.#add(CRLF);
     return this.#hash.digest();
   }
 
@@ -102,7 +105,7 @@ export class BodyHash {
         this.#written = true;
       }
     }
-    if (end > 0) this.#hash.update(out.subarray(0, end));
+    if (end > 0) this.#add(out.subarray(0, end));
   }
 
   /** Where the bytes that stay as they are end: single spaces within a line are among them. */
@@ -130,9 +133,9 @@ export class BodyHash {
       out[end++] = CR;
       out[end++] = LF;
     } else if (this.#lines > 1) {
-      this.#hash.update(out.subarray(0, end));
+      this.#add(out.subarray(0, end));
       end = 0;
-      for (let left = this.#lines * 2; left > 0; left -= LINE_ENDS.length) this.#hash.update(LINE_ENDS.subarray(0, Math.min(left, LINE_ENDS.length)));
+      for (let left = this.#lines * 2; left > 0; left -= LINE_ENDS.length) this.#add(LINE_ENDS.subarray(0, Math.min(left, LINE_ENDS.length)));
     }
     if (this.#space) out[end++] = SPACE;
     out[end++] = byte;
@@ -140,5 +143,10 @@ export class BodyHash {
     this.#space = false;
     this.#written = true;
     return end;
+  }
+
+  #add(bytes: Buffer): void {
+    this.#hash.update(bytes);
+    this.sizeBytes += bytes.length;
   }
 }
