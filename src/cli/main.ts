@@ -31,6 +31,7 @@ const COMMANDS: readonly { readonly name: string; readonly summary: string; read
   { name: 'queue', summary: 'see the queue and change it', load: () => import('./commands/queue.ts') },
   { name: 'credential', summary: 'who may submit mail', load: () => import('./commands/credential.ts') },
   { name: 'domain', summary: 'domains that mail is sent from and received for', load: () => import('./commands/domain.ts') },
+  { name: 'doctor', summary: 'what is wrong with an SMTP host or a mail domain', load: () => import('./commands/doctor.ts') },
   { name: 'config', summary: 'check and show the configuration', load: () => import('./commands/config.ts') },
 ];
 
@@ -41,6 +42,7 @@ Examples:
   postern send --to friend@example.net --user app --password-file secret.txt
   postern message list --since 24h
   postern queue lanes
+  postern doctor smtp.example.com                   what is wrong with a host, why, and what to do
   postern COMMAND --help                            more about a command, with examples
 
 Exit codes: 0 done; 1 bad news (a delivery failed, nothing found); 2 usage or configuration; 3 the server cannot be reached or broke.`;

@@ -194,7 +194,8 @@ class Client implements SmtpClient {
   }
 }
 
-function capabilitiesOf(reply: RemoteReply): Capabilities {
+/** What an EHLO reply offers. */
+export function capabilitiesOf(reply: RemoteReply): Capabilities {
   const keywords = new Map<string, string>();
   for (const line of reply.lines.slice(1)) {
     // Some old servers write AUTH=LOGIN.

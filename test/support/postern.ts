@@ -36,6 +36,8 @@ export type Postern = {
   port(profile: Profile): number;
   /** Runs a command on this server. */
   cli(...args: readonly string[]): Promise<Done>;
+  /** The same with these variables in its environment. */
+  cliWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Done>;
   /** Runs a command with --json; throws when it fails. */
   json<T>(...args: readonly string[]): Promise<T>;
   credential(name: string, ...args: readonly string[]): Promise<Credential>;
@@ -69,7 +71,9 @@ export async function startPostern(options: Options = {}): Promise<Postern> {
     throw new Error(`${String(error)}\n${running.output()}`);
   });
   const ready = JSON.parse(readFileSync(readyFile, 'utf8')) as { pid: number; http: string; listeners: { profile: Profile; port: number }[] };
-  const cli = (...args: readonly string[]): Promise<Done> => run(process.execPath, [...NODE, '--config', configFile, '--data', dataDir, ...args], { cwd: work });
+  const cliWith = (env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Done> =>
+    run(process.execPath, [...NODE, '--config', configFile, '--data', dataDir, ...args], { cwd: work, env: { ...process.env, ...env } });
+  const cli = (...args: readonly string[]): Promise<Done> => cliWith({}, ...args);
   const log = (): Record<string, unknown>[] =>
     running
       .output()
@@ -87,6 +91,7 @@ export async function startPostern(options: Options = {}): Promise<Postern> {
     pid: ready.pid,
     process: running,
     cli,
+    cliWith,
     json,
     log,
     port(profile) {

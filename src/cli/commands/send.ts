@@ -2,14 +2,14 @@
 // --tls none is said, and a rung without it is left, not used.
 
 import { isAscii } from 'node:buffer';
-import { readFileSync } from 'node:fs';
 import { hostname as systemHostname } from 'node:os';
 import { styleText } from 'node:util';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { PosternError, errorText } from '#base/failure.ts';
+import { PosternError } from '#base/failure.ts';
 import type { Cli } from '#cli/main.ts';
 import { readMessage, testMessage } from '#cli/send/message.ts';
+import { readLogin } from '#cli/login.ts';
 import { planTarget } from '#cli/send/plan.ts';
 import type { Rung, Target, TlsOption } from '#cli/send/plan.ts';
 import { canonicalDomain, isAsciiAddress, parseMailbox } from '#smtp/address.ts';
@@ -214,25 +214,6 @@ const STYLES = { '>': 'cyan', '<': 'green', '*': 'dim' } as const;
 function printEntry({ direction, text }: TranscriptEntry): void {
   const line = `  ${direction} ${text.trimEnd().replaceAll('\r\n', `\n  ${direction} `)}`.replace(/[\x00-\x09\x0b-\x1f\x7f]/g, '?');
   process.stderr.write(`${process.stderr.isTTY ? styleText(STYLES[direction], line) : line}\n`);
-}
-
-function readLogin(cli: Cli, { user, passwordFile }: Options): { username: string; password: string } | null {
-  const fromEnvironment = cli.env['POSTERN_PASSWORD'];
-  if (user === undefined) {
-    if (passwordFile !== undefined) throw usage('A password was given, but no user.', 'Name the user with --user.');
-    return null;
-  }
-  if (passwordFile === undefined && fromEnvironment === undefined)
-    throw usage('A user was given, but no password.', 'Name the file with --password-file FILE (- for standard input), or set POSTERN_PASSWORD.');
-  return { username: user, password: passwordFile === undefined ? (fromEnvironment ?? '') : readPassword(passwordFile) };
-}
-
-function readPassword(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    throw usage(`The password file ${file} cannot be read: ${errorText(error)}.`, 'Check the path given to --password-file.');
-  }
 }
 
 /** The certificate of this server, when the configuration names one. */

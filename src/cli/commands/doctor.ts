@@ -1,0 +1,147 @@
+// `postern doctor`: examines a host, a port, a domain or the domain of a mail address, and says what is wrong, why, and what to do.
+
+import { hostname as systemHostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { PosternError } from '#base/failure.ts';
+import { systemClock } from '#base/clock.ts';
+import { reportHtml } from '#cli/doctor/html.ts';
+import { reportMarkdown } from '#cli/doctor/markdown.ts';
+import { reportText } from '#cli/doctor/text.ts';
+import { readLogin } from '#cli/login.ts';
+import type { Cli } from '#cli/main.ts';
+import { openResolver } from '#dns/resolver.ts';
+import { PORTS, diagnose } from '#doctor/doctor.ts';
+import type { DoctorOptions } from '#doctor/doctor.ts';
+import type { Report } from '#doctor/report.ts';
+import { parseTarget } from '#doctor/target.ts';
+import { canonicalDomain } from '#smtp/address.ts';
+import { outboundTls } from '#tls/context.ts';
+
+type Options = {
+  fromPortList?: number[];
+  user?: string;
+  passwordFile?: string;
+  timeout: number;
+  reference?: string;
+  as?: 'host' | 'domain';
+  helo?: string;
+  caFile?: string;
+  markdown?: boolean;
+  html?: boolean;
+  watch?: number;
+  verbose?: boolean;
+};
+
+const EXAMPLES = `
+Examples:
+  postern doctor smtp.example.com                    all four ports of a host, side by side
+  postern doctor smtp.example.com:587 --user me --password-file secret.txt
+  postern doctor example.com                         the mail setup of a domain, and its mail hosts
+  postern doctor me@example.com --json
+  postern doctor 192.0.2.7 --from-port-list 25,2526 --timeout 3
+  postern doctor smtp.example.com --html > report.html
+
+A bare name with MX records is taken for a domain, else for a host; --as decides otherwise. Nothing is sent: the conversation ends before DATA,
+and a password is only said under TLS. Where a port times out, --reference HOST tells a blocked network from a dead host.
+Exit codes: 0 nothing is wrong (warnings may be there); 1 a check failed; 2 usage.`;
+
+export function register(program: Command, cli: Cli): void {
+  program
+    .command('doctor')
+    .description('say what is wrong with an SMTP host or a mail domain, why, and what to do')
+    .argument('<target>', 'host, host:port, domain or mail address')
+    .option('--from-port-list <ports>', 'ports to look at, with commas (default: 25,465,587,2525)', parsePorts)
+    .option('--user <name>', 'try this login on every submission port')
+    .option('--password-file <file>', 'file with its password; - reads standard input')
+    .option('--timeout <seconds>', 'patience with each step', parseSeconds, 10)
+    .option('--reference <host>', 'a host known to serve these ports: tells a blocked network from a dead host')
+    .addOption(new Option('--as <kind>', 'read a bare name as this').choices(['host', 'domain']))
+    .option('--helo <name>', 'name to say in EHLO (default: the name of this machine)')
+    .option('--ca-file <file>', 'more authorities to trust, PEM')
+    .option('--markdown', 'print the report as Markdown')
+    .option('--html', 'print the report as one self-contained HTML page')
+    .option('--watch <seconds>', 'look again and again, and print what changes', parseSeconds)
+    .option('--verbose', 'all evidence, also of what is right')
+    .addHelpText('after', EXAMPLES)
+    .action((target: string, options: Options) => doctor(cli, target, options));
+}
+
+async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
+  const { config } = await cli.loadConfig();
+  const resolver = openResolver({ servers: config.dns.servers, dnssec: config.dns.dnssec, timeoutMs: Math.min(config.dns.timeoutMs, options.timeout * 1000), clock: systemClock });
+  try {
+    const settings: DoctorOptions = {
+      resolver,
+      context: outboundTls({ caFile: options.caFile ?? config.delivery.caFile }).secureContext,
+      helo: options.helo ?? canonicalDomain(systemHostname()) ?? 'localhost',
+      timeoutMs: options.timeout * 1000,
+      ports: options.fromPortList ?? PORTS,
+      login: readLogin(cli, options),
+      reference: options.reference ?? null,
+      begun: (what) => cli.out.note(`${what} ...`),
+    };
+    const once = async (): Promise<Report> => diagnose(text, await parseTarget(text, resolver, options.as ?? null), settings);
+    if (options.watch !== undefined) return await watch(cli, once, options.watch);
+    const report = await once();
+    print(cli, report, options);
+    if (report.summary.fail > 0) process.exitCode = 1;
+  } finally {
+    resolver.close();
+  }
+}
+
+function print(cli: Cli, report: Report, options: Options): void {
+  if (cli.json) return cli.out.json(report);
+  if (options.html === true) return void process.stdout.write(reportHtml(report));
+  if (options.markdown === true) return void process.stdout.write(reportMarkdown(report));
+  const terminal = process.stdout.isTTY;
+  process.stdout.write(
+    `${reportText(report, { colour: terminal && process.env['NO_COLOR'] === undefined, verbose: options.verbose === true, width: terminal ? process.stdout.columns : 200 })}\n`,
+  );
+}
+
+/** The whole report once, then what became different; until interrupted. With --json a line a look. */
+async function watch(cli: Cli, once: () => Promise<Report>, seconds: number): Promise<void> {
+  const ended = new AbortController();
+  process.once('SIGINT', () => ended.abort());
+  let before: Report | null = null;
+  while (!ended.signal.aborted) {
+    const report = await once();
+    process.exitCode = report.summary.fail > 0 ? 1 : 0;
+    if (cli.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    else if (before === null) print(cli, report, {} as Options);
+    else for (const line of changes(before, report)) cli.out.text(`${report.startedAt}  ${line}`);
+    before = report;
+    await pause(seconds * 1000, undefined, { signal: ended.signal }).catch(() => {});
+  }
+}
+
+function changes(before: Report, now: Report): string[] {
+  const known = new Map(before.checks.map((finding) => [finding.id, finding]));
+  return now.checks.flatMap((finding) => {
+    const last = known.get(finding.id);
+    if (last?.status === finding.status && last.title === finding.title) return [];
+    return [
+      `${finding.subject}: ${last === undefined ? 'new' : `${last.status} -> ${finding.status}`}: ${finding.title}${finding.cause === '' ? '' : `. ${finding.cause} ${finding.fix}`}`,
+    ];
+  });
+}
+
+function parsePorts(text: string): number[] {
+  const ports = text.split(',').map((part) => Number(part.trim()));
+  if (ports.length === 0 || ports.length > 32 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535))
+    throw usage(`--from-port-list ${JSON.stringify(text)} is no list of ports.`, 'Write up to 32 ports with commas, for example 25,465,587,2525.');
+  return [...new Set(ports)];
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 3600)) throw usage(`${JSON.stringify(text)} is not a number of seconds.`, 'Write a number from 1 to 3600.');
+  return seconds;
+}
+
+function usage(cause: string, fix: string): PosternError {
+  return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
+}

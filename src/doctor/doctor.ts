@@ -1,0 +1,226 @@
+// The runner: what is looked at for a host or a domain, side by side, and the findings in order. The table of port checks is here; what each
+// looks for is in checks/.
+
+import type { SecureContext } from 'node:tls';
+import { isIP } from 'node:net';
+import { findAddresses } from '#dns/mx.ts';
+import type { Resolver } from '#dns/resolver.ts';
+import { authBeforeTls, authMechanisms, login } from './checks/authentication.ts';
+import { certificateChain, certificateDates, certificateKey, certificateName } from './checks/certificate.ts';
+import type { PortCheck } from './checks/check.ts';
+import { downgrade, injection, starttls, tls, versions } from './checks/encryption.ts';
+import { ehlo, greeting } from './checks/greeting.ts';
+import { latency, openRelay, rate, size } from './checks/policy.ts';
+import { tcp } from './checks/tcp.ts';
+import { Conversation } from './probes/conversation.ts';
+import { probePort } from './probes/port.ts';
+import type { Login, PortEvidence, Role } from './probes/port.ts';
+import { summarize } from './report.ts';
+import type { Finding, Report, Verdict } from './report.ts';
+import type { Target } from './target.ts';
+
+export type DoctorOptions = {
+  readonly resolver: Resolver;
+  readonly context: SecureContext;
+  /** The name said in EHLO. */
+  readonly helo: string;
+  /** For each step; a port as a whole gets three times as much. */
+  readonly timeoutMs: number;
+  readonly ports: readonly number[];
+  readonly login: Login | null;
+  /** A host that is known to serve the ports, to tell a blocked network from a dead host; null: none. */
+  readonly reference: string | null;
+  readonly signal?: AbortSignal;
+  /** Called as each finding is there, for live output. */
+  readonly found?: (finding: Finding) => void;
+  /** Called when a part begins. */
+  readonly begun?: (what: string) => void;
+};
+
+export const PORTS: readonly number[] = [25, 465, 587, 2525];
+/** Nobody takes mail for it, and it is nobody's (RFC 2606). */
+const RELAY_TO = 'postern-relay-test@example.org';
+const PATIENCE = 3;
+
+const PORT_CHECKS: readonly PortCheck[] = [
+  tcp,
+  greeting,
+  ehlo,
+  starttls,
+  tls,
+  versions,
+  certificateDates,
+  certificateName,
+  certificateChain,
+  certificateKey,
+  authBeforeTls,
+  authMechanisms,
+  login,
+  downgrade,
+  injection,
+  openRelay,
+  size,
+  rate,
+  latency,
+];
+
+/** Examines a target. Never rejects for what it finds; the whole is bounded by the timeout of its steps. */
+export async function diagnose(text: string, target: Target, options: DoctorOptions): Promise<Report> {
+  const startMs = performance.now();
+  const startedAt = new Date().toISOString();
+  const findings: Finding[] = [];
+  const add = (finding: Finding): void => {
+    findings.push(finding);
+    options.found?.(finding);
+  };
+  if (target.kind === 'host') await examineHost(target.host, target.port, options, add);
+  return { target: text, kind: target.kind, startedAt, durationMs: Math.round(performance.now() - startMs), checks: findings, summary: summarize(findings) };
+}
+
+type Add = (finding: Finding) => void;
+
+async function examineHost(host: string, port: number | null, options: DoctorOptions, add: Add): Promise<void> {
+  options.begun?.(`looking up ${host}`);
+  const addresses = await lookUp(host, options, add);
+  if (addresses.length === 0) return;
+  const ports = port === null ? options.ports : [port];
+  const places = addresses.flatMap((address) => ports.map((number) => ({ host, address, port: number })));
+  options.begun?.(`probing ${ports.map(String).join(', ')} of ${addresses.join(' and ')}`);
+  // References are asked at the same time, so that a blocked network costs one timeout, not two.
+  const references = referenceProbe(ports, options);
+  const all = await Promise.all(places.map((place) => probe(place, options)));
+  const usable = all.some((evidence) => evidence.capabilities !== null || evidence.capabilitiesTls !== null);
+  for (const evidence of all) for (const finding of judge(evidence, { named: port !== null, usable, several: addresses.length > 1 })) add(finding);
+  for (const finding of await outbound(all, references, options)) add(finding);
+}
+
+/** A and AAAA, with the time they took; the first of each family is probed. */
+async function lookUp(host: string, { resolver }: DoctorOptions, add: Add): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  if (host === 'localhost') return ['127.0.0.1'];
+  const startMs = performance.now();
+  const [a, aaaa] = await Promise.all([resolver.a(host), resolver.aaaa(host)]);
+  const durationMs = performance.now() - startMs;
+  const v4 = a.status === 'found' ? a.records : [];
+  const v6 = aaaa.status === 'found' ? aaaa.records : [];
+  const verdict = dnsVerdict(host, [a, aaaa], [...v4, ...v6]);
+  add(finding({ id: 'dns', title: 'address records' }, { ...verdict, durationMs }, { subject: host, host, port: null }));
+  return [v4[0], v6[0]].filter((address) => address !== undefined);
+}
+
+function dnsVerdict(host: string, answers: readonly Awaited<ReturnType<Resolver['a']>>[], addresses: readonly string[]): Verdict {
+  if (addresses.length > 0) return { status: 'pass', evidence: addresses.join(', ') };
+  const failed = answers.find((answer) => answer.status === 'failed');
+  if (failed?.status === 'failed')
+    return {
+      status: 'fail',
+      title: 'DNS does not answer',
+      evidence: failed.detail,
+      cause: `The resolver gives no answer for ${host}: it is not reached, or the zone is broken (DNSSEC, dead name servers).`,
+      fix: 'Check the resolver of this machine, then the name servers of the domain.',
+    };
+  const none = answers.some((answer) => answer.status === 'no-domain');
+  return {
+    status: 'fail',
+    title: none ? 'the name does not exist' : 'the name has no address',
+    evidence: none ? `NXDOMAIN for ${host}` : `neither A nor AAAA for ${host}`,
+    cause: none ? 'The host name is mistyped, or its domain has expired.' : 'The name exists but has no address record.',
+    fix: 'Check the spelling of the host name; add an A record for it.',
+  };
+}
+
+function roleOf(port: number): Role {
+  if (port === 25) return 'mx';
+  if (port % 1000 === 465) return 'submissions';
+  return port === 587 || port === 2525 ? 'submission' : 'unknown';
+}
+
+async function probe(place: { host: string; address: string; port: number }, options: DoctorOptions): Promise<PortEvidence> {
+  const { helo, context, timeoutMs, login: credentials } = options;
+  const patience = AbortSignal.timeout(timeoutMs * PATIENCE);
+  const signal = options.signal === undefined ? patience : AbortSignal.any([patience, options.signal]);
+  return probePort(place, roleOf(place.port), { helo, context, timeoutMs, signal, login: credentials, relayTo: RELAY_TO });
+}
+
+type Frame = { readonly named: boolean; readonly usable: boolean; readonly several: boolean };
+
+/** The findings of one port. A port that nobody named and that is simply not served is no fault where another one works. */
+function judge(evidence: PortEvidence, { named, usable, several }: Frame): Finding[] {
+  const { host, address, port } = evidence;
+  const subject = several && host !== address ? `${host}[${address}]:${port}` : address.includes(':') && host === address ? `[${host}]:${port}` : `${host}:${port}`;
+  const findings = PORT_CHECKS.flatMap((check) => {
+    const verdict = check.judge(evidence);
+    return verdict === null ? [] : [finding(check, verdict, { subject, host, port })];
+  });
+  const [first, ...rest] = findings;
+  if (first === undefined || first.status !== 'fail' || named || !usable) return findings;
+  const { connect } = evidence;
+  const silent = 'failure' in connect && connect.failure.kind === 'timeout';
+  const unrouted = 'failure' in connect && (connect.failure.code === 'ENETUNREACH' || connect.failure.code === 'EADDRNOTAVAIL');
+  return [{ ...first, status: silent ? 'warn' : unrouted || 'failure' in connect ? 'skip' : first.status }, ...rest];
+}
+
+function finding(check: { readonly id: string; readonly title: string }, verdict: Verdict, of: { subject: string; host: string | null; port: number | null }): Finding {
+  const { status, evidence, cause = '', fix = '', title = check.title, durationMs = 0 } = verdict;
+  return { id: `${check.id}@${of.subject}`, title, status, evidence, cause, fix, durationMs: Math.round(durationMs), ...of };
+}
+
+type References = ReadonlyMap<number, Promise<boolean | null>>;
+
+/** Whether the reference host takes a connection on each port; null: it could not be looked up. */
+function referenceProbe(ports: readonly number[], options: DoctorOptions): References {
+  const { reference, resolver, timeoutMs } = options;
+  if (reference === null) return new Map();
+  const address =
+    isIP(reference) !== 0 ? Promise.resolve(reference) : findAddresses(resolver, reference).then((answer) => ('addresses' in answer ? (answer.addresses[0] ?? null) : null));
+  return new Map(
+    ports.map((port) => [
+      port,
+      address.then(async (found) => {
+        if (found === null) return null;
+        const opened = await Conversation.open({ host: reference, address: found, port }, { helo: options.helo, context: options.context, timeoutMs });
+        if ('failure' in opened) return opened.failure.code === 'ECONNREFUSED';
+        opened.conversation.close();
+        return true;
+      }),
+    ]),
+  );
+}
+
+/** For ports that timed out: is it this network, or the host? */
+async function outbound(all: readonly PortEvidence[], references: References, { reference }: DoctorOptions): Promise<Finding[]> {
+  const silent = [...new Set(all.filter(({ connect }) => 'failure' in connect && connect.failure.kind === 'timeout').map(({ port }) => port))];
+  const findings: Finding[] = [];
+  for (const port of silent) {
+    const reached = await references.get(port);
+    const of = { subject: `outbound port ${port}`, host: reference, port };
+    if (reached === undefined || reached === null) {
+      const evidence = reference === null ? 'no reference host was asked (--reference HOST names one)' : `the reference host ${reference} could not be looked up`;
+      findings.push(finding({ id: 'outbound', title: `is port ${port} blocked here?` }, { status: 'skip', evidence }, of));
+    } else if (reached)
+      findings.push(
+        finding(
+          { id: 'outbound', title: `port ${port} is open from here` },
+          { status: 'pass', evidence: `${reference} answers on port ${port}: this network lets it out, so the host that was asked drops it or is down` },
+          of,
+        ),
+      );
+    else
+      findings.push(
+        finding(
+          { id: 'outbound', title: `this network blocks port ${port}` },
+          {
+            status: 'fail',
+            evidence: `neither the host that was asked nor ${reference} answers on port ${port}`,
+            cause: `Outbound port ${port} is blocked by the provider, the cloud or a firewall of this network.`,
+            fix:
+              port === 25
+                ? 'Hand mail to a relay on 465, 587 or 2525, or ask the provider to open port 25.'
+                : 'Use 2525 or 465, ask the provider to unblock it, or use an HTTP API.',
+          },
+          of,
+        ),
+      );
+  }
+  return findings;
+}
