@@ -99,7 +99,11 @@ export const ROWS = {
 
   messageSize: row('limits.message_size', kind.size('1KB', '2GB'), { fallback: '50MB', ...live, doc: 'The largest message; told in EHLO as SIZE.' }),
   recipients: row('limits.recipients', kind.integer(1, 50_000), { fallback: 1000, ...live, doc: 'Recipients of one message.' }),
-  perAddress: row('limits.connections_per_address', kind.integer(1, 100_000), { fallback: 50, ...live, doc: 'Connections at once from one client address.' }),
+  perAddress: row('limits.connections_per_address', kind.integer(1, 100_000), {
+    fallback: 50,
+    ...live,
+    doc: 'Connections at once from one client address; of an IPv6 one, from its /64.',
+  }),
   clients: row('limits.connections', kind.integer(1, 1_000_000), { fallback: 2000, ...live, doc: 'Connections at once from all clients.' }),
   authFailures: row('limits.auth_failures', kind.integer(1, 100), {
     fallback: 5,

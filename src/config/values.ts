@@ -1,8 +1,9 @@
 // The kinds of values a key can have: what is accepted, what it becomes, and the sentence for what is not. Each is a zod schema, so that the
 // JSON schema for editors comes from the same place.
 
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { isNetwork } from '#base/ip.ts';
 import { parseDuration, parseSize } from './units.ts';
 
 const PRIVATE = ['127.0.0.0/8', '::1/128', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'];
@@ -105,17 +106,4 @@ export function list<T extends z.ZodType>(of: T): z.ZodArray<T> {
 /** A duration, or nothing by "off". */
 export function optionalDuration(minText: string, maxText: string): z.ZodType<number | null> {
   return z.union([z.literal(['off', false]).transform(() => null), duration(minText, maxText)], say(`must be a duration from ${minText} to ${maxText}, like "4h", or "off"`));
-}
-
-function isNetwork(value: string): boolean {
-  const [address = '', bits, rest] = value.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest !== undefined) return false;
-  if (bits === undefined) return true;
-  try {
-    new BlockList().addSubnet(address, /^\d{1,3}$/.test(bits) ? Number(bits) : NaN, family === 6 ? 'ipv6' : 'ipv4');
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,7 +1,7 @@
 // The values that several resources take, each checked and made canonical once, at the edge.
 
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { isNetwork } from '#base/ip.ts';
 import { canonicalDomain } from '#smtp/address.ts';
 
 /** A domain name in A-labels and lower case (RFC 5890, RFC 1035 2.3.4). */
@@ -31,10 +31,3 @@ export const since = z.string().transform((text, context) => {
 });
 
 export const limit = z.coerce.number().int().min(1).max(1000).default(100);
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits, more] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || more !== undefined) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-}

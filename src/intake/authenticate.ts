@@ -2,10 +2,11 @@
 // Knows nothing of what the credential may then do. RFC 4954, RFC 5802.
 
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { BlockList, isIP } from 'node:net';
 import type { Clock } from '#base/clock.ts';
 import { sleep } from '#base/clock.ts';
 import type { Counters } from '#base/counters.ts';
+import { limitKey, openNetworks } from '#base/ip.ts';
+import type { Networks } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
 import type { AuthResult, Connection, Identity, ScramKeys } from '#smtp/policy.ts';
 import { REPLIES } from '#smtp/reply.ts';
@@ -28,19 +29,22 @@ type Parts = {
   readonly log: Log;
   /** Secret of this installation, from which the SCRAM keys of unknown users are made: the same for every worker and restart. */
   readonly decoySecret: Buffer;
+  /** Failures of one address before it is slowed; read anew for each use. */
+  readonly limits: () => { readonly authFailures: number };
 };
 
 const SCRAM_ITERATIONS = 4096;
-/** A wrong password costs this long; past the burst of free guesses of an address, the long one. */
+/** A wrong password costs this long; once an address has failed as often as one connection may, the long one. */
 const SLOW_MS = 300;
 const GUESSING_MS = 5000;
-const GUESSES = { burst: 10, perMs: 1 / 60_000 };
+/** An address that is slowed gets one failure a minute back. */
+const FORGIVEN_PER_MS = 1 / 60_000;
 
 /** Makes the authenticator of one worker. A wrong password and an unknown user take the same work and give the same answer. */
 export function openAuthenticator(parts: Parts): Authenticator {
   const { directory, counters, clock, log } = parts;
   const nobody = createHmac('sha256', parts.decoySecret).update('nobody').digest();
-  const allowLists = new WeakMap<Credential, BlockList>();
+  const allowLists = new WeakMap<Credential, Networks>();
 
   const admit = (connection: Connection<Sender>, credential: Credential): AuthResult<Sender> => {
     if (addressAllowed(credential, connection.clientAddress, allowLists)) {
@@ -66,7 +70,8 @@ export function openAuthenticator(parts: Parts): Authenticator {
       return credential === null ? { refusal: REPLIES.authFailed } : admit(connection, credential);
     },
     async authFailed(connection) {
-      const calm = counters.take(`guess:${connection.clientAddress}`, { ...GUESSES, nowMs: clock.nowMs(), cost: 1 });
+      const rate = { perMs: FORGIVEN_PER_MS, burst: parts.limits().authFailures, nowMs: clock.nowMs(), cost: 1 };
+      const calm = counters.take(`guess:${limitKey(connection.clientAddress)}`, rate);
       await sleep(clock, calm ? SLOW_MS : GUESSING_MS);
     },
   };
@@ -78,17 +83,9 @@ function decoyKeys(secret: Buffer, username: string): ScramKeys {
   return { salt: part('salt').subarray(0, 16), iterations: SCRAM_ITERATIONS, storedKey: part('stored'), serverKey: part('server') };
 }
 
-function addressAllowed(credential: Credential, address: string, lists: WeakMap<Credential, BlockList>): boolean {
+function addressAllowed(credential: Credential, address: string, lists: WeakMap<Credential, Networks>): boolean {
   if (credential.allowIps.length === 0) return true;
   let list = lists.get(credential);
-  if (list === undefined) {
-    list = new BlockList();
-    for (const network of credential.allowIps) {
-      const [ip = '', bits] = network.split('/');
-      const family = isIP(ip) === 6 ? 'ipv6' : 'ipv4';
-      list.addSubnet(ip, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
-    }
-    lists.set(credential, list);
-  }
-  return list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  if (list === undefined) lists.set(credential, (list = openNetworks(credential.allowIps)));
+  return list.has(address);
 }

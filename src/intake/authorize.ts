@@ -1,7 +1,7 @@
 // May this sender say so, may this recipient be had here? The relay rule (25 never relays) and the sender rules of a credential, for
 // the envelope and for the From header. Pure: no I/O, no counting. RFC 5321 7.1, RFC 6409 6.1.
 
-import type { Address } from '#smtp/address.ts';
+import type { Address, ReversePath } from '#smtp/address.ts';
 import type { Connection, MailCommand, RcptCommand } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
@@ -17,15 +17,19 @@ export function authorizeMail(connection: Connection<Sender>, mail: MailCommand)
   return REPLIES.senderNotAllowed(mail.from.text, sender.record.domains);
 }
 
-/** RCPT: on the mx profile only local domains (and the postmaster of this host, RFC 5321 4.5.1) are taken. */
+/** RCPT: on the mx profile only local domains are taken; a bare postmaster is one of theirs. */
 export function authorizeRcpt(connection: Connection<Sender>, rcpt: RcptCommand, isLocal: (domain: string) => boolean): Reply | null {
   if (connection.profile !== 'mx' || isLocal(rcpt.to.domain)) return null;
   return REPLIES.relayNotPermitted(rcpt.to.domain);
 }
 
-/** The From header of a submission: exactly one field, at least one address, all of them the credential's. */
-export function authorizeFrom(sender: Sender, fields: number, mailboxes: readonly Address[]): Reply | null {
-  if (fields === 0) return REPLIES.headerRefused('The message has no From header; add one with an address of yours');
+/**
+ * The From header of a submission: one field at most, at least one address in it, all of them the credential's. Without a field the
+ * sender of the envelope, which was looked at before, is put there; the null one cannot be.
+ */
+export function authorizeFrom(sender: Sender, from: { readonly envelope: ReversePath; readonly fields: number; readonly mailboxes: readonly Address[] }): Reply | null {
+  const { envelope, fields, mailboxes } = from;
+  if (fields === 0) return envelope === null ? REPLIES.headerRefused('The message has no From header; add one with an address of yours') : null;
   if (fields > 1) return REPLIES.headerRefused('The message has more than one From header; send exactly one');
   if (sender.record.domains.length === 0) return null;
   if (mailboxes.length === 0) return REPLIES.headerRefused('The From header has no address that can be read; write it as Name <local@domain>');

@@ -5,6 +5,7 @@ import { isAscii } from 'node:buffer';
 import type { Clock } from '#base/clock.ts';
 import type { Counters } from '#base/counters.ts';
 import { errorCode, errorText } from '#base/failure.ts';
+import { limitKey } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
 import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
@@ -39,6 +40,8 @@ export type IntakeParts = {
   readonly decoySecret: Buffer;
   readonly limits: () => IntakeLimits;
   readonly isLocal: (domain: string) => boolean;
+  /** Some domain this server receives for, if there is one: whose the mail for a bare <postmaster> is. */
+  readonly localDomain: () => string | null;
   readonly laneFor: (domain: string, mode: 'live' | 'sandbox') => LaneName;
   /** Fresh leases of what was just accepted, to be delivered from memory. */
   readonly deliver: (leases: readonly Lease[]) => void;
@@ -50,6 +53,7 @@ export type IntakeParts = {
 export type IntakeLimits = {
   readonly connections: number;
   readonly connectionsPerAddress: number;
+  readonly authFailures: number;
   readonly hops: number;
   readonly headerBytes: number;
   readonly maxAgeMs: number;
@@ -64,74 +68,93 @@ export type IntakeObserver = {
 /** Makes the policy of one worker. */
 export function openIntake(parts: IntakeParts): Policy<Sender> {
   const authenticator = openAuthenticator(parts);
-  const refuse = (connection: Connection<Sender>, step: string, reply: Reply | null): Reply | null => {
-    if (reply === null) return null;
-    parts.observe?.refused(connection.profile, reply);
-    parts.log.info('message.refused', {
-      session: connection.id,
-      step,
-      code: reply.code,
-      enhanced: reply.enhanced,
-      text: reply.lines[0],
-      cause: reply.privateCause,
-      client: connection.clientAddress,
-      credential: connection.identity?.credential,
-    });
-    return reply;
-  };
-
   return {
     ...authenticator,
     connect(connection) {
       const { connections, connectionsPerAddress } = parts.limits();
       const all = parts.counters.add('connections', 1);
-      const own = parts.counters.add(`connections:${connection.clientAddress}`, 1);
-      if (own > connectionsPerAddress) return refuse(connection, 'connect', REPLIES.tooManyConnections('from your address', connectionsPerAddress));
-      return all > connections ? refuse(connection, 'connect', REPLIES.tooManyConnections('to this server', connections)) : null;
+      const own = parts.counters.add(addressKey(connection), 1);
+      if (own > connectionsPerAddress) return REPLIES.tooManyConnections('from your address', connectionsPerAddress);
+      return all > connections ? REPLIES.tooManyConnections('to this server', connections) : null;
     },
     closed(connection) {
       parts.counters.add('connections', -1);
-      parts.counters.add(`connections:${connection.clientAddress}`, -1);
+      parts.counters.add(addressKey(connection), -1);
     },
-    mail(connection, mail) {
-      return refuse(connection, 'mail', authorizeMail(connection, mail));
-    },
-    rcpt(connection, _transaction, rcpt) {
-      return refuse(connection, 'rcpt', authorizeRcpt(connection, rcpt, parts.isLocal));
-    },
-    data(connection, transaction) {
-      const rate = connection.identity?.record.ratePerHour ?? null;
-      if (rate !== null && !withinRate(parts, connection.identity as Sender, rate)) {
-        return refuse(connection, 'data', REPLIES.rateExceeded(rate)) as Reply;
-      }
-      return new Incoming(parts, connection, transaction, (step, reply) => refuse(connection, step, reply));
+    mail: (connection, mail) => whileCurrent(parts, connection, () => authorizeMail(connection, mail)),
+    rcpt: (connection, _transaction, rcpt) => authorizeRcpt(connection, rcpt, parts.isLocal),
+    data: (connection, transaction) =>
+      whileCurrent<MessageSink | Reply>(parts, connection, () => rateRefusal(parts, connection.identity) ?? new Incoming(parts, connection, transaction)),
+    postmasterDomain: () => (parts.isLocal(parts.hostname) ? parts.hostname : (parts.localDomain() ?? parts.hostname)),
+    refused(connection, { step, reply, again }) {
+      parts.observe?.refused(connection.profile, reply);
+      // A failed login has an event of its own, and a client that repeats itself must not fill the log.
+      if (reply.code === 535 || again) return;
+      parts.log.info('message.refused', {
+        session: connection.id,
+        step,
+        code: reply.code,
+        enhanced: reply.enhanced,
+        text: reply.lines[0],
+        cause: reply.privateCause,
+        client: connection.clientAddress,
+        profile: connection.profile,
+        credential: connection.identity?.credential,
+      });
     },
   };
 }
 
-function withinRate(parts: IntakeParts, sender: Sender, perHour: number): boolean {
-  return parts.counters.take(`rate:${sender.credential}`, { perMs: perHour / HOUR_MS, burst: perHour, nowMs: parts.clock.nowMs(), cost: 1 });
+/** Goes on while the client's credential stands. One that was revoked or got a new password since is no longer who the client is. */
+function whileCurrent<T>(parts: IntakeParts, connection: Connection<Sender>, next: () => T): MaybePromise<T | Reply> {
+  const { identity } = connection;
+  const current = identity === null || parts.directory.current(identity.record);
+  if (current === true) return next();
+  const decide = (stands: boolean): T | Reply => {
+    if (stands) return next();
+    parts.log.warn('auth.withdrawn', { session: connection.id, credential: identity?.credential, client: connection.clientAddress });
+    connection.identity = null;
+    return REPLIES.credentialWithdrawn;
+  };
+  return isPromise(current) ? current.then(decide) : decide(current);
+}
+
+function rateRefusal({ counters, clock }: IntakeParts, sender: Sender | null): Reply | null {
+  const perHour = sender?.record.ratePerHour ?? null;
+  if (sender === null || perHour === null) return null;
+  const within = counters.take(`rate:${sender.credential}`, { perMs: perHour / HOUR_MS, burst: perHour, nowMs: clock.nowMs(), cost: 1 });
+  return within ? null : REPLIES.rateExceeded(perHour);
+}
+
+function addressKey(connection: Connection<Sender>): string {
+  return `connections:${limitKey(connection.clientAddress)}`;
 }
 
 /** What the header told, kept until the end of the content. */
-type Head = { readonly chunks: readonly Buffer[]; readonly subject: string; readonly messageIdHeader: string; readonly utf8: boolean; readonly bytes: number };
+type Head = {
+  readonly chunks: readonly Buffer[];
+  readonly subject: string;
+  readonly messageIdHeader: string;
+  readonly utf8: boolean;
+  /** What we added is not ASCII. */
+  readonly eightBit: boolean;
+  readonly bytes: number;
+};
 
 /** One message coming in. Steps: header complete > checked > mended > content ends > accepted. A signature would come between the last two. */
 class Incoming implements MessageSink {
   readonly #parts: IntakeParts;
   readonly #connection: Connection<Sender>;
   readonly #transaction: Transaction;
-  readonly #refuse: (step: string, reply: Reply) => Reply | null;
   readonly #id: MessageId;
   readonly #nowMs: number;
   readonly #body: IncomingBody;
   #head: Head | null = null;
 
-  constructor(parts: IntakeParts, connection: Connection<Sender>, transaction: Transaction, refuse: (step: string, reply: Reply) => Reply | null) {
+  constructor(parts: IntakeParts, connection: Connection<Sender>, transaction: Transaction) {
     this.#parts = parts;
     this.#connection = connection;
     this.#transaction = transaction;
-    this.#refuse = refuse;
     this.#nowMs = parts.clock.nowMs();
     this.#id = parts.newId(this.#nowMs);
     this.#body = new IncomingBody({
@@ -149,11 +172,17 @@ class Incoming implements MessageSink {
 
   finish(): MaybePromise<Reply> {
     const refusal = this.#body.end();
-    if (refusal !== null) return refusal;
+    if (refusal !== null) {
+      this.abort();
+      return refusal;
+    }
     const head = this.#head as Head;
     const parts = this.#body.parts(head.chunks);
     const accepted = isPromise(parts) ? parts.then((stored) => this.#accept(head, stored)) : this.#accept(head, parts);
-    return accepted.catch((error: unknown) => this.#failed(error));
+    return accepted.catch((error: unknown) => {
+      this.abort();
+      return this.#failed(error);
+    });
   }
 
   abort(): void {
@@ -163,13 +192,14 @@ class Incoming implements MessageSink {
   #header(head: Buffer): Reply | null {
     const { fields } = parseHeaders(head);
     const refusal = this.#checkHeader(fields);
-    if (refusal !== null) return this.#refuse('header', refusal);
+    if (refusal !== null) return refusal;
     const submission = this.#connection.profile !== 'mx';
     const mended = mendHeader(head, fields, {
       received: this.#received(),
       submission,
       nowMs: this.#nowMs,
       messageId: `<${this.#id}@${this.#parts.hostname}>`,
+      from: this.#transaction.mail.from,
     });
     const subject = fields.find((field) => field.name === 'subject');
     this.#head = {
@@ -177,6 +207,7 @@ class Incoming implements MessageSink {
       subject: subject === undefined ? '' : decodeWords(subject.value()).slice(0, SUBJECT_CHARACTERS),
       messageIdHeader: mended.messageIdHeader,
       utf8: this.#body.eightBit && !isAscii(head),
+      eightBit: !isAscii(mended.chunks[0] as Buffer),
       bytes: mended.chunks.reduce((sum, chunk) => sum + chunk.length, 0),
     };
     return null;
@@ -188,11 +219,8 @@ class Incoming implements MessageSink {
     const sender = this.#connection.identity;
     if (sender === null || this.#connection.profile === 'mx') return null;
     const from = fields.filter((field) => field.name === 'from');
-    return authorizeFrom(
-      sender,
-      from.length,
-      from.flatMap((field) => parseMailboxes(field.value())),
-    );
+    const mailboxes = from.flatMap((field) => parseMailboxes(field.value()));
+    return authorizeFrom(sender, { envelope: this.#transaction.mail.from, fields: from.length, mailboxes });
   }
 
   #received(): string {
@@ -245,7 +273,7 @@ class Incoming implements MessageSink {
       expiresAtMs: this.#nowMs + maxAgeMs,
       warnAtMs: delayWarningMs === null ? null : this.#nowMs + delayWarningMs,
       sizeBytes: head.bytes + this.#body.bodyBytes,
-      eightBit: this.#body.eightBit,
+      eightBit: this.#body.eightBit || head.eightBit,
       smtpUtf8: mail.smtpUtf8 && (head.utf8 || !asciiEnvelope(mail, this.#transaction)),
       requireTls: mail.requireTls,
       ret: mail.ret,
@@ -284,9 +312,7 @@ class Incoming implements MessageSink {
   #failed(error: unknown): Reply {
     const full = errorCode(error) === 'store-full';
     this.#parts.log.error('message.not-stored', { id: this.#id, session: this.#connection.id, cause: errorText(error) });
-    const reply = full ? REPLIES.storeFull : REPLIES.localError(this.#id);
-    this.#parts.observe?.refused(this.#connection.profile, reply);
-    return reply;
+    return full ? REPLIES.storeFull : REPLIES.localError(this.#id);
   }
 }
 

@@ -1,16 +1,21 @@
 // One listening port: sockets, TLS, the PROXY header, deadlines and draining around smtp/session.ts. Always a plain TCP server: TLS is wrapped
 // around the socket, for 465 at once and for STARTTLS when asked, so that a PROXY header can come first.
 
-import { createHash, X509Certificate, randomBytes } from 'node:crypto';
-import { BlockList, createServer, isIP } from 'node:net';
+import { createHash, randomBytes } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
+import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { errorCode, errorText } from '#base/failure.ts';
+import { canonicalIp, openNetworks } from '#base/ip.ts';
+import type { Networks } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
+import { isPromise } from '#base/promise.ts';
 import { commandTable } from '#smtp/commands.ts';
 import type { ChannelBinding, Connection, Identity, Policy, Profile, SessionLimits } from '#smtp/policy.ts';
 import { parseProxy } from '#smtp/proxy.ts';
 import { Session } from '#smtp/session.ts';
+import type { SessionIo } from '#smtp/session.ts';
 import type { Command } from '#smtp/turn.ts';
 import type { ServerTls } from '#tls/context.ts';
 
@@ -41,21 +46,29 @@ export type Listener = {
 
 const PROXY_DEADLINE_MS = 5000;
 const HANDSHAKE_DEADLINE_MS = 30_000;
-/** How long a closing connection may take to read our last reply. */
+/** At the end of a drain, for the last 421 to go out. */
+const CUT_MS = 500;
+/** How long a closing connection may take to read our last reply, and a refused one to come to where it can be said. */
 const LINGER_MS = 5000;
+/** Connections over a limit are told so; when even these are too many, more are dropped without a word. */
+const REFUSED_AT_ONCE = 1000;
 
 /** Opens the port. Rejects with the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL). */
 export async function openListener<I extends Identity>(options: ListenerOptions<I>): Promise<Listener> {
   const open = new Set<SocketSession<I>>();
-  const proxies = options.proxyProtocol === false ? null : blockList(options.proxyProtocol);
-  const commands = commandTable<I>();
-  const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) => {
-    const session = new SocketSession<I>({ ...options, commands, proxies }, socket, () => open.delete(session));
+  const shared: Shared<I> = { ...options, commands: commandTable<I>(), proxies: options.proxyProtocol === false ? null : openNetworks(options.proxyProtocol), refused: 0 };
+  // Half open: a client that has said everything may close its side and still read our answers.
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    const session = new SocketSession<I>(shared, socket, () => open.delete(session));
     open.add(session);
     session.begin();
   });
   await listen(server, options);
   const bound = server.address() as AddressInfo;
+  const emptyWithin = async (ms: number): Promise<void> => {
+    const until = Date.now() + ms;
+    while (open.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
   return {
     address: bound.address,
     port: bound.port,
@@ -63,8 +76,9 @@ export async function openListener<I extends Identity>(options: ListenerOptions<
     async drain(deadlineMs) {
       server.close();
       for (const session of open) session.drain();
-      const until = Date.now() + deadlineMs;
-      while (open.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+      await emptyWithin(deadlineMs);
+      for (const session of open) session.cut();
+      await emptyWithin(CUT_MS);
       for (const session of open) session.destroy();
     },
     close() {
@@ -85,36 +99,46 @@ function listen(server: Server, options: { address: string; port: number; reuseP
   });
 }
 
-type SocketOptions<I extends Identity> = ListenerOptions<I> & { readonly commands: ReadonlyMap<string, Command<I>>; readonly proxies: BlockList | null };
+type Shared<I extends Identity> = ListenerOptions<I> & {
+  readonly commands: ReadonlyMap<string, Command<I>>;
+  readonly proxies: Networks | null;
+  /** Connections here now that the policy refused. */
+  refused: number;
+};
 
 /** One connection: the raw socket, the TLS socket around it once there is one, and the session. */
 class SocketSession<I extends Identity> {
-  readonly #options: SocketOptions<I>;
+  readonly #shared: Shared<I>;
   readonly #raw: Socket;
   readonly #gone: () => void;
   #socket: Socket;
   #session: Session<I> | null = null;
   #lifetime: NodeJS.Timeout | null = null;
+  #deadline: { readonly ms: number; readonly timer: NodeJS.Timeout } | null = null;
   #proxyBytes: Buffer | null = null;
   #client: { address: string; port: number };
+  /** Why the socket is not read: the session has enough to do, or the client does not read what we say. */
+  readonly #stopped = { bySession: false, byOutput: false };
+  #refused = false;
   #ended = false;
 
-  constructor(options: SocketOptions<I>, socket: Socket, gone: () => void) {
-    this.#options = options;
+  constructor(shared: Shared<I>, socket: Socket, gone: () => void) {
+    this.#shared = shared;
     this.#raw = socket;
     this.#socket = socket;
     this.#gone = gone;
-    this.#client = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
+    this.#client = { address: canonicalIp(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
   }
 
   begin(): void {
     this.#raw.on('error', () => {});
     this.#raw.on('close', () => this.#closed());
-    const { proxies } = this.#options;
-    if (proxies === null || !inList(proxies, this.#client.address)) return this.#clientKnown(Buffer.alloc(0));
+    const { proxies } = this.#shared;
+    if (proxies === null || !proxies.has(this.#client.address)) return this.#clientKnown(Buffer.alloc(0));
     this.#proxyBytes = Buffer.alloc(0);
-    this.#raw.setTimeout(PROXY_DEADLINE_MS, () => this.destroy());
+    this.#arm(PROXY_DEADLINE_MS, () => this.destroy());
     this.#raw.on('data', this.#onProxyData);
+    this.#raw.on('end', () => this.destroy());
   }
 
   readonly #onProxyData = (chunk: Buffer): void => {
@@ -124,52 +148,47 @@ class SocketSession<I extends Identity> {
       this.#proxyBytes = bytes;
       return;
     }
+    this.#proxyBytes = null;
+    this.#disarm();
     this.#raw.off('data', this.#onProxyData);
+    this.#raw.removeAllListeners('end');
     if (result.is === 'malformed') {
-      this.#options.log.warn('proxy.refused', { client: this.#client.address, cause: result.why, fix: 'Let the proxy send the PROXY protocol, or take it off proxy_protocol.' });
+      this.#shared.log.warn('proxy.refused', { client: this.#client.address, cause: result.why, fix: 'Let the proxy send the PROXY protocol, or take it off proxy_protocol.' });
       return this.destroy();
     }
     this.#raw.pause();
-    if (result.client !== null) this.#client = { ...result.client, address: plainAddress(result.client.address) };
+    if (result.client !== null) this.#client = { ...result.client, address: canonicalIp(result.client.address) };
     this.#clientKnown(bytes.subarray(result.length));
   };
 
-  /** The client's address is known; `early` are bytes that came with the PROXY header. */
+  /** The client's address is known: from here on the connection counts. `early` are bytes that came with the PROXY header. */
   #clientKnown(early: Buffer): void {
-    const { profile, policy, hostname, log, commands, limits, observe } = this.#options;
+    const { profile, policy, hostname, log, commands, observe } = this.#shared;
     observe?.('opened', profile);
+    const limits = this.#shared.limits();
     const connection: Connection<I> = {
       id: randomBytes(6).toString('hex'),
       profile,
       clientAddress: this.#client.address,
       clientPort: this.#client.port,
-      localAddress: plainAddress(this.#raw.localAddress ?? ''),
+      localAddress: canonicalIp(this.#raw.localAddress ?? ''),
       localPort: this.#raw.localPort ?? 0,
       helo: null,
       extended: false,
       tls: null,
       identity: null,
     };
-    const session = new Session<I>({
-      connection,
-      policy,
-      limits: limits(),
-      hostname,
-      commands,
-      log,
-      io: {
-        write: (text) => this.#write(text),
-        startTls: () => this.#startTls(() => this.#options.observe?.('tls', profile)),
-        pause: () => this.#socket.pause(),
-        resume: () => this.#socket.resume(),
-        end: () => this.#end(),
-        timeout: (ms) => this.#socket.setTimeout(ms),
-      },
-    });
+    const session = new Session<I>({ connection, policy, limits, hostname, commands, log, io: this.#io() });
     this.#session = session;
     log.debug('session.opened', { session: connection.id, profile, client: connection.clientAddress, port: connection.clientPort });
-    this.#lifetime = setTimeout(() => session.expired(), limits().sessionTimeoutMs);
+    this.#lifetime = setTimeout(() => session.expired(), limits.sessionTimeoutMs);
     this.#lifetime.unref();
+    const refusal = session.admit();
+    if (!isPromise(refusal) && refusal !== null) {
+      this.#refused = true;
+      this.#shared.refused++;
+      if (this.#shared.refused > REFUSED_AT_ONCE) return this.destroy();
+    }
     if (early.length > 0) this.#raw.unshift(early);
     if (profile === 'submissions') {
       this.#startTls(() => {
@@ -183,10 +202,39 @@ class SocketSession<I extends Identity> {
     session.start();
   }
 
+  #io(): SessionIo {
+    const { profile, observe } = this.#shared;
+    return {
+      write: (text) => this.#write(text),
+      startTls: () => this.#startTls(() => observe?.('tls', profile)),
+      pause: () => this.#stop('bySession'),
+      resume: () => this.#goOn('bySession'),
+      end: () => this.#end(),
+      timeout: (ms) => this.#arm(ms, () => this.#session?.timedOut()),
+    };
+  }
+
+  /** One deadline at a time. It is not moved by bytes that come or go: a client that trickles is no better than a silent one. */
+  #arm(ms: number, passed: () => void): void {
+    if (this.#ended) return;
+    if (this.#deadline?.ms === ms) {
+      this.#deadline.timer.refresh();
+      return;
+    }
+    this.#disarm();
+    const timer = setTimeout(passed, ms);
+    timer.unref();
+    this.#deadline = { ms, timer };
+  }
+
+  #disarm(): void {
+    if (this.#deadline !== null) clearTimeout(this.#deadline.timer);
+    this.#deadline = null;
+  }
+
   #attach(socket: Socket): void {
     socket.on('data', this.#onData);
-    socket.on('timeout', () => this.#session?.timedOut());
-    socket.on('end', () => this.#end());
+    socket.on('end', () => this.#session?.inputEnded());
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -196,23 +244,32 @@ class SocketSession<I extends Identity> {
   #write(text: string): void {
     if (this.#socket.write(text)) return;
     // A client that sends and never reads must not fill our memory.
+    this.#stop('byOutput');
+    this.#socket.once('drain', () => this.#goOn('byOutput'));
+  }
+
+  #stop(why: 'bySession' | 'byOutput'): void {
+    this.#stopped[why] = true;
     this.#socket.pause();
-    this.#socket.once('drain', () => this.#socket.resume());
+  }
+
+  #goOn(why: 'bySession' | 'byOutput'): void {
+    this.#stopped[why] = false;
+    if (!this.#stopped.bySession && !this.#stopped.byOutput) this.#socket.resume();
   }
 
   #startTls(then: () => void): void {
-    const { tls, log, profile, observe } = this.#options;
+    const { tls, log, profile, observe } = this.#shared;
     const raw = this.#raw;
     raw.off('data', this.#onData);
     raw.removeAllListeners('end');
-    raw.removeAllListeners('timeout');
-    raw.setTimeout(0);
     // Plain bytes already read by the stream belong to the time before the handshake: they are dropped on 587, and are the handshake on 465.
     if (profile !== 'submissions') while (raw.read() !== null);
     const socket = new TLSSocket(raw, { isServer: true, secureContext: tls.secureContext(), SNICallback: tls.sni });
     this.#socket = socket;
     let done = false;
-    socket.setTimeout(HANDSHAKE_DEADLINE_MS, () => done || this.destroy());
+    this.#disarm();
+    this.#arm(this.#refused ? LINGER_MS : HANDSHAKE_DEADLINE_MS, () => this.destroy());
     socket.on('error', (error) => {
       if (!done) {
         observe?.('tls-failed', profile);
@@ -220,14 +277,16 @@ class SocketSession<I extends Identity> {
       }
       this.destroy();
     });
+    const gaveUp = (): void => this.destroy();
+    socket.on('end', gaveUp);
     socket.on('secure', () => {
       if (done) return;
       done = true;
-      socket.setTimeout(0);
-      socket.removeAllListeners('timeout');
+      this.#disarm();
+      socket.off('end', gaveUp);
       this.#attach(socket);
       const cipher = socket.getCipher();
-      this.#session?.secured({ protocol: socket.getProtocol() ?? '', cipher: cipher.standardName ?? cipher.name, serverName: serverName(socket) }, channelBinding(socket, tls));
+      this.#session?.secured({ protocol: socket.getProtocol() ?? '', cipher: cipher.standardName ?? cipher.name, serverName: serverName(socket) }, channelBinding(socket));
       then();
     });
     socket.on('close', () => this.destroy());
@@ -239,11 +298,18 @@ class SocketSession<I extends Identity> {
     else this.#session.drain();
   }
 
+  /** The drain has lasted its whole time. */
+  cut(): void {
+    this.#session?.cut();
+  }
+
   /** Our last reply is on its way: wait a little for the client to read it. */
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#disarm();
     this.#socket.removeAllListeners('data');
+    this.#socket.removeAllListeners('drain');
     this.#socket.resume();
     this.#socket.end();
     const timer = setTimeout(() => this.destroy(), LINGER_MS);
@@ -258,11 +324,14 @@ class SocketSession<I extends Identity> {
   #closed(): void {
     if (this.#lifetime !== null) clearTimeout(this.#lifetime);
     this.#lifetime = null;
+    this.#disarm();
+    if (this.#refused) this.#shared.refused--;
+    this.#refused = false;
     const session = this.#session;
     this.#session = null;
     if (session !== null) {
       session.closed();
-      this.#options.observe?.('closed', this.#options.profile);
+      this.#shared.observe?.('closed', this.#shared.profile);
     }
     this.#gone();
   }
@@ -274,37 +343,20 @@ function serverName(socket: TLSSocket): string | null {
 }
 
 /** Channel-binding data of this connection (RFC 9266; RFC 5929 for the older types). */
-function channelBinding(socket: TLSSocket, tls: ServerTls): ChannelBinding {
+function channelBinding(socket: TLSSocket): ChannelBinding {
   return (type) => {
     const protocol = socket.getProtocol();
     if (type === 'tls-exporter') return protocol === 'TLSv1.3' ? socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)) : null;
-    if (type === 'tls-unique') return protocol === 'TLSv1.2' ? (socket.getPeerFinished() ?? null) : null;
-    const leaf = tls.leaf(serverName(socket));
-    return createHash(bindingHash(leaf)).update(leaf).digest();
+    // The first Finished message: the client's, or the server's where a session is resumed (RFC 5929 3.1).
+    if (type === 'tls-unique') return protocol === 'TLSv1.2' ? ((socket.isSessionReused() ? socket.getFinished() : socket.getPeerFinished()) ?? null) : null;
+    // The certificate of this very connection: a reload may have put another one in its place.
+    const leaf = socket.getX509Certificate();
+    return leaf === undefined ? null : createHash(bindingHash(leaf)).update(leaf.raw).digest();
   };
 }
 
 /** The hash of the certificate's signature; SHA-256 for MD5 and SHA-1 (RFC 5929 4.1). */
-function bindingHash(leaf: Buffer): string {
-  const algorithm = new X509Certificate(leaf).signatureAlgorithm?.toLowerCase() ?? '';
+function bindingHash(leaf: X509Certificate): string {
+  const algorithm = leaf.signatureAlgorithm?.toLowerCase() ?? '';
   return algorithm.includes('sha384') ? 'sha384' : algorithm.includes('sha512') ? 'sha512' : 'sha256';
-}
-
-function blockList(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [ip = '', bits] = network.split('/');
-    const family = isIP(ip) === 6 ? 'ipv6' : 'ipv4';
-    list.addSubnet(ip, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
-  }
-  return list;
-}
-
-function inList(list: BlockList, address: string): boolean {
-  return list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
-}
-
-/** `::ffff:192.0.2.1` is 192.0.2.1 to everyone who reads logs or writes rules. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }

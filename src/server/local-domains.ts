@@ -6,6 +6,8 @@ import type { DirectoryReader } from '#store/directory.ts';
 export type LocalDomains = {
   /** `domain` is canonical. */
   has(domain: string): boolean;
+  /** One of them, the first that is configured; null when there is none. */
+  first(): string | null;
   /** Looks whether the directory has changed; the new set is there before the next turn of the event loop. */
   refresh(): void;
 };
@@ -20,6 +22,7 @@ export async function openLocalDomains(parts: {
   let inbound = await readInbound(directory);
   return {
     has: (domain) => inbound.has(domain) || configured().includes(domain),
+    first: () => configured()[0] ?? inbound.values().next().value ?? null,
     refresh() {
       const now = Atomics.load(generation, 0);
       if (now === seen) return;

@@ -78,6 +78,7 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
     decoySecret: Buffer.from(start.decoySecret),
     limits: () => intakeLimits(live.config),
     isLocal: (domain) => local.has(domain),
+    localDomain: () => local.first(),
     laneFor: (domain, mode) => routes.laneFor(domain, mode),
     deliver: (leases) => dispatcher.take(leases),
     observe: intakeObserver(metrics),
@@ -166,8 +167,8 @@ function deliverySettings(live: Live): Pick<DispatcherParts, 'mxPort' | 'allowPr
 }
 
 function intakeLimits({ limits, queue }: Config): IntakeLimits {
-  const { connections, connectionsPerAddress, hops, headerBytes } = limits;
-  return { connections, connectionsPerAddress, hops, headerBytes, maxAgeMs: queue.maxAgeMs, delayWarningMs: queue.delayWarningMs };
+  const { connections, connectionsPerAddress, authFailures, hops, headerBytes } = limits;
+  return { connections, connectionsPerAddress, authFailures, hops, headerBytes, maxAgeMs: queue.maxAgeMs, delayWarningMs: queue.delayWarningMs };
 }
 
 function sessionLimits({ limits }: Config): SessionLimits {

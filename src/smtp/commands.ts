@@ -59,14 +59,14 @@ function ehlo<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
   const name = parseHelo(args);
   if (name === null) return says(REPLIES.syntax('EHLO your.host.name'));
   greet(turn, name, true);
-  return says(REPLIES.ehlo([`${turn.hostname} greets ${name}`, ...extensions(turn)]));
+  return idle(REPLIES.ehlo([`${turn.hostname} greets ${name}`, ...extensions(turn)]));
 }
 
 function helo<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
   const name = parseHelo(args);
   if (name === null) return says(REPLIES.syntax('HELO your.host.name'));
   greet(turn, name, false);
-  return says(REPLIES.helo(turn.hostname));
+  return idle(REPLIES.helo(turn.hostname));
 }
 
 function greet(turn: Turn<Identity>, name: string, extended: boolean): void {
@@ -136,9 +136,10 @@ function rcpt<I extends Identity>(turn: Turn<I>, args: string): MaybePromise<Ste
   const { transaction } = turn;
   if (transaction === null) return says(REPLIES.sequence('MAIL comes before RCPT'));
   if (turn.bdat !== null) return says(REPLIES.sequence('the message has begun'));
-  const parsed = parseRcpt(args, { smtpUtf8: transaction.mail.smtpUtf8, hostname: turn.hostname });
+  const parsed = parseRcpt(args, { smtpUtf8: transaction.mail.smtpUtf8, postmasterDomain: turn.policy.postmasterDomain() });
   if ('code' in parsed) return says(parsed);
-  if (transaction.recipients.length >= turn.limits.recipients) return says(REPLIES.tooManyRecipients(turn.limits.recipients));
+  // Not counted as idle: however many are too many, those that were taken are served (RFC 5321 4.5.3.1.10).
+  if (transaction.recipients.length >= turn.limits.recipients) return { do: 'reply', reply: REPLIES.tooManyRecipients(turn.limits.recipients), work: true };
   return settle(turn.policy.rcpt(turn.connection, transaction, parsed), (refusal) => {
     if (refusal !== null) return says(refusal);
     transaction.recipients.push(parsed satisfies RcptCommand);

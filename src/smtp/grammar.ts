@@ -9,13 +9,20 @@ import { REPLIES } from './reply.ts';
 /** A line taken apart: the verb in upper case, and what follows the first space. */
 export type Line = { readonly verb: string; readonly args: string };
 
-/** Splits a line. Bytes are read as UTF-8; a line that is not UTF-8, or holds a NUL, has the verb ''. */
+/**
+ * Splits a line; white space at its end is no part of it (RFC 5321 4.1.1). Bytes are read as UTF-8; a line that is not UTF-8, or holds a NUL,
+ * or has a verb that is not ASCII, has the verb ''.
+ */
 export function parseLine(bytes: Buffer): Line {
-  const text = bytes.toString('utf8');
+  let end = bytes.length;
+  while (end > 0 && (bytes[end - 1] === 0x20 || bytes[end - 1] === 0x09)) end--;
+  const text = bytes.toString('utf8', 0, end);
   if (text.includes('\ufffd') || text.includes('\0')) return { verb: '', args: '' };
   const space = text.indexOf(' ');
-  if (space === -1) return { verb: text.toUpperCase(), args: '' };
-  return { verb: text.slice(0, space).toUpperCase(), args: text.slice(space + 1) };
+  const verb = space === -1 ? text : text.slice(0, space);
+  // Other scripts have letters whose capitals are ASCII.
+  if (!/^[\x21-\x7e]*$/.test(verb)) return { verb: '', args: '' };
+  return { verb: verb.toUpperCase(), args: space === -1 ? '' : text.slice(space + 1) };
 }
 
 /** Parses what follows `MAIL `. A Reply says what is wrong. */
@@ -30,11 +37,11 @@ export function parseMail(args: string): MailCommand | Reply {
   return mail.from !== null && !isAsciiAddress(mail.from) && !mail.smtpUtf8 ? REPLIES.utf8Needed : mail;
 }
 
-/** Parses what follows `RCPT `. `smtpUtf8` is whether MAIL asked for it; `hostname` is the postmaster's domain. */
-export function parseRcpt(args: string, options: { smtpUtf8: boolean; hostname: string }): RcptCommand | Reply {
+/** Parses what follows `RCPT `. `smtpUtf8` is whether MAIL asked for it; a bare `<postmaster>` is one of `postmasterDomain`. */
+export function parseRcpt(args: string, options: { smtpUtf8: boolean; postmasterDomain: string }): RcptCommand | Reply {
   const match = /^TO:[ \t]*/i.exec(args);
   if (match === null) return REPLIES.syntax('RCPT TO:<address> [parameters]');
-  const parsed = parsePath(args.slice(match[0].length), { empty: false, postmaster: options.hostname });
+  const parsed = parsePath(args.slice(match[0].length), { empty: false, postmaster: options.postmasterDomain });
   if (parsed === null || parsed.path === null) return REPLIES.badRecipient;
   const rcpt: Mutable<RcptCommand> = { to: parsed.path, notify: null, orcpt: null };
   const wrong = eachParameter(parsed.rest, (name, value) => rcptParameter(rcpt, name, value));
@@ -77,7 +84,9 @@ function eachParameter(rest: string, set: (name: string, value: string | null) =
   const seen = new Set<string>();
   for (const word of rest.trim().split(/ +/)) {
     const equals = word.indexOf('=');
-    const name = (equals === -1 ? word : word.slice(0, equals)).toUpperCase();
+    const written = equals === -1 ? word : word.slice(0, equals);
+    if (!/^[A-Za-z0-9][A-Za-z0-9-]*$/.test(written)) return REPLIES.syntax('parameters as NAME or NAME=value');
+    const name = written.toUpperCase();
     if (seen.has(name)) return REPLIES.badParameter(name.slice(0, 40), 'each parameter once');
     seen.add(name);
     const wrong = set(name, equals === -1 ? null : word.slice(equals + 1));

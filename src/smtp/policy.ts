@@ -68,7 +68,7 @@ export type Transaction = { readonly mail: MailCommand; readonly recipients: Rcp
  * Where the bytes of one message go. `write` gets message content with CRLF line ends and dots undone; the chunk belongs to the
  * sink afterwards. A promise from `write` is back-pressure: the session reads no more until it resolves. A Reply from `write`
  * refuses the message: the session swallows the rest and answers it. `finish` resolves once the outcome is certain (250 only
- * when durable). `abort` drops what was written.
+ * when durable; a refusal has dropped what was written). `abort` drops what was written.
  */
 export type MessageSink = {
   write(chunk: Buffer): MaybePromise<Reply | void>;
@@ -101,18 +101,25 @@ export type Policy<I extends Identity = Identity> = {
   authFailed(connection: Connection<I>): MaybePromise<void>;
   mail(connection: Connection<I>, mail: MailCommand): MaybePromise<Reply | null>;
   rcpt(connection: Connection<I>, transaction: Transaction, rcpt: RcptCommand): MaybePromise<Reply | null>;
+  /** Whose the mail for a bare `<postmaster>` is (RFC 5321 4.5.1). */
+  postmasterDomain(): string;
   /** DATA or the first BDAT: a sink for the body, or a refusal. */
   data(connection: Connection<I>, transaction: Transaction): MaybePromise<MessageSink | Reply>;
+  /** Told of every reply of 400 and over that the client gets, whoever decided it. For log and metrics; nothing is decided by it. */
+  refused(connection: Connection<I>, refusal: Refusal): void;
   /** The connection ended, for whatever reason. Called once for each `connect`. */
   closed(connection: Connection<I>): void;
 };
+
+/** A refusal as the client got it. `step` is the verb; `again`: the same words as the refusal before, which need not be told twice. */
+export type Refusal = { readonly step: string; readonly reply: Reply; readonly again: boolean };
 
 /** Limits the protocol itself enforces. */
 export type SessionLimits = {
   readonly messageSizeBytes: number;
   readonly recipients: number;
   readonly authFailures: number;
-  /** Commands that do no work (NOOP, RSET, VRFY, HELP, refused ones) before 421. */
+  /** Commands that do no work (EHLO, NOOP, RSET, VRFY, HELP, refused ones) in a row before 421. */
   readonly idleCommands: number;
   /** Milliseconds: for a command, for a data chunk, for a whole session. */
   readonly commandTimeoutMs: number;

@@ -12,6 +12,8 @@ export type Reply = {
   readonly privateCause?: string;
 };
 
+const MAX_TEXT_OCTETS = 480;
+
 /** Line ends and control characters of texts that came from outside become spaces, so that a reply cannot be forged. */
 const CONTROL = /[\x00-\x1f\x7f]+/g;
 
@@ -23,11 +25,19 @@ export function formatReply(reply: Reply): string {
 }
 
 function reply(code: number, enhanced: string, text: string | readonly string[]): Reply {
-  return { code, enhanced, lines: typeof text === 'string' ? [text] : text };
+  return { code, enhanced, lines: typeof text === 'string' ? [code < 400 ? text : clipped(text)] : text };
 }
 
 function closing(code: number, enhanced: string, text: string): Reply {
   return { code, enhanced, lines: [text], close: true };
+}
+
+/** A refusal may quote what the client sent; with code and line end it stays under 512 octets (RFC 5321 4.5.3.1.5). */
+function clipped(text: string): string {
+  // At most three octets a UTF-16 unit.
+  if (text.length <= MAX_TEXT_OCTETS / 3) return text;
+  const bytes = Buffer.from(text, 'utf8');
+  return bytes.length <= MAX_TEXT_OCTETS ? text : `${bytes.toString('utf8', 0, MAX_TEXT_OCTETS).replace(/\ufffd$/, '')}...`;
 }
 
 function mib(bytes: number): string {
@@ -75,6 +85,7 @@ export const REPLIES = {
   startTlsFirst: reply(530, '5.7.0', 'Must issue a STARTTLS command first'),
   encryptionRequired: reply(538, '5.7.11', 'Encryption required for requested authentication mechanism: issue STARTTLS first, or use port 465'),
   authRequired: reply(530, '5.7.0', 'Authentication required: use AUTH with a credential of this server'),
+  credentialWithdrawn: reply(530, '5.7.0', 'Authentication required: the credential was revoked or has a new password since; use AUTH again'),
   noAuthHere: reply(503, '5.5.1', 'Authentication is not offered on this port: submit mail on port 587 or 465'),
   unknownMechanism: (offered: string) => reply(504, '5.5.4', `Mechanism not supported; offered: ${offered}`),
   authCancelled: reply(501, '5.7.0', 'Authentication cancelled'),

@@ -16,7 +16,10 @@ import { decodeBase64 } from './sasl.ts';
 import type { SaslMachine, SaslStep } from './sasl.ts';
 import type { Command, Incoming, Step, Turn } from './turn.ts';
 
-/** What the session needs of its socket. `timeout` arms (and re-arms) the one deadline; `startTls` begins the handshake after what was written. */
+/**
+ * What the session needs of its socket. `timeout` arms (and re-arms) the one deadline, which bytes alone do not move; `startTls` begins
+ * the handshake after what was written.
+ */
 export type SessionIo = {
   write(text: string): void;
   startTls(): void;
@@ -57,6 +60,13 @@ export class Session<I extends Identity = Identity> {
   #busy = true;
   #paused = false;
   #draining = false;
+  #overdue = false;
+  /** The client has closed its side: what it sent is still answered. */
+  #lastWords = false;
+  /** What the client is at, and how it was last refused: for the log. */
+  #at = 'connect';
+  #refusedWith: string | undefined;
+  #admission: MaybePromise<Reply | null> = null;
   #idleCommands = 0;
   /** The rest of an overlong line is being thrown away. */
   #skippingLine = false;
@@ -67,11 +77,18 @@ export class Session<I extends Identity = Identity> {
     this.#turn = { connection, policy, limits, hostname, binding: null, transaction: null, bdat: null, authFailures: 0 };
   }
 
-  /** Asks the policy and greets. With implicit TLS, call `secured` before. */
+  /** Asks the policy whether this connection may be. Called once, before a byte is read; the answer is the policy's refusal or null. */
+  admit(): MaybePromise<Reply | null> {
+    const { policy, connection } = this.#options;
+    this.#admission = policy.connect(connection);
+    return this.#admission;
+  }
+
+  /** Greets, or says the refusal. With implicit TLS, call `secured` before. */
   start(): void {
-    const { policy, connection, hostname, limits, io } = this.#options;
+    const { hostname, limits, io } = this.#options;
     io.timeout(limits.commandTimeoutMs);
-    this.#wait(policy.connect(connection), (refusal) => {
+    this.#wait(this.#admission, (refusal) => {
       this.#say(refusal ?? REPLIES.greeting(hostname));
     });
     this.#run();
@@ -102,14 +119,22 @@ export class Session<I extends Identity = Identity> {
     }
   }
 
-  /** The deadline armed by `io.timeout` has passed. */
-  timedOut(): void {
-    this.#endWith(REPLIES.timeout);
+  /** The client will send no more. What it sent before is still run and answered; then the connection ends. */
+  inputEnded(): void {
+    this.#lastWords = true;
+    if (!this.#busy) this.#endQuietly();
   }
 
-  /** The session has lasted its whole time. */
+  /** The deadline armed by `io.timeout` has passed. While we are the ones who are waited for, the client has missed nothing. */
+  timedOut(): void {
+    if (this.#busy) this.#options.io.timeout(this.#turn.limits.commandTimeoutMs);
+    else this.#endWith(REPLIES.timeout);
+  }
+
+  /** The session has lasted its whole time: it ends, after the answer that is under way. */
   expired(): void {
-    this.#endWith(REPLIES.sessionTooLong);
+    this.#overdue = true;
+    if (!this.#busy || this.#mode.is === 'tls') this.#endWith(REPLIES.sessionTooLong);
   }
 
   /** No new transaction: ends at once when none is under way, else right after it. */
@@ -118,12 +143,14 @@ export class Session<I extends Identity = Identity> {
     if (!this.#busy && this.#mode.is === 'command' && this.#turn.transaction === null && this.#input.length === 0) this.#endWith(REPLIES.shuttingDown);
   }
 
+  /** The drain's time is over. */
+  cut(): void {
+    this.#endWith(REPLIES.shuttingDown);
+  }
+
   /** The connection is gone. */
   closed(): void {
-    const mode = this.#mode;
-    this.#mode = { is: 'ended' };
-    if (mode.is === 'content') mode.incoming.sink?.abort();
-    abandon(this.#turn);
+    this.#leave();
     this.#input = EMPTY;
     this.#options.policy.closed(this.#turn.connection);
   }
@@ -141,6 +168,8 @@ export class Session<I extends Identity = Identity> {
     else if (at > 0) this.#input = at === input.length ? EMPTY : input.subarray(at);
     this.#flush();
     if (this.#busy) return;
+    if (this.#overdue) return this.#endWith(REPLIES.sessionTooLong);
+    if (this.#lastWords) return this.#endQuietly();
     this.#resume();
     if (this.#draining && this.#mode.is === 'command' && this.#turn.transaction === null) this.#endWith(REPLIES.shuttingDown);
   }
@@ -163,10 +192,12 @@ export class Session<I extends Identity = Identity> {
   #takeLine(mode: Extract<Mode<I>, { is: 'command' | 'auth' }>, input: Buffer, at: number): number | null {
     const result = readLine(input, at);
     if (result === 'bare') {
+      this.#at = 'line';
       this.#endWith(REPLIES.bareLineEnd);
       return input.length;
     }
     if (result === 'partial') return this.#partialLine(input, at);
+    this.#options.io.timeout(this.#turn.limits.commandTimeoutMs);
     if (this.#skippingLine) {
       this.#skippingLine = false;
       this.#counted(REPLIES.lineTooLong);
@@ -187,9 +218,9 @@ export class Session<I extends Identity = Identity> {
 
   #command(line: Buffer): void {
     const { verb, args } = parseLine(line);
-    const { commands, limits, io } = this.#options;
-    io.timeout(limits.commandTimeoutMs);
+    const { commands } = this.#options;
     const command = commands.get(verb);
+    this.#at = command === undefined ? 'unknown' : verb;
     if (command === undefined) return this.#counted(REPLIES.unknownCommand);
     if (line.length + 2 > command.lineOctets) return this.#counted(REPLIES.lineTooLong);
     if (!command.beforeTls && this.#turn.connection.tls === null && isSubmission(this.#turn)) return this.#counted(REPLIES.startTlsFirst);
@@ -284,10 +315,7 @@ export class Session<I extends Identity = Identity> {
     }
     if (!mode.finish) return this.#worked(REPLIES.chunk(incoming.sizeBytes));
     this.#turn.transaction = null;
-    this.#wait(incoming.sink.finish(), (reply) => {
-      if (reply.code >= 400) incoming.sink?.abort();
-      this.#worked(reply);
-    });
+    this.#wait(incoming.sink.finish(), (reply) => this.#worked(reply));
   }
 
   #answer(machine: SaslMachine<I>, line: Buffer): void {
@@ -363,14 +391,29 @@ export class Session<I extends Identity = Identity> {
   }
 
   #say(reply: Reply): void {
-    this.#output += formatReply(reply);
+    this.#put(reply);
     if (reply.close === true) this.#end();
   }
 
   #endWith(reply: Reply): void {
     if (this.#mode.is === 'ended') return;
-    this.#output += formatReply(reply);
+    this.#put(reply);
     this.#end();
+  }
+
+  #put(reply: Reply): void {
+    this.#output += formatReply(reply);
+    if (reply.code < 400) return;
+    const [text] = reply.lines;
+    this.#options.policy.refused(this.#turn.connection, { step: this.#at, reply, again: text === this.#refusedWith });
+    this.#refusedWith = text;
+  }
+
+  #endQuietly(): void {
+    if (this.#mode.is === 'ended') return;
+    this.#leave();
+    this.#flush();
+    this.#options.io.end();
   }
 
   #end(): void {
@@ -379,6 +422,18 @@ export class Session<I extends Identity = Identity> {
     abandon(this.#turn);
     this.#flush();
     this.#options.io.end();
+  }
+
+  /** The client is gone. In the middle of a message somebody will look for it. */
+  #leave(): void {
+    const mode = this.#mode;
+    this.#mode = { is: 'ended' };
+    if (mode.is === 'content') {
+      const { id, clientAddress, profile } = this.#turn.connection;
+      this.#options.log.info('message.broken-off', { session: id, client: clientAddress, profile, sizeBytes: mode.incoming.sizeBytes });
+      mode.incoming.sink?.abort();
+    }
+    abandon(this.#turn);
   }
 
   #flush(): void {

@@ -2,8 +2,9 @@
 // read by the workers, who keep what they read until the generation counter moves.
 
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
-import { isIP } from 'node:net';
 import { PosternError } from '#base/failure.ts';
+import { isNetwork } from '#base/ip.ts';
+import type { MaybePromise } from '#base/promise.ts';
 import type { ScramKeys } from '#smtp/policy.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
@@ -39,6 +40,8 @@ export type Domain = { readonly name: string; readonly inbound: boolean; readonl
 export type DirectoryReader = {
   /** By username, exact; revoked ones are not found. */
   credential(username: string): Promise<Credential | null>;
+  /** Whether a credential that was read before still stands: not revoked, no new password. At once while nothing has changed. */
+  current(credential: Credential): MaybePromise<boolean>;
   domain(name: string): Promise<Domain | null>;
   domains(): Promise<readonly Domain[]>;
 };
@@ -184,19 +187,33 @@ export function openDirectoryReader(path: string, generation: Int32Array): Direc
     credentials.clear();
     domains = null;
   };
+  /** The generation at which a credential was last seen to stand. */
+  const seenAt = new WeakMap<Credential, number>();
   const allDomains = async (): Promise<Map<string, Domain>> => {
     refresh();
     domains ??= new Map((await source.domains()).map((domain) => [domain.name, domain]));
     return domains;
   };
+  const find = async (username: string): Promise<Credential | null> => {
+    refresh();
+    const known = credentials.get(username);
+    if (known !== undefined) return known;
+    const found = await source.credential(username);
+    if (found === null) return null;
+    credentials.set(username, found);
+    seenAt.set(found, seen);
+    return found;
+  };
   return {
-    async credential(username) {
-      refresh();
-      const known = credentials.get(username);
-      if (known !== undefined) return known;
-      const found = await source.credential(username);
-      if (found !== null) credentials.set(username, found);
-      return found;
+    credential: find,
+    current(credential) {
+      const now = Atomics.load(generation, 0);
+      if (seenAt.get(credential) === now) return true;
+      return find(credential.username).then((found) => {
+        if (!sameSecret(found, credential)) return false;
+        seenAt.set(credential, now);
+        return true;
+      });
     },
     domain: async (name) => (await allDomains()).get(name) ?? null,
     domains: async () => [...(await allDomains()).values()],
@@ -208,11 +225,13 @@ function reading(database: Database): DirectoryReader {
   const credential = database.prepare('SELECT * FROM credential WHERE username = ? AND revoked_at IS NULL');
   const domain = database.prepare('SELECT * FROM domain WHERE name = ?');
   const domains = database.prepare('SELECT * FROM domain ORDER BY name');
+  const find = async (username: string): Promise<Credential | null> => {
+    const row = credential.get(username) as CredentialRow | undefined;
+    return row === undefined ? null : credentialOf(row);
+  };
   return {
-    async credential(username) {
-      const row = credential.get(username) as CredentialRow | undefined;
-      return row === undefined ? null : credentialOf(row);
-    },
+    credential: find,
+    current: (known) => find(known.username).then((found) => sameSecret(found, known)),
     async domain(name) {
       const row = domain.get(name) as DomainRow | undefined;
       return row === undefined ? null : domainOf(row);
@@ -244,10 +263,7 @@ function checkCredential(wanted: NewCredential): void {
     );
   }
   for (const network of wanted.allowIps) {
-    const [ip = '', bits] = network.split('/');
-    const family = isIP(ip);
-    const valid = family !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32)));
-    if (!valid)
+    if (!isNetwork(network))
       throw new PosternError(
         { code: 'credential-network', cause: `"${network}" is not an address or network.`, fix: 'Write it as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32.' },
         { exitCode: 2 },
@@ -256,6 +272,10 @@ function checkCredential(wanted: NewCredential): void {
   if (wanted.ratePerHour !== null && !(Number.isSafeInteger(wanted.ratePerHour) && wanted.ratePerHour > 0)) {
     throw new PosternError({ code: 'credential-rate', cause: 'The rate is not a positive whole number.', fix: 'Write it as 500/h.' }, { exitCode: 2 });
   }
+}
+
+function sameSecret(found: Credential | null, known: Credential): boolean {
+  return found !== null && found.secretHash.equals(known.secretHash);
 }
 
 function exists(name: string): PosternError {

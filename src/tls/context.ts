@@ -31,8 +31,6 @@ export type ServerTls = {
   secureContext(): SecureContext;
   /** For `SNICallback`: the context of the certificate that has this name, else the default one. */
   sni: (name: string, cb: (error: Error | null, context?: SecureContext) => void) => void;
-  /** DER of the certificate that `sni` serves for this name (null: none sent), for tls-server-end-point (RFC 5929 4). */
-  leaf(serverName: string | null): Buffer;
   /** Reads the files again. When something is wrong the old certificates stay and PosternError says what. */
   reload(): Promise<void>;
   describe(): CertificateSummary[];
@@ -63,7 +61,6 @@ export async function openServerTls(options: ServerTlsOptions): Promise<ServerTl
   return {
     secureContext: () => loaded.first.context,
     sni: (name, cb) => cb(null, choose(loaded, name).context),
-    leaf: (serverName) => choose(loaded, serverName ?? '').pair.leaf.raw,
     async reload() {
       loaded = await load(options, ticketKeys);
       options.log.info('tls.reloaded', { certificates: loaded.all.length });

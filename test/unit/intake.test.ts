@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { systemClock } from '#base/clock.ts';
+import type { Clock } from '#base/clock.ts';
 import { createCounters, openCounters } from '#base/counters.ts';
 import { openMessageIds } from '#base/id.ts';
 import { silentLog } from '#base/log.ts';
@@ -13,6 +14,7 @@ import type { Lease } from '#queue/records.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
 import type { Connection, MailCommand, MessageSink, Policy, Profile, Transaction } from '#smtp/policy.ts';
+import { formatReply } from '#smtp/reply.ts';
 import type { Reply } from '#smtp/reply.ts';
 import type { Credential, DirectoryReader } from '#store/directory.ts';
 
@@ -51,11 +53,13 @@ type Bench = {
   readonly chunks: Map<number, Buffer>;
   readonly abandoned: string[];
   fail: Error | null;
+  /** Whether the credential still stands. */
+  current: boolean | Promise<boolean>;
   connection(profile: Profile, overrides?: Partial<Connection<Sender>>): Connection<Sender>;
   transaction(mail?: Partial<MailCommand>, ...to: string[]): Transaction;
 };
 
-function bench(record = credential(), limits: Partial<IntakeLimits> = {}): Bench {
+function bench(record = credential(), limits: Partial<IntakeLimits> = {}, clock: Clock = systemClock): Bench {
   const chunks = new Map<number, Buffer>();
   const state: Bench = {
     accepted: [],
@@ -63,6 +67,7 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}): Bench
     chunks,
     abandoned: [],
     fail: null,
+    current: true,
     policy: openIntake({
       hostname: 'relay.example.net',
       queue: {
@@ -77,14 +82,20 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}): Bench
           return [];
         },
       },
-      directory: { credential: async (username) => (username === record.username ? record : null), domain: async () => null, domains: async () => [] } satisfies DirectoryReader,
+      directory: {
+        credential: async (username) => (username === record.username ? record : null),
+        current: () => state.current,
+        domain: async () => null,
+        domains: async () => [],
+      } satisfies DirectoryReader,
       counters: openCounters(createCounters({ threads: 1 }), 0),
-      clock: systemClock,
+      clock,
       log: silentLog,
       newId: openMessageIds(),
       decoySecret: Buffer.from('secret of a test'),
-      limits: () => ({ connections: 10, connectionsPerAddress: 2, hops: 5, headerBytes: 4096, maxAgeMs: 1000, delayWarningMs: null, ...limits }),
+      limits: () => ({ connections: 10, connectionsPerAddress: 2, authFailures: 3, hops: 5, headerBytes: 4096, maxAgeMs: 1000, delayWarningMs: null, ...limits }),
       isLocal: (domain) => domain === 'local.example',
+      localDomain: () => 'local.example',
       laneFor: (domain, mode) => (mode === 'sandbox' ? 'capture:' : `mx:${domain}`),
       deliver: (leases) => void state.delivered.push(...leases),
     }),
@@ -166,7 +177,6 @@ test('the sender rules of a credential hold for MAIL FROM and for From', async (
     ['From: me@example.com, you@other.example', 550],
     ['From: "me@example.com" <you@other.example>', 550],
     ['From: me@example.com\r\nFrom: you@other.example', 550],
-    ['Subject: no sender', 550],
     ['From: nothing to read', 550],
   ] as const) {
     assert.equal((await header(head)).code, code, head);
@@ -245,4 +255,100 @@ test('SCRAM keys of an unknown user are stable and tell nothing', async () => {
   assert.deepEqual(await two.policy.scramKeys(two.connection('submission'), 'nobody'), keys);
   assert.notDeepEqual((await one.policy.scramKeys(one.connection('submission'), 'somebody')).salt, keys.salt);
   assert.equal(keys.iterations, credential().scram.iterations);
+});
+
+test('a submission without a From gets the sender of its envelope; without one there either it is refused', async () => {
+  const state = bench();
+  const send = (mail: Partial<MailCommand>): Promise<Reply> => submit(state, state.connection('submission'), state.transaction(mail), ['Subject: s\r\n\r\nx\r\n']);
+  assert.equal((await send({})).code, 250);
+  assert.match(content(state.accepted[0] as NewMessage, state.chunks), /\r\nFrom: me@example\.com\r\nSubject: s\r\n\r\nx\r\n$/);
+  const refused = await send({ from: null });
+  assert.deepEqual([refused.code, refused.enhanced], [550, '5.6.0']);
+  assert.equal(state.accepted.length, 1);
+  assert.equal((await send({ from: address('m\u00fc@example.com'), smtpUtf8: true })).code, 250);
+  assert.equal(state.accepted[1]?.envelope.eightBit, true);
+});
+
+test('empty Date and Message-ID fields are replaced, full ones stay as they are', async () => {
+  const state = bench();
+  const send = (head: string): Promise<Reply> => submit(state, state.connection('submission'), state.transaction(), [`From: me@example.com\r\n${head}\r\nx\r\n`]);
+  await send('Message-ID:\r\nDate: \r\n \r\n');
+  const mended = content(state.accepted[0] as NewMessage, state.chunks);
+  assert.deepEqual([mended.match(/^Message-ID: <.+>\r$/gm)?.length, mended.match(/^Message-ID/gim)?.length], [1, 1]);
+  assert.deepEqual([mended.match(/^Date: .+\+0000\r$/gm)?.length, mended.match(/^Date/gim)?.length], [1, 1]);
+  await send('message-id: odd but mine\r\nDATE: yesterday\r\n');
+  const kept = content(state.accepted[1] as NewMessage, state.chunks);
+  assert.ok(kept.endsWith('From: me@example.com\r\nmessage-id: odd but mine\r\nDATE: yesterday\r\n\r\nx\r\n'), kept);
+  assert.deepEqual([kept.match(/^Message-ID/gim)?.length, kept.match(/^Date/gim)?.length], [1, 1]);
+});
+
+test('a From header of any length is refused in one line that may be sent', async () => {
+  const state = bench(credential(), { headerBytes: 100_000 });
+  for (const from of [`${'x'.repeat(50_000)}@@other.example`, `${'\xc3\xbc'.repeat(20_000)}@other.example`]) {
+    const reply = await submit(state, state.connection('submission'), state.transaction(), [`From: ${from}\r\n\r\nx\r\n`]);
+    assert.deepEqual([reply.code, reply.enhanced], [550, '5.7.1']);
+    assert.ok(Buffer.byteLength(formatReply(reply)) <= 512, `${Buffer.byteLength(formatReply(reply))} octets`);
+  }
+});
+
+test('a credential that was revoked or got a new password no longer sends, on connections that are open', async () => {
+  const state = bench();
+  const connection = state.connection('submission');
+  const sink = await state.policy.data(connection, state.transaction());
+  assert.ok('write' in sink);
+  for (const current of [false, Promise.resolve(false)]) {
+    state.current = current;
+    const open = state.connection('submission');
+    const refused = (await state.policy.mail(open, MAIL)) as Reply;
+    assert.deepEqual([refused.code, refused.enhanced], [530, '5.7.0']);
+    assert.equal(open.identity, null, 'the client may log in again');
+    const between = (await state.policy.data(state.connection('submission'), state.transaction())) as Reply;
+    assert.deepEqual([between.code, between.enhanced], [530, '5.7.0']);
+  }
+  state.current = Promise.resolve(true);
+  assert.equal(await state.policy.mail(state.connection('submission'), MAIL), null);
+  assert.equal(state.policy.mail(state.connection('mx'), MAIL), null, 'there is nothing to look up for mail from servers');
+});
+
+test('the mail for a bare postmaster is for a domain that is received for', () => {
+  assert.equal(bench().policy.postmasterDomain(), 'local.example');
+});
+
+test('limits per address hold for the /64 of an IPv6 one; address lists know IPv4 in either spelling', async () => {
+  const state = bench(credential({ allowIps: ['::ffff:192.0.2.0/120', '2001:db8::/32'] }));
+  const from = (clientAddress: string): Connection<Sender> => state.connection('submission', { clientAddress });
+  assert.equal(state.policy.connect(from('2001:db8::1')), null);
+  assert.equal(state.policy.connect(from('2001:db8::2')), null);
+  assert.equal(((await state.policy.connect(from('2001:db8::3'))) as Reply).code, 421);
+  assert.equal(state.policy.connect(from('2001:db8:0:1::1')), null);
+  for (const [clientAddress, allowed] of [
+    ['192.0.2.200', true],
+    ['192.0.3.1', false],
+    ['2001:db8:ff::1', true],
+    ['2001:db9::1', false],
+  ] as const) {
+    assert.equal('identity' in (await state.policy.authenticate(from(clientAddress), 'app', PASSWORD)), allowed, clientAddress);
+  }
+});
+
+test('an address is slowed once it has failed as often as one connection may', async () => {
+  const waited: number[] = [];
+  const clock: Clock = {
+    nowMs: () => 1_000_000,
+    after(ms, fn) {
+      waited.push(ms);
+      queueMicrotask(fn);
+      return () => {};
+    },
+  };
+  const state = bench(credential(), {}, clock);
+  for (let i = 0; i < 5; i++) await state.policy.authFailed(state.connection('submission', { clientAddress: '2001:db8::1' }));
+  await state.policy.authFailed(state.connection('submission', { clientAddress: '2001:db8::ffff' }));
+  await state.policy.authFailed(state.connection('submission'));
+  const [quick] = waited;
+  assert.ok(quick !== undefined && quick > 0);
+  assert.deepEqual(
+    waited.map((ms) => ms > quick),
+    [false, false, false, true, true, true, false],
+  );
 });

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { silentLog } from '#base/log.ts';
 import { commandTable } from '#smtp/commands.ts';
 import type { Connection, Identity, MessageSink, Policy, Profile, SessionLimits } from '#smtp/policy.ts';
+import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
 import { Session } from '#smtp/session.ts';
 
@@ -57,7 +58,9 @@ function bench(options: { profile?: Profile; policy?: Partial<Policy>; limits?: 
     authFailed: () => {},
     mail: () => null,
     rcpt: () => null,
+    postmasterDomain: () => 'relay.test',
     data: () => sink,
+    refused: () => {},
     closed: () => void did.push('closed'),
     ...options.policy,
   };
@@ -82,6 +85,7 @@ function bench(options: { profile?: Profile; policy?: Partial<Policy>; limits?: 
     output = '';
     return text;
   };
+  void session.admit();
   session.start();
   return {
     session,
@@ -109,4 +113,108 @@ test('a line longer than any may be is thrown away wherever its bytes are cut, a
     feed(session, line.slice(cut));
     assert.deepEqual(codes(), ['500', '250'], `cut at ${cut}`);
   }
+});
+
+test('white space at the end of a line is no part of it; verbs and parameters are ASCII', () => {
+  const { session, codes } = bench();
+  codes();
+  for (const [line, expected] of [
+    ['EHLO client.test \t', '250'],
+    ['MAIL FROM:<a@example.com> ', '250'],
+    ['RCPT TO:<b@example.com>\t', '250'],
+    ['NOOP  ', '250'],
+    ['RSET  ', '250'],
+    // Letters of other scripts whose capitals are ASCII: a long s, a dotless i.
+    ['\xc5\xbftarttls', '500'],
+    ['MA\xc4\xb1L FROM:<a@example.com>', '500'],
+    ['MAIL FROM:<a@example.com> \xc5\xbfIZE=10', '501'],
+    ['MAIL FROM:<a@example.com> =10', '501'],
+    ['QUIT ', '221'],
+  ] as const) {
+    feed(session, `${line}\r\n`);
+    assert.deepEqual(codes(), [expected], line);
+  }
+});
+
+test('AUTH with a space and no initial response begins the exchange', () => {
+  const { session, codes, said } = bench({ profile: 'submission' });
+  feed(session, 'EHLO client.test\r\n');
+  session.secured({ protocol: 'TLSv1.3', cipher: 'x', serverName: null }, null);
+  feed(session, 'EHLO client.test\r\n');
+  codes();
+  feed(session, 'AUTH LOGIN \r\n');
+  assert.equal(said(), '334 VXNlcm5hbWU6\r\n');
+});
+
+test('recipients past the limit are refused however many they are, and those that were taken are served', () => {
+  const { session, codes } = bench();
+  feed(session, 'EHLO client.test\r\nMAIL FROM:<a@example.com>\r\n');
+  codes();
+  feed(session, 'RCPT TO:<b@example.com>\r\n'.repeat(50));
+  assert.deepEqual(codes(), [...new Array<string>(3).fill('250'), ...new Array<string>(47).fill('452')]);
+  feed(session, 'DATA\r\nx\r\n.\r\n');
+  assert.deepEqual(codes(), ['354', '250']);
+});
+
+test('a client that only ever greets, or only ever is refused, is sent away', () => {
+  for (const line of ['EHLO client.test', 'HELO client.test', 'NOOP', 'RSET', 'FOO', 'RCPT TO:<b@example.com>']) {
+    const { session, codes, did } = bench();
+    codes();
+    feed(session, `${line}\r\n`.repeat(1000));
+    const said = codes();
+    assert.equal(said.length, LIMITS.idleCommands + 1, line);
+    assert.equal(said.at(-1), '421', line);
+    assert.ok(did.includes('end'), line);
+  }
+});
+
+test('a client that has closed its side gets every answer, also those that take a while; then the connection ends', async () => {
+  const { promise, resolve } = Promise.withResolvers<Reply>();
+  const { session, codes, did } = bench({ policy: { data: () => ({ write: () => {}, finish: () => promise, abort: () => {} }) } });
+  feed(session, 'EHLO client.test\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nBDAT 3 LAST\r\nx\r\nQUIT\r\n');
+  session.inputEnded();
+  assert.deepEqual(codes(), ['220', '250', '250', '250']);
+  assert.deepEqual(did, []);
+  resolve(REPLIES.queued('id'));
+  await promise;
+  await new Promise(setImmediate);
+  assert.deepEqual(codes(), ['250', '221']);
+  assert.deepEqual(did, ['end']);
+});
+
+test('a client that closes its side in the middle of a message or a line has said nothing', () => {
+  for (const [start, aborted] of [
+    ['NOO', false],
+    ['MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\nSubject: half\r\n', true],
+    ['MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nBDAT 100 LAST\r\nhalf', true],
+  ] as const) {
+    const { session, codes, did } = bench();
+    feed(session, `EHLO client.test\r\n${start}`);
+    codes();
+    session.inputEnded();
+    assert.deepEqual(codes(), [], start);
+    assert.deepEqual(did, aborted ? ['abort', 'end'] : ['end'], start);
+  }
+});
+
+test('a deadline or the end of the time of a session waits for an answer that is under way', async () => {
+  const { promise, resolve } = Promise.withResolvers<Reply>();
+  const { session, codes, did } = bench({ policy: { data: () => ({ write: () => {}, finish: () => promise, abort: () => {} }) } });
+  feed(session, 'EHLO client.test\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nBDAT 3 LAST\r\nx\r\n');
+  codes();
+  session.timedOut();
+  session.expired();
+  assert.deepEqual(codes(), []);
+  resolve(REPLIES.queued('id'));
+  await promise;
+  await new Promise(setImmediate);
+  assert.deepEqual(codes(), ['250', '421']);
+  assert.deepEqual(did, ['end']);
+});
+
+test('every refusal is told to the policy, with the verb; the same one again is marked', () => {
+  const told: string[] = [];
+  const { session } = bench({ policy: { refused: (_, { step, reply, again }) => void told.push(`${step} ${reply.code}${again ? ' again' : ''}`) } });
+  feed(session, 'EHLO client.test\r\nFOO\r\nBAR\r\nMAIL FROM:<a@example.com> SIZE=1001\r\nMAIL FROM:<a@example.com>\r\nDATA\r\nNOOP\nx\r\n');
+  assert.deepEqual(told, ['unknown 500', 'unknown 500 again', 'MAIL 552', 'DATA 554', 'line 554']);
 });
