@@ -3,6 +3,7 @@
 // (a signature goes there). Decides nothing but sizes.
 
 import { isAscii } from 'node:buffer';
+import { Pieces } from '#base/bytes.ts';
 import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import type { MessageId } from '#queue/records.ts';
@@ -27,11 +28,11 @@ export type BodyOptions = {
 /** Collects one message. Memory: the header, and less than two chunks of the rest. */
 export class IncomingBody {
   readonly #options: BodyOptions;
-  #head: Buffer[] = [];
-  #headBytes = 0;
+  readonly #head = new Pieces();
+  /** The last bytes of the header so far: the blank line may lie across two pieces. */
+  #seam: Buffer = Buffer.alloc(0);
   #headDone = false;
-  #rest: Buffer[] = [];
-  #restBytes = 0;
+  readonly #rest = new Pieces();
   #chunks = 0;
   eightBit = false;
   /** Bytes after the header. */
@@ -52,7 +53,7 @@ export class IncomingBody {
   end(): Reply | null {
     if (this.#headDone) return null;
     this.#headDone = true;
-    return this.#options.header(this.#wholeHead());
+    return this.#options.header(this.#head.takeWhole());
   }
 
   /**
@@ -60,56 +61,59 @@ export class IncomingBody {
    * first; a small one is all tail, and costs no write of its own.
    */
   parts(header: readonly Buffer[]): MaybePromise<{ readonly written: number; readonly tail: readonly Buffer[] }> {
-    if (this.#chunks === 0) return { written: 0, tail: [...header, ...this.#rest] };
+    if (this.#chunks === 0) return { written: 0, tail: [...header, ...this.#rest.takeAll()] };
     const stored = this.#options.queue.write(this.#options.id, 0, Buffer.concat(header));
-    return stored.then(() => ({ written: this.#chunks + 1, tail: this.#rest }));
+    return stored.then(() => ({ written: this.#chunks + 1, tail: this.#rest.takeAll() }));
   }
 
   abort(): void {
-    this.#head = [];
-    this.#rest = [];
+    this.#head.takeAll();
+    this.#rest.takeAll();
     if (this.#chunks > 0) this.#options.queue.abandon(this.#options.id);
   }
 
   #collectHead(chunk: Buffer): MaybePromise<Reply | void> {
-    const before = this.#headBytes;
-    this.#head.push(chunk);
-    this.#headBytes += chunk.length;
-    const whole = this.#wholeHead();
-    const end = headerEnd(whole, Math.max(0, before - 3));
+    const end = this.#headerEnd(chunk);
+    const { headerBytes } = this.#options;
+    const before = this.#head.length;
+    if (before + (end ?? chunk.length) > headerBytes) return REPLIES.headerTooBig(headerBytes);
     if (end === null) {
-      return this.#headBytes > this.#options.headerBytes ? REPLIES.headerTooBig(this.#options.headerBytes) : undefined;
+      this.#head.push(chunk);
+      this.#seam = lastBytes(this.#seam, chunk);
+      return;
     }
-    if (end > this.#options.headerBytes) return REPLIES.headerTooBig(this.#options.headerBytes);
     this.#headDone = true;
-    this.#head = [];
-    const refusal = this.#options.header(whole.subarray(0, end));
+    this.#head.push(chunk.subarray(0, end));
+    const refusal = this.#options.header(this.#head.takeWhole());
     if (refusal !== null) return refusal;
-    if (end < whole.length) return this.#collectRest(whole.subarray(end));
+    if (end < chunk.length) return this.#collectRest(chunk.subarray(end));
+  }
+
+  /** Where in this chunk the header ends, after its blank line; null when it goes on. A message may begin with the blank line. */
+  #headerEnd(chunk: Buffer): number | null {
+    if (this.#head.length <= 1) {
+      const start = Buffer.concat([this.#seam, chunk.subarray(0, 2)]);
+      if (start.length >= 2 && start[0] === 13 && start[1] === 10) return 2 - this.#seam.length;
+    }
+    if (this.#seam.length > 0) {
+      const across = Buffer.concat([this.#seam, chunk.subarray(0, BLANK_LINE.length - 1)]).indexOf(BLANK_LINE);
+      if (across !== -1) return across + BLANK_LINE.length - this.#seam.length;
+    }
+    const at = chunk.indexOf(BLANK_LINE);
+    return at === -1 ? null : at + BLANK_LINE.length;
   }
 
   #collectRest(chunk: Buffer): MaybePromise<Reply | void> {
     this.bodyBytes += chunk.length;
     this.#rest.push(chunk);
-    this.#restBytes += chunk.length;
-    if (this.#restBytes < CHUNK_BYTES) return;
-    const full = this.#rest.length === 1 ? chunk : Buffer.concat(this.#rest, this.#restBytes);
-    this.#rest = [];
-    this.#restBytes = 0;
+    if (this.#rest.length < CHUNK_BYTES) return;
     this.#chunks++;
-    const stored = this.#options.queue.write(this.#options.id, this.#chunks, full);
+    const stored = this.#options.queue.write(this.#options.id, this.#chunks, this.#rest.takeWhole());
     return isPromise(stored) ? stored.catch((error: unknown) => this.#options.failed(error)) : undefined;
-  }
-
-  #wholeHead(): Buffer {
-    if (this.#head.length > 1) this.#head = [Buffer.concat(this.#head, this.#headBytes)];
-    return this.#head[0] ?? Buffer.alloc(0);
   }
 }
 
-/** The offset after the blank line that ends the header, or null while it has not come. A message may begin with the blank line. */
-function headerEnd(bytes: Buffer, from: number): number | null {
-  if (bytes.length >= 2 && bytes[0] === 13 && bytes[1] === 10) return 2;
-  const at = bytes.indexOf(BLANK_LINE, from);
-  return at === -1 ? null : at + BLANK_LINE.length;
+function lastBytes(before: Buffer, chunk: Buffer): Buffer {
+  const wanted = BLANK_LINE.length - 1;
+  return chunk.length >= wanted ? chunk.subarray(chunk.length - wanted) : Buffer.concat([before, chunk]).subarray(-wanted);
 }

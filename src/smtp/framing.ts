@@ -1,11 +1,14 @@
 // Bytes to lines and to message content, strictly: only CRLF ends a line, so nobody can smuggle a second message behind a bare CR or LF.
-// Chunks go through as slices; nothing is copied but a few bytes at the seams. RFC 5321 2.3.8, 4.1.1.4, 4.5.2, RFC 3030.
+// Chunks go through as slices; what is copied is a few bytes at the seams, and content with so many dots to undo that slices would cost more. RFC 5321 2.3.8, 4.1.1.4, 4.5.2, RFC 3030.
 
 const CR = 13;
 const LF = 10;
 const DOT = 46;
 const EMPTY = Buffer.alloc(0);
-const CRLF = Buffer.from('\r\n');
+const MAX_SLICES = 8;
+
+/** The line end that content by BDAT lacked: put there by us, so no octet of the message's size. */
+export const ADDED_LINE_END = Buffer.from('\r\n');
 
 /** A line without its CRLF and the offset behind it; `partial`: no line end yet; `bare`: a CR or LF that stands alone. */
 export type LineResult = { readonly line: Buffer; readonly next: number } | 'partial' | 'bare';
@@ -45,11 +48,11 @@ export function openDataDecoder(): Decoder {
           if (bytes[at] === DOT) {
             const end = dotLine(bytes, at);
             if (end !== 'stuffed') keep(at);
-            if (end === 'bare') return { content, state: 'bare' };
-            if (end === 'end') return { content, state: 'end', rest: bytes.subarray(at + 3) };
+            if (end === 'bare') return { content: [], state: 'bare' };
+            if (end === 'end') return { content: fewer(content), state: 'end', rest: bytes.subarray(at + 3) };
             if (end === 'partial') {
               carry = bytes.subarray(at);
-              return { content, state: 'more' };
+              return { content: fewer(content), state: 'more' };
             }
             keep(at);
             start = ++at;
@@ -57,18 +60,23 @@ export function openDataDecoder(): Decoder {
           lineStart = false;
         }
         const line = nextLine(bytes, at);
-        if (line === 'bare') return { content, state: 'bare' };
+        if (line === 'bare') return { content: [], state: 'bare' };
         if (typeof line === 'string') {
           const end = line === 'half' ? bytes.length - 1 : bytes.length;
           keep(end);
           carry = bytes.subarray(end);
-          return { content, state: 'more' };
+          return { content: fewer(content), state: 'more' };
         }
         at = line;
         lineStart = true;
       }
     },
   };
+}
+
+/** A slice for each line that began with a dot is a hundred times the bytes it holds: many are made one. */
+function fewer(content: Buffer[]): Buffer[] {
+  return content.length <= MAX_SLICES ? content : [Buffer.concat(content)];
 }
 
 /** Decodes one BDAT chunk of `sizeBytes`. The state over chunks of one message is in `lines`: pass the same one to each. */
@@ -83,7 +91,7 @@ export function openChunkDecoder(sizeBytes: number, last: boolean, lines: { pend
       if (left > 0) return { content, state: 'more' };
       if (last && lines.pendingCr) return { content: [], state: 'bare' };
       // The next hop may take DATA only, whose content always ends in CRLF: the same message either way.
-      if (last && !lines.lineStart) content.push(CRLF);
+      if (last && !lines.lineStart) content.push(ADDED_LINE_END);
       return { content, state: 'end', rest: chunk.subarray(taken.length) };
     },
   };

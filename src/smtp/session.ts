@@ -6,7 +6,7 @@ import type { Log } from '#base/log.ts';
 import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import { abandon, isSubmission } from './commands.ts';
-import { readLine } from './framing.ts';
+import { ADDED_LINE_END, readLine } from './framing.ts';
 import type { Decoder } from './framing.ts';
 import { parseLine } from './grammar.ts';
 import type { ChannelBinding, Connection, Identity, Policy, SessionLimits, TlsInfo } from './policy.ts';
@@ -283,7 +283,7 @@ export class Session<I extends Identity = Identity> {
   #keep(incoming: Incoming, chunks: readonly Buffer[], then: () => void): void {
     for (let i = 0; i < chunks.length; i++) {
       const chunk = chunks[i] as Buffer;
-      incoming.sizeBytes += chunk.length;
+      if (chunk !== ADDED_LINE_END) incoming.sizeBytes += chunk.length;
       const limit = this.#turn.limits.messageSizeBytes;
       if (incoming.sizeBytes > limit) {
         incoming.refusal ??= REPLIES.tooBig(limit);

@@ -218,3 +218,34 @@ test('every refusal is told to the policy, with the verb; the same one again is 
   feed(session, 'EHLO client.test\r\nFOO\r\nBAR\r\nMAIL FROM:<a@example.com> SIZE=1001\r\nMAIL FROM:<a@example.com>\r\nDATA\r\nNOOP\nx\r\n');
   assert.deepEqual(told, ['unknown 500', 'unknown 500 again', 'MAIL 552', 'DATA 554', 'line 554']);
 });
+
+test('a message may be as large as the limit and not an octet larger, by DATA and by BDAT, with and without a last line end', () => {
+  const lines = (octets: number): string => `${'x'.repeat(octets - 2)}\r\n`;
+  for (const [content, expected] of [
+    ['DATA\r\n' + lines(1000) + '.\r\n', ['354', '250']],
+    ['DATA\r\n' + lines(1001) + '.\r\n', ['354', '552']],
+    // The dot that is undone does not count, what stands for it does not either (RFC 1870 3).
+    [`DATA\r\n..${lines(999)}.\r\n`, ['354', '250']],
+    ['BDAT 1000 LAST\r\n' + lines(1000), ['250']],
+    ['BDAT 1001 LAST\r\n' + lines(1001), ['552']],
+    ['BDAT 1000 LAST\r\n' + 'x'.repeat(1000), ['250']],
+    ['BDAT 1001 LAST\r\n' + 'x'.repeat(1001), ['552']],
+    ['BDAT 600\r\n' + 'x'.repeat(600) + 'BDAT 400 LAST\r\n' + 'x'.repeat(400), ['250', '250']],
+    ['BDAT 600\r\n' + 'x'.repeat(600) + 'BDAT 401 LAST\r\n' + 'x'.repeat(401), ['250', '552']],
+  ] as const) {
+    const { session, codes, content: kept } = bench();
+    feed(session, 'EHLO client.test\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n');
+    codes();
+    feed(session, `${content}NOOP\r\n`);
+    assert.deepEqual(codes(), [...expected, '250'], content.slice(0, 20));
+    if (expected.at(-1) !== '552') assert.ok(Buffer.concat(kept).toString().endsWith('\r\n'));
+  }
+  for (const [size, expected] of [
+    [1000, '250'],
+    [1001, '552'],
+  ] as const) {
+    const { session, codes } = bench();
+    feed(session, `EHLO client.test\r\nMAIL FROM:<a@example.com> SIZE=${size}\r\n`);
+    assert.equal(codes().at(-1), expected);
+  }
+});
