@@ -75,3 +75,9 @@ test('every decision is in the list of decisions', () => {
   const numbers = files.map((name) => name.slice(0, 4));
   assert.equal(new Set(numbers).size, numbers.length, 'a number is used twice');
 });
+
+test('every row of docs/states.md has its kill in test/faults/states.test.ts, and the reverse', () => {
+  const rows = tableRows(page('docs/states.md'), 'id').flatMap((row) => codes(row['id'] ?? ''));
+  const kills = [...page('test/faults/states.test.ts').matchAll(/^kill\('([^']+)'/gm)].map((match) => match[1] ?? '');
+  assert.deepEqual(kills.toSorted(), rows.toSorted());
+});

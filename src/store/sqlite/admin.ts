@@ -12,6 +12,8 @@ import type { AdminAnswer, AdminCall, ListFilter } from './wire.ts';
 
 const STRETCH = 2000;
 const MAX_ROWS = 10_000;
+/** A lasting hold covers the row of `recipient`; `isHeld` of lanes.ts in SQL. */
+const IS_HELD = `EXISTS (SELECT 1 FROM hold WHERE kind = 'all' OR (kind = 'lane' AND value = lane) OR (kind = 'domain' AND value = domain) OR (kind = 'credential' AND value = credential))`;
 
 type Row = {
   key: number;
@@ -90,12 +92,12 @@ export class Admin {
     return { touched: rows.length, more: rows.length === STRETCH, after: rows.at(-1)?.key ?? after };
   }
 
-  /** Returns the leases of a worker that is gone (null: of all, at start). Returns how many. */
+  /** Returns the leases of a worker that is gone (null: of all, at start); what was put on hold meanwhile is held. Returns how many. */
   returnLeases(worker: number | null): number {
     const nowMs = this.#clock.nowMs();
     const mine = worker === null ? '' : ' AND owner = ?';
     const { changes } = this.#database
-      .prepare(`UPDATE recipient SET state = ${READY}, next_at = ? WHERE state = ${LEASED}${mine}`)
+      .prepare(`UPDATE recipient SET state = CASE WHEN ${IS_HELD} THEN ${HELD} ELSE ${READY} END, next_at = ? WHERE state = ${LEASED}${mine}`)
       .run(...(worker === null ? [nowMs] : [nowMs, worker]));
     if (changes > 0) this.rebuildLanes();
     return Number(changes);
