@@ -1,4 +1,5 @@
-// What `npm run check` runs: format, lint, types, layers and dead code, all of them, each with its time. Runs on Node 26 (npm test) or 20.
+// What `npm run check` runs: format, lint, types, layers, dead code, and the documentation against the code: all of them, each with its
+// time. Runs on Node 26 (npm test) or 20.
 
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -18,6 +19,7 @@ const CHECKS = [
   ['types', bin('tsc'), ['--noEmit']],
   ['layers', node, ['--disable-warning=ExperimentalWarning', 'scripts/layers.ts']],
   ['dead code', bin('knip'), ['--no-progress']],
+  ['docs', node, ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=dot', 'test/unit/docs-*.test.ts']],
 ];
 
 let failed = 0;
