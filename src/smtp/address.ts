@@ -2,7 +2,7 @@
 // parses `text` again.
 
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 
 /**
  * A mailbox. `local` is the local part with quoting undone; `domain` is canonical (lower case, A-labels, or an address
@@ -14,9 +14,12 @@ export type Address = { readonly local: string; readonly domain: string; readonl
 export type ReversePath = Address | null;
 
 const MAX_LOCAL_OCTETS = 64;
-const MAX_DOMAIN_OCTETS = 255;
-const ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\u{10ffff}]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\u{10ffff}]+)*$/u;
-const QUOTED = /^"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\u{10ffff}]|\\[\x20-\x7e])*"$/u;
+/** RFC 5321 4.5.3.1.2 says 255 as DNS counts, which is 253 in text (RFC 1035 2.3.4). */
+const MAX_DOMAIN_OCTETS = 253;
+const ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\u{10ffff}]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\u{10ffff}]+)*$/u;
+const QUOTED = /^"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u00a0-\u{10ffff}]|\\[\x20-\x7e])*"$/u;
+/** `@one,@two:` before the mailbox (RFC 5321 4.1.2, appendix C). */
+const ROUTE = /^@(?:\[[^\]\s]+\]|[^\s:,@<>[\]]+)(?:,@(?:\[[^\]\s]+\]|[^\s:,@<>[\]]+))*:/;
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 /** Parses `local@domain` strictly; null when it is not a mailbox (bad characters, lengths, empty parts, unknown literal). */
@@ -31,11 +34,23 @@ export function parseMailbox(text: string): Address | null {
 /** A domain in canonical form (lower case, A-labels, no final dot) or an address literal; null when it is neither. */
 export function canonicalDomain(text: string): string | null {
   if (text.startsWith('[')) return parseLiteral(text);
-  const ascii = isAsciiText(text) ? text.toLowerCase() : domainToASCII(text);
+  const ascii = isAsciiText(text) ? text.toLowerCase() : asciiLabels(text);
   if (ascii === '' || Buffer.byteLength(ascii) > MAX_DOMAIN_OCTETS) return null;
   // A dotted quad without brackets is no domain, and would be taken for an address further on.
   if (isIP(ascii) !== 0 || /^\d+$/.test(ascii.slice(ascii.lastIndexOf('.') + 1))) return null;
   return ascii.split('.').every((label) => LABEL.test(label)) ? ascii : null;
+}
+
+/**
+ * A-labels of a name with U-labels, '' when it is not one in the form that RFC 5890 2.3.2.1 wants. What the URL parser would make of other text
+ * (it undoes %2e, cuts at / and #, drops what is invisible) is not what the next reader of the address sees.
+ */
+function asciiLabels(text: string): string {
+  const ascii = domainToASCII(text);
+  const given = text.normalize('NFC').toLowerCase().split('.');
+  const labels = ascii.split('.');
+  const meant = domainToUnicode(ascii).split('.');
+  return given.length === labels.length && given.every((label, i) => label === labels[i] || label === meant[i]) ? ascii : '';
 }
 
 /** The path in angle brackets, as in RFC 5321 (quoting as the sender wrote it). */
@@ -57,7 +72,7 @@ export type Path = { readonly path: ReversePath; readonly rest: string };
 export function parsePath(text: string, options: { empty: boolean; postmaster?: string }): Path | null {
   const end = pathEnd(text);
   if (end === null) return null;
-  const inside = text.slice(1, end).replace(/^(?:@[^:,]+)(?:,@[^:,]+)*:/, '');
+  const inside = text.slice(1, end).replace(ROUTE, '');
   const rest = text.slice(end + 1);
   if (inside === '') return options.empty && end === 1 ? { path: null, rest } : null;
   if (options.postmaster !== undefined && /^postmaster$/i.test(inside)) {
@@ -82,7 +97,7 @@ function pathEnd(text: string): number | null {
 
 function parseLocal(text: string): string | null {
   if (Buffer.byteLength(text) > MAX_LOCAL_OCTETS) return null;
-  if (ATOM.test(text)) return /[\u0080-\u009f]/.test(text) ? null : text;
+  if (ATOM.test(text)) return text;
   if (!QUOTED.test(text)) return null;
   return text.slice(1, -1).replace(/\\(.)/g, '$1');
 }

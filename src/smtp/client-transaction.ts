@@ -1,11 +1,11 @@
 // One message over an open connection: MAIL, RCPT and DATA in one packet where PIPELINING allows, the whole transaction in one packet where
 // CHUNKING does, else step by step; one outcome per recipient. RFC 5321 3.3, 2920, 3030, 1870, 3461, 6531, 8689, 2033.
 
-import { isAsciiAddress, formatPath } from './address.ts';
+import { formatPath } from './address.ts';
 import { FINAL_DOT, Stuffer } from './client-body.ts';
 import type { Capabilities, ClientEnvelope, ClientFailure, ClientPhase, RecipientReply, RemoteReply, TransactionResult } from './client-types.ts';
 import type { Wire } from './client-wire.ts';
-import { encodeXtext } from './grammar.ts';
+import { encodeUtf8Orcpt, encodeXtext } from './grammar.ts';
 import type { Notify } from './policy.ts';
 
 export type TransactionOptions = {
@@ -297,7 +297,7 @@ class Transaction {
     if (this.#options.capabilities.keywords.has('DSN')) {
       if (recipient.notify !== null) line += ` NOTIFY=${formatNotify(recipient.notify)}`;
       const { orcpt } = recipient;
-      if (orcpt !== null && (orcpt.type !== 'utf-8' || isAsciiAddress(recipient.address))) line += ` ORCPT=${orcpt.type};${encodeXtext(orcpt.value)}`;
+      if (orcpt !== null) line += ` ORCPT=${orcpt.type};${orcpt.type === 'utf-8' ? encodeUtf8Orcpt(orcpt.value) : encodeXtext(orcpt.value)}`;
     }
     return `${line}\r\n`;
   }

@@ -17,6 +17,9 @@ const LINE = 512;
 const LONG_LINE = 2048;
 const AUTH_LINE = 12_288;
 
+/** Commands that others have and we do not: told apart from what nobody knows (RFC 5321 4.2.4). */
+const NOT_OFFERED = ['EXPN', 'ETRN', 'TURN', 'ATRN', 'SEND', 'SOML', 'SAML'];
+
 /** All commands, by verb. */
 export function commandTable<I extends Identity>(): ReadonlyMap<string, Command<I>> {
   const row = (run: Command<I>['run'], options: { beforeTls?: boolean; lineOctets?: number } = {}): Command<I> => ({
@@ -32,12 +35,14 @@ export function commandTable<I extends Identity>(): ReadonlyMap<string, Command<
     ['MAIL', row(mail, { beforeTls: false, lineOctets: LONG_LINE })],
     ['RCPT', row(rcpt, { beforeTls: false, lineOctets: LONG_LINE })],
     ['DATA', row(data, { beforeTls: false })],
-    ['BDAT', row(bdat, { beforeTls: false })],
+    // Before TLS it is refused like DATA, but its chunk follows all the same and is to be read.
+    ['BDAT', row(bdat)],
     ['RSET', row(rset)],
     ['NOOP', row(() => idle(REPLIES.ok))],
-    ['VRFY', row(() => idle(REPLIES.cannotVerify), { beforeTls: false, lineOctets: LONG_LINE })],
+    ['VRFY', row((_turn, args) => idle(args === '' ? REPLIES.syntax('VRFY address') : REPLIES.cannotVerify), { beforeTls: false, lineOctets: LONG_LINE })],
     ['HELP', row(() => idle(REPLIES.help))],
     ['QUIT', row(() => says(REPLIES.bye))],
+    ...NOT_OFFERED.map((verb) => [verb, row(() => idle(REPLIES.notImplemented(verb)), { lineOctets: LONG_LINE })] as const),
   ]);
 }
 
@@ -101,6 +106,7 @@ function auth<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
   if (turn.connection.identity !== null) return says(REPLIES.sequence('already authenticated'));
   if (turn.transaction !== null) return says(REPLIES.sequence('AUTH comes before MAIL'));
   const [name = '', initial, extra] = args.split(' ');
+  if (name === '') return says(REPLIES.syntax('AUTH mechanism [initial-response]'));
   const mechanism = offered(turn).find((one) => one === name.toUpperCase());
   if (mechanism === undefined) return says(REPLIES.unknownMechanism(offered(turn).join(' ')));
   if (extra !== undefined) return says(REPLIES.syntax('AUTH mechanism [initial-response]'));
@@ -174,10 +180,22 @@ function bdat<I extends Identity>(turn: Turn<I>, args: string): MaybePromise<Ste
   };
   if (turn.bdat !== null) return chunk(turn.bdat);
   const { transaction } = turn;
-  const refusal = transaction === null ? REPLIES.sequence('MAIL comes before BDAT') : transaction.recipients.length === 0 ? REPLIES.noRecipients : null;
+  const refusal = bdatRefusal(turn);
   if (transaction === null || refusal !== null)
     return { do: 'content', reply: null, decoder: openChunkDecoder(sizeBytes, last, newLines()), incoming: refused(refusal ?? REPLIES.noRecipients), finish: true };
-  return settle(turn.policy.data(turn.connection, transaction), (sink) => chunk('code' in sink ? refused(sink) : incoming(sink)));
+  const failed = (error: unknown): Step<I> => chunk(refused(turn.fault(error)));
+  try {
+    const opened = settle(turn.policy.data(turn.connection, transaction), (sink) => chunk('code' in sink ? refused(sink) : incoming(sink)));
+    return isPromise(opened) ? opened.catch(failed) : opened;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+function bdatRefusal({ connection, transaction }: Turn<Identity>): Reply | null {
+  if (connection.profile !== 'mx' && connection.tls === null) return REPLIES.startTlsFirst;
+  if (transaction === null) return REPLIES.sequence('MAIL comes before BDAT');
+  return transaction.recipients.length === 0 ? REPLIES.noRecipients : null;
 }
 
 function rset<I extends Identity>(turn: Turn<I>, args: string): Step<I> {

@@ -1,6 +1,7 @@
 // From a command line to a command: verbs, MAIL and RCPT with their parameters, xtext. Pure; knows the syntax of RFC 5321, 1870, 6152, 3461,
 // 6531, 8689, 4954 and 3030, and nothing of what is allowed when.
 
+import { isUtf8 } from 'node:buffer';
 import { isAsciiAddress, parsePath } from './address.ts';
 import type { MailCommand, Notify, RcptCommand } from './policy.ts';
 import type { Reply } from './reply.ts';
@@ -10,14 +11,14 @@ import { REPLIES } from './reply.ts';
 export type Line = { readonly verb: string; readonly args: string };
 
 /**
- * Splits a line; white space at its end is no part of it (RFC 5321 4.1.1). Bytes are read as UTF-8; a line that is not UTF-8, or holds a NUL,
- * or has a verb that is not ASCII, has the verb ''.
+ * Splits a line; white space at its end is no part of it (RFC 5321 4.1.1). Null when it is not UTF-8, or holds a NUL. A verb that is not
+ * ASCII is ''.
  */
-export function parseLine(bytes: Buffer): Line {
+export function parseLine(bytes: Buffer): Line | null {
+  if (!isUtf8(bytes) || bytes.includes(0)) return null;
   let end = bytes.length;
   while (end > 0 && (bytes[end - 1] === 0x20 || bytes[end - 1] === 0x09)) end--;
   const text = bytes.toString('utf8', 0, end);
-  if (text.includes('\ufffd') || text.includes('\0')) return { verb: '', args: '' };
   const space = text.indexOf(' ');
   const verb = space === -1 ? text : text.slice(0, space);
   // Other scripts have letters whose capitals are ASCII.
@@ -61,11 +62,11 @@ export function parseHelo(args: string): string | null {
   return /^[\x21-\x7e\u0080-\uffff]{1,255}$/.test(name) ? name : null;
 }
 
-/** Undoes xtext (RFC 3461 4); null when it is not xtext. */
+/** Undoes xtext (RFC 3461 4); null when it is not xtext, or not of printable ASCII (4.2, 4.4). */
 export function decodeXtext(text: string): string | null {
   if (!/^(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*$/.test(text)) return null;
   const decoded = text.replace(/\+([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return /[\x00-\x1f\x7f]/.test(decoded) ? null : decoded;
+  return /^[\x20-\x7e]*$/.test(decoded) ? decoded : null;
 }
 
 /** Makes xtext of printable text. Control characters cannot be carried and are left out. */
@@ -74,6 +75,11 @@ export function encodeXtext(text: string): string {
     .toString('latin1')
     .replace(/[\x00-\x1f\x7f]/g, '')
     .replace(/[^\x21-\x2a\x2c-\x3c\x3e-\x7e]/g, (character) => `+${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+}
+
+/** The address of an ORCPT of type utf-8, in the form that needs no SMTPUTF8 (utf-8-addr-xtext, RFC 6533 3). */
+export function encodeUtf8Orcpt(text: string): string {
+  return text.replace(/[^\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e]/gu, (character) => `\\x{${character.codePointAt(0)?.toString(16).toUpperCase().padStart(2, '0')}}`);
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -124,7 +130,7 @@ function mailParameter(mail: Mutable<MailCommand>, name: string, value: string |
     case 'ENVID': {
       const envid = value === null || value.length > 100 ? null : decodeXtext(value);
       if (envid === null) return REPLIES.badParameter(name, 'xtext of at most 100 characters');
-      mail.envid = envid;
+      mail.envid = envid === '' ? null : envid;
       return null;
     }
     case 'AUTH':
@@ -146,7 +152,7 @@ function rcptParameter(rcpt: Mutable<RcptCommand>, name: string, value: string |
   const semicolon = value?.indexOf(';') ?? -1;
   const type = value?.slice(0, semicolon).toLowerCase() ?? '';
   const decoded = value === null || value.length > 500 ? null : type === 'utf-8' ? decodeUtf8Orcpt(value.slice(semicolon + 1)) : decodeXtext(value.slice(semicolon + 1));
-  if (semicolon < 1 || decoded === null || !/^[a-z0-9-]+$/.test(type)) return REPLIES.badParameter(name, 'type;address in xtext');
+  if (semicolon < 1 || decoded === null || decoded === '' || !/^[a-z0-9-]+$/.test(type)) return REPLIES.badParameter(name, 'type;address in xtext');
   rcpt.orcpt = { type, value: decoded };
   return null;
 }
@@ -164,5 +170,5 @@ function decodeUtf8Orcpt(text: string): string | null {
     const point = Number.parseInt(hex, 16);
     return point <= 0x10ffff ? String.fromCodePoint(point) : '\0';
   });
-  return /[\x00-\x1f\x7f]/.test(decoded) ? null : decoded;
+  return /\p{Cc}/u.test(decoded) || !decoded.isWellFormed() ? null : decoded;
 }

@@ -68,7 +68,10 @@ export const REPLIES = {
 
   // The client breaks the protocol.
   unknownCommand: reply(500, '5.5.1', 'Command not recognised; HELP lists the commands'),
-  lineTooLong: reply(500, '5.5.6', 'Line too long'),
+  notImplemented: (verb: string) => reply(502, '5.5.1', `${verb} is not offered here`),
+  notText: reply(500, '5.5.2', 'The line is not UTF-8, or has a NUL: commands are text'),
+  lineTooLong: reply(500, '5.5.2', 'Line too long: commands have at most 512 octets, MAIL and RCPT 2048'),
+  authLineTooLong: reply(500, '5.5.6', 'Authentication line too long'),
   bareLineEnd: closing(554, '5.6.11', 'Bare CR or LF refused: every line must end in CRLF; mend the client and send again'),
   syntax: (usage: string) => reply(501, '5.5.4', `Syntax: ${usage}`),
   badSender: reply(501, '5.1.7', 'The sender address cannot be read; write MAIL FROM:<local@domain>'),

@@ -3,7 +3,7 @@
 
 import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
-import { isPromise } from '#base/promise.ts';
+import { guarded, isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import { abandon, isSubmission } from './commands.ts';
 import { ADDED_LINE_END, readLine } from './framing.ts';
@@ -47,6 +47,8 @@ type Mode<I extends Identity> =
   | { readonly is: 'tls' }
   | { readonly is: 'ended' };
 
+/** A line longer than any may be (the longest is an answer of AUTH, RFC 4954 4) is not collected. */
+const LONGEST_LINE = 12_288;
 /** Input kept while a command waits for the policy: past this the socket is not read. */
 const MAX_PENDING_BYTES = 64 * 1024;
 const EMPTY = Buffer.alloc(0);
@@ -74,23 +76,24 @@ export class Session<I extends Identity = Identity> {
   constructor(options: SessionOptions<I>) {
     this.#options = options;
     const { connection, policy, limits, hostname } = options;
-    this.#turn = { connection, policy, limits, hostname, binding: null, transaction: null, bdat: null, authFailures: 0 };
+    this.#turn = { connection, policy, limits, hostname, binding: null, fault: (error) => this.#fault(error), transaction: null, bdat: null, authFailures: 0 };
   }
 
   /** Asks the policy whether this connection may be. Called once, before a byte is read; the answer is the policy's refusal or null. */
   admit(): MaybePromise<Reply | null> {
     const { policy, connection } = this.#options;
-    this.#admission = policy.connect(connection);
-    return this.#admission;
+    const admission = guarded(() => policy.connect(connection));
+    // It is awaited in `start`; a connection that is gone before that must not leave a rejection that nobody looks at.
+    if (isPromise(admission)) admission.catch(() => {});
+    this.#admission = admission;
+    return admission;
   }
 
   /** Greets, or says the refusal. With implicit TLS, call `secured` before. */
   start(): void {
     const { hostname, limits, io } = this.#options;
     io.timeout(limits.commandTimeoutMs);
-    this.#wait(this.#admission, (refusal) => {
-      this.#say(refusal ?? REPLIES.greeting(hostname));
-    });
+    this.#wait(this.#admission, (refusal) => this.#say(refusal ?? REPLIES.greeting(hostname)));
     this.#run();
   }
 
@@ -198,40 +201,40 @@ export class Session<I extends Identity = Identity> {
     }
     if (result === 'partial') return this.#partialLine(input, at);
     this.#options.io.timeout(this.#turn.limits.commandTimeoutMs);
-    if (this.#skippingLine) {
+    if (this.#skippingLine || result.line.length > LONGEST_LINE) {
       this.#skippingLine = false;
-      this.#counted(REPLIES.lineTooLong);
+      // An exchange of AUTH ends with it (RFC 4954 4): the next line is a command again.
+      this.#mode = { is: 'command' };
+      this.#counted(mode.is === 'auth' ? REPLIES.authLineTooLong : REPLIES.lineTooLong);
     } else if (mode.is === 'auth') this.#answer(mode.machine, result.line);
     else this.#command(result.line);
     return result.next;
   }
 
-  /** A line longer than any may be is not collected: what came of it is thrown away until its end. */
+  /** What came of an overlong line is thrown away until its end; a CR at the end of the input waits for what follows it. */
   #partialLine(input: Buffer, at: number): number | null {
-    const longest = 12_288;
-    if (!this.#skippingLine && input.length - at <= longest) return null;
-    this.#skippingLine = true;
-    // A CR at the end stays: it may be half of the line's end.
     const end = input.at(-1) === 13 ? input.length - 1 : input.length;
+    if (!this.#skippingLine && end - at <= LONGEST_LINE) return null;
+    this.#skippingLine = true;
     return end > at ? end : null;
   }
 
   #command(line: Buffer): void {
-    const { verb, args } = parseLine(line);
     const { commands } = this.#options;
+    const parsed = parseLine(line);
+    this.#at = 'unknown';
+    if (parsed === null) return this.#counted(REPLIES.notText);
+    const { verb, args } = parsed;
     const command = commands.get(verb);
     this.#at = command === undefined ? 'unknown' : verb;
     if (command === undefined) return this.#counted(REPLIES.unknownCommand);
     if (line.length + 2 > command.lineOctets) return this.#counted(REPLIES.lineTooLong);
     if (!command.beforeTls && this.#turn.connection.tls === null && isSubmission(this.#turn)) return this.#counted(REPLIES.startTlsFirst);
     if (this.#draining && verb === 'MAIL') return this.#endWith(REPLIES.shuttingDown);
-    let step: MaybePromise<Step<I>>;
-    try {
-      step = command.run(this.#turn, args);
-    } catch (error) {
-      return this.#broken(error);
-    }
-    this.#wait(step, (done) => this.#do(done));
+    this.#wait(
+      guarded(() => command.run(this.#turn, args)),
+      (step) => this.#do(step),
+    );
   }
 
   #do(step: Step<I>): void {
@@ -290,13 +293,16 @@ export class Session<I extends Identity = Identity> {
         // It is read to its end so that the reply is seen, but not for ever.
         if (incoming.sizeBytes > limit * 2 + MAX_PENDING_BYTES) return this.#endWith(REPLIES.tooBigClosed(limit));
       }
-      if (incoming.refusal !== null || incoming.sink === null) continue;
-      const taken = incoming.sink.write(chunk);
+      const { sink } = incoming;
+      if (incoming.refusal !== null || sink === null) continue;
+      const taken = guarded(() => sink.write(chunk));
       if (isPromise(taken)) {
-        return this.#wait(taken, (refusal) => {
+        const goOn = (refusal: Reply | void): void => {
           incoming.refusal ??= refusal ?? null;
           this.#keep(incoming, chunks.slice(i + 1), then);
-        });
+        };
+        // What is left of the content is still content, and must not be run as commands.
+        return this.#wait(taken, goOn, (error) => goOn(this.#fault(error)));
       }
       incoming.refusal ??= taken ?? null;
     }
@@ -307,15 +313,23 @@ export class Session<I extends Identity = Identity> {
     const { incoming } = mode;
     this.#mode = { is: 'command' };
     this.#options.io.timeout(this.#turn.limits.commandTimeoutMs);
-    if (incoming.refusal !== null || incoming.sink === null) {
-      incoming.sink?.abort();
+    const { sink } = incoming;
+    if (incoming.refusal !== null || sink === null) {
+      sink?.abort();
       this.#turn.bdat = null;
       this.#turn.transaction = null;
       return this.#counted(incoming.refusal ?? REPLIES.noRecipients);
     }
     if (!mode.finish) return this.#worked(REPLIES.chunk(incoming.sizeBytes));
     this.#turn.transaction = null;
-    this.#wait(incoming.sink.finish(), (reply) => this.#worked(reply));
+    this.#wait(
+      guarded(() => sink.finish()),
+      (reply) => this.#worked(reply),
+      (error) => {
+        sink.abort();
+        this.#worked(this.#fault(error));
+      },
+    );
   }
 
   #answer(machine: SaslMachine<I>, line: Buffer): void {
@@ -328,7 +342,10 @@ export class Session<I extends Identity = Identity> {
   }
 
   #step(machine: SaslMachine<I>, answer: Buffer): void {
-    this.#wait(machine.step(answer), (step) => this.#authStep(machine, step));
+    this.#wait(
+      guarded(() => machine.step(answer)),
+      (step) => this.#authStep(machine, step),
+    );
   }
 
   #authStep(machine: SaslMachine<I>, step: SaslStep<I>): void {
@@ -343,15 +360,18 @@ export class Session<I extends Identity = Identity> {
     const refusal = 'result' in step && 'refusal' in step.result ? step.result.refusal : REPLIES.authFailed;
     const { policy, connection, log } = this.#options;
     log.warn('auth.failed', { session: connection.id, client: connection.clientAddress, profile: connection.profile, why: 'failed' in step ? step.failed : refusal.lines[0] });
-    this.#wait(policy.authFailed(connection), () => {
-      this.#turn.authFailures++;
-      if (this.#turn.authFailures >= this.#turn.limits.authFailures) this.#endWith(REPLIES.authClosed);
-      else this.#counted(refusal);
-    });
+    this.#wait(
+      guarded(() => policy.authFailed(connection)),
+      () => {
+        this.#turn.authFailures++;
+        if (this.#turn.authFailures >= this.#turn.limits.authFailures) this.#endWith(REPLIES.authClosed);
+        else this.#counted(refusal);
+      },
+    );
   }
 
   /** Goes on at once, or stops reading until the promise is there. A policy that throws costs the command, not the session. */
-  #wait<T>(value: MaybePromise<T>, then: (value: T) => void): void {
+  #wait<T>(value: MaybePromise<T>, then: (value: T) => void, failed = (error: unknown): void => this.#broken(error)): void {
     if (!isPromise(value)) {
       if (this.#busy && this.#mode.is !== 'tls') this.#busy = false;
       return then(value);
@@ -359,7 +379,7 @@ export class Session<I extends Identity = Identity> {
     this.#busy = true;
     value.then(
       (result) => this.#woken(() => then(result)),
-      (error: unknown) => this.#woken(() => this.#broken(error)),
+      (error: unknown) => this.#woken(() => failed(error)),
     );
   }
 
@@ -371,12 +391,16 @@ export class Session<I extends Identity = Identity> {
   }
 
   #broken(error: unknown): void {
-    const { log, connection } = this.#options;
-    log.error('session.fault', { session: connection.id, cause: errorText(error), stack: error instanceof Error ? error.stack : undefined });
-    if (this.#mode.is === 'content') this.#mode.incoming.sink?.abort();
     this.#mode = { is: 'command' };
     abandon(this.#turn);
-    this.#counted(REPLIES.localError(connection.id));
+    this.#counted(this.#fault(error));
+  }
+
+  /** What the client is told of a fault; the log has the rest. */
+  #fault(error: unknown): Reply {
+    const { log, connection } = this.#options;
+    log.error('session.fault', { session: connection.id, cause: errorText(error), stack: error instanceof Error ? error.stack : undefined });
+    return REPLIES.localError(connection.id);
   }
 
   #worked(reply: Reply): void {
@@ -417,9 +441,8 @@ export class Session<I extends Identity = Identity> {
   }
 
   #end(): void {
-    if (this.#mode.is === 'content') this.#mode.incoming.sink?.abort();
+    this.#abandon();
     this.#mode = { is: 'ended' };
-    abandon(this.#turn);
     this.#flush();
     this.#options.io.end();
   }
@@ -427,12 +450,17 @@ export class Session<I extends Identity = Identity> {
   /** The client is gone. In the middle of a message somebody will look for it. */
   #leave(): void {
     const mode = this.#mode;
-    this.#mode = { is: 'ended' };
     if (mode.is === 'content') {
       const { id, clientAddress, profile } = this.#turn.connection;
       this.#options.log.info('message.broken-off', { session: id, client: clientAddress, profile, sizeBytes: mode.incoming.sizeBytes });
-      mode.incoming.sink?.abort();
     }
+    this.#abandon();
+    this.#mode = { is: 'ended' };
+  }
+
+  /** The message under way is dropped, once, and its transaction with it. */
+  #abandon(): void {
+    if (this.#mode.is === 'content' && this.#mode.incoming !== this.#turn.bdat) this.#mode.incoming.sink?.abort();
     abandon(this.#turn);
   }
 

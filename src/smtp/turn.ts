@@ -13,6 +13,8 @@ export type Turn<I extends Identity> = {
   readonly limits: SessionLimits;
   readonly hostname: string;
   readonly binding: ChannelBinding | null;
+  /** Logs a fault and gives what the client is told of it. */
+  readonly fault: (error: unknown) => Reply;
   transaction: Transaction | null;
   bdat: Incoming | null;
   authFailures: number;

@@ -49,7 +49,7 @@ export class Raw {
       const match = /^(?:\d{3}-[^\r\n]*\r\n)*\d{3} [^\r\n]*\r\n/.exec(this.#text);
       if (match !== null) {
         this.#text = this.#text.slice(match[0].length);
-        return match[0].trimEnd();
+        return match[0].slice(0, -2);
       }
       if (this.#closed) return 'closed';
       const leftMs = endMs - Date.now();
@@ -110,11 +110,12 @@ export async function rawTo(port: number, options: { address?: string; greeting?
 }
 
 /** TLS from the first byte. */
-export async function rawTlsTo(port: number): Promise<Raw> {
-  const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, servername: 'relay.test' });
+export async function rawTlsTo(port: number, options: { greeting?: boolean; localAddress?: string } = {}): Promise<Raw> {
+  const plain = connect({ port, host: '127.0.0.1', noDelay: true, ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }) });
+  const socket = connectTls({ socket: plain, rejectUnauthorized: false, servername: 'relay.test' });
   await once(socket, 'secureConnect');
   const raw = new Raw(socket);
-  await raw.reply();
+  if (options.greeting !== false) await raw.reply();
   return raw;
 }
 

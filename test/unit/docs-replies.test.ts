@@ -17,6 +17,7 @@ const SHOWN: Made = {
   chunk: [65_536],
   queued: ['01k9a2b3c4d5e6f7'],
   challenge: ['BASE64'],
+  notImplemented: ['EXPN'],
   syntax: ['EHLO your.host.name'],
   unknownParameter: ['NAME'],
   badParameter: ['BODY', '7BIT, 8BITMIME'],
