@@ -8,6 +8,9 @@ const PREFIX = 'POSTERN_';
 /** Variables that are no keys: options of the command line, and the password of `postern send`. */
 export const OTHER_VARIABLES = ['POSTERN_CONFIG', 'POSTERN_DATA', 'POSTERN_PASSWORD'];
 
+/** Kubernetes and Docker set these for a service named "postern": they are about it, not for it. */
+const SERVICE_LINK = /^POSTERN_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
+
 type Table = Record<string, unknown>;
 
 /** The table with what the environment says, the variable of each path, and what is no key. */
@@ -19,7 +22,7 @@ export function fromEnvironment(env: Readonly<Record<string, string | undefined>
   const mistakes: { path: string; text: string }[] = [];
   for (const name of Object.keys(env).toSorted()) {
     const text = env[name];
-    if (!name.startsWith(PREFIX) || OTHER_VARIABLES.includes(name) || text === undefined) continue;
+    if (!name.startsWith(PREFIX) || OTHER_VARIABLES.includes(name) || SERVICE_LINK.test(name) || text === undefined) continue;
     const path = name.slice(PREFIX.length).toLowerCase().split('__');
     const joined = path.join('.');
     names.set(joined, name);

@@ -31,6 +31,7 @@ type Parts = {
   readonly decoySecret: Buffer;
   /** Failures of one address before it is slowed; read anew for each use. */
   readonly limits: () => { readonly authFailures: number };
+  readonly observe?: { used(credential: string): void };
 };
 
 const SCRAM_ITERATIONS = 4096;
@@ -48,6 +49,7 @@ export function openAuthenticator(parts: Parts): Authenticator {
 
   const admit = (connection: Connection<Sender>, credential: Credential): AuthResult<Sender> => {
     if (addressAllowed(credential, connection.clientAddress, allowLists)) {
+      parts.observe?.used(credential.name);
       return { identity: { credential: credential.name, username: credential.username, record: credential } };
     }
     log.warn('auth.address-refused', { session: connection.id, credential: credential.name, client: connection.clientAddress });

@@ -61,6 +61,8 @@ export type IntakeLimits = {
 };
 
 export type IntakeObserver = {
+  /** A credential logged in, or had a message accepted. */
+  used(credential: string): void;
   accepted(profile: string, sizeBytes: number, waitedMs: number): void;
   refused(profile: string, reply: Reply): void;
 };
@@ -294,6 +296,7 @@ class Incoming implements MessageSink {
 
   #accepted(envelope: Envelope): void {
     const { recipients } = this.#transaction;
+    if (envelope.origin.credential !== null) this.#parts.observe?.used(envelope.origin.credential);
     this.#parts.observe?.accepted(this.#connection.profile, envelope.sizeBytes, this.#parts.clock.nowMs() - this.#nowMs);
     this.#parts.log.info('message.accepted', {
       id: this.#id,

@@ -1,6 +1,7 @@
 // From the configured listeners to bound ones: which port is tried next when one cannot be had, and how that is said. Knows nothing of
 // threads; `listen` is handed in.
 
+import { createServer } from 'node:net';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { ListenerConfig } from '#config/config.ts';
 import type { Profile } from '#smtp/policy.ts';
@@ -34,6 +35,20 @@ export async function bindListeners(configs: readonly ListenerConfig[], options:
   const bound: BoundListener[] = [];
   for (const config of configs) bound.push(await bindOne(config, nameOf(config.profile, bound), options));
   return bound;
+}
+
+/**
+ * Rejects with the system's error when any other socket listens there. A port that several workers share is open to sharing, also with
+ * the workers of another server of this account, who would then get half of the connections.
+ */
+export async function assertFree({ address, port }: ListenerConfig): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', reject);
+    probe.listen({ host: address, port, exclusive: true }, resolve);
+  });
+  await new Promise((resolve) => probe.close(resolve));
 }
 
 async function bindOne(config: ListenerConfig, name: string, options: { readonly defaults: boolean; readonly listen: Listen }): Promise<BoundListener> {

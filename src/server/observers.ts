@@ -1,14 +1,16 @@
 // One-way observers around the policy, the queue and the listeners of a worker: they count, and change nothing.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Cancel, Clock } from '#base/clock.ts';
 import type { Metrics } from '#events/metrics.ts';
 import type { IntakeObserver } from '#intake/intake.ts';
 import type { Queue, Settled } from '#queue/queue.ts';
 import type { Identity, Policy, Profile } from '#smtp/policy.ts';
 
-/** Counts what intake accepts and refuses. */
-export function intakeObserver(metrics: Metrics): IntakeObserver {
+/** Counts what intake accepts and refuses; `used` is told of credentials in use. */
+export function intakeObserver(metrics: Metrics, used: (credential: string) => void): IntakeObserver {
   return {
+    used,
     accepted(profile, sizeBytes, waitedMs) {
       metrics.add('postern_accepted_messages_total', [profile]);
       metrics.add('postern_accepted_bytes_total', [profile], sizeBytes);
@@ -17,6 +19,27 @@ export function intakeObserver(metrics: Metrics): IntakeObserver {
     refused(profile, reply) {
       metrics.add('postern_refusals_total', [profile, reply.enhanced || String(reply.code)]);
     },
+  };
+}
+
+export type Usage = { note(credential: string): void; /** Tells what has not been told yet. */ close(): void };
+
+/** Collects the credentials in use and tells them in batches, at most `everyMs` late: it is written to disk for people to read. */
+export function openUsage(clock: Clock, options: { readonly everyMs: number; readonly tell: (names: readonly string[]) => void }): Usage {
+  const names = new Set<string>();
+  let cancel: Cancel | null = null;
+  const tell = (): void => {
+    cancel?.();
+    cancel = null;
+    if (names.size > 0) options.tell([...names]);
+    names.clear();
+  };
+  return {
+    note(credential) {
+      names.add(credential);
+      cancel ??= clock.after(options.everyMs, tell);
+    },
+    close: tell,
   };
 }
 

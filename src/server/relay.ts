@@ -24,7 +24,7 @@ import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { openLocalDomains } from './local-domains.ts';
 import type { LocalDomains } from './local-domains.ts';
-import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch } from './observers.ts';
+import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch, openUsage } from './observers.ts';
 import { openSelfCheck } from './self.ts';
 import type { WorkerStart } from './worker-protocol.ts';
 
@@ -40,8 +40,11 @@ export type Relay = {
 /** Commands that do no work before the session is ended (RFC 5321 7.8 leaves the number to us). */
 const IDLE_COMMANDS = 100;
 
+/** When credentials were last used is written down so often. */
+const USAGE_MS = 10_000;
+
 /** Opens all of it but the listeners. Rejects with PosternError when a part cannot be opened. */
-export async function openRelay(start: WorkerStart): Promise<Relay> {
+export async function openRelay(start: WorkerStart, tell: { readonly used: (credentials: readonly string[]) => void }): Promise<Relay> {
   const live = { config: start.config };
   const output = openLog(start.config.log);
   const log = output.with({ worker: start.number });
@@ -61,6 +64,7 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
     clock: systemClock,
     log,
   });
+  const usage = openUsage(systemClock, { everyMs: USAGE_MS, tell: tell.used });
   const routes = liveRoutes(live);
   const newId = openMessageIds();
   const { dns, hostname } = start.config;
@@ -81,7 +85,7 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
     localDomain: () => local.first(),
     laneFor: (domain, mode) => routes.laneFor(domain, mode),
     deliver: (leases) => dispatcher.take(leases),
-    observe: intakeObserver(metrics),
+    observe: intakeObserver(metrics, usage.note),
   });
   const policy = currentDomains(observedPolicy(intake, metrics), local);
   const listeners: Listener[] = [];
@@ -117,6 +121,7 @@ export async function openRelay(start: WorkerStart): Promise<Relay> {
       const until = systemClock.nowMs() + withinMs;
       await Promise.all(listeners.map((listener) => listener.drain(withinMs)));
       await dispatcher.stop(Math.max(0, until - systemClock.nowMs()));
+      usage.close();
       loop.close();
       resolver.close();
       directory.close();

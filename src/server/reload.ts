@@ -18,8 +18,29 @@ export type ReloadParts = {
   readonly log: Log;
 };
 
-/** Makes the reload of one server. It rejects with PosternError when the configuration or a certificate is not valid; the old ones stay. */
+/**
+ * Makes the reload of one server. It rejects with PosternError when the configuration or a certificate is not valid; the old ones stay. One runs
+ * at a time; all that are asked for meanwhile are one more after it, since what they are asked for may have come too late for the first.
+ */
 export function openReloader(parts: ReloadParts): () => Promise<ReloadReport> {
+  const reload = openReload(parts);
+  let running: Promise<ReloadReport> | null = null;
+  let next: Promise<ReloadReport> | null = null;
+  const start = (): Promise<ReloadReport> => {
+    next = null;
+    const run = reload().finally(() => {
+      if (running === run) running = null;
+    });
+    return (running = run);
+  };
+  return () => {
+    if (running === null) return start();
+    next ??= running.then(start, start);
+    return next;
+  };
+}
+
+function openReload(parts: ReloadParts): () => Promise<ReloadReport> {
   let current = parts.current;
   return async () => {
     const { log } = parts;

@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { createCounters, openCounters } from '#base/counters.ts';
-import { PosternError } from '#base/failure.ts';
+import { PosternError, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
@@ -18,7 +18,7 @@ import type { Config } from '#config/config.ts';
 import type { BoundListener } from './binding.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { collectMetrics, readiness } from './monitoring.ts';
-import { readyReport, writeReadyFile } from './ready-file.ts';
+import { prepareReadyFile, readyReport, writeReadyFile } from './ready-file.ts';
 import type { ReadyReport } from './ready-file.ts';
 import { openReloader } from './reload.ts';
 import { awaitEnd } from './signals.ts';
@@ -55,7 +55,8 @@ const CLOSE_MS = 10_000;
 
 /** Runs the server until it is told to end; resolves when everything is closed. Rejects with PosternError when it cannot start or breaks. */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { log } = options;
+  const { log, readyFile } = options;
+  if (readyFile !== null) prepareReadyFile(readyFile);
   warnOfOldRuntime(log);
   const data = holdDataDirectory(options.dataDir, log);
   const closing: (() => unknown)[] = [() => data.release()];
@@ -66,7 +67,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     const own = join(data.path, 'server.json');
     writeReadyFile(own, server.started.report);
     closing.push(() => rmSync(own, { force: true }));
-    if (options.readyFile !== null) writeReadyFile(options.readyFile, server.started.report);
+    if (readyFile !== null) {
+      writeReadyFile(readyFile, server.started.report);
+      closing.push(() => rmSync(readyFile, { force: true }));
+    }
     log.info('server.started', { ...server.started.report, data: data.path });
     options.started(server.started);
     end.onReload(() => server.reload());
@@ -158,6 +162,7 @@ function openWorkers(parts: { config: Config; log: Log; dataDir: string; generat
       const returned = await store.workerGone(number);
       log.info('worker.leases-returned', { worker: number, leases: returned });
     },
+    used: (names) => void store.directory.used(names, systemClock.nowMs()).catch((error: unknown) => log.warn('directory.not-written', { cause: errorText(error) })),
   });
 }
 

@@ -8,7 +8,7 @@ export type EndWatch = {
   readonly reached: Promise<string>;
   /** Reports that the server cannot go on. */
   broken(error: PosternError): void;
-  /** What SIGHUP does. One at a time: a second one while the first runs is dropped. */
+  /** What SIGHUP does. */
   onReload(reload: () => Promise<unknown>): void;
   close(): void;
 };
@@ -22,7 +22,6 @@ export function awaitEnd(log: Log): EndWatch {
   promise.catch(() => {});
   let asked = false;
   let reload: (() => Promise<unknown>) | null = null;
-  let reloading = false;
   const end = (signal: NodeJS.Signals): void => {
     if (asked) {
       log.warn('server.ended-at-once', { signal });
@@ -32,13 +31,8 @@ export function awaitEnd(log: Log): EndWatch {
     resolve(signal);
   };
   const hangUp = (): void => {
-    if (reload === null || reloading) return;
-    reloading = true;
     // The reloader logs what became of it.
-    reload().then(
-      () => (reloading = false),
-      () => (reloading = false),
-    );
+    reload?.().catch(() => {});
   };
   const uncaught = (error: unknown): void => {
     log.error('server.broken', { cause: error instanceof Error ? (error.stack ?? error.message) : String(error) });

@@ -26,16 +26,19 @@ export class WorkerHandle {
   #ended = false;
   #lastError = '';
 
-  /** `ended` is called once, with the cause, when the thread is gone. */
-  constructor(entry: URL, start: WorkerStart, ended: (cause: string) => void) {
+  /** `ended` is called once, with the cause, when the thread is gone; `used` with the credentials it tells of. */
+  constructor(entry: URL, start: WorkerStart, tell: { readonly ended: (cause: string) => void; readonly used: (names: readonly string[]) => void }) {
     this.#thread = new Worker(entry, { workerData: start, transferList: [start.store], name: `worker-${start.number}`, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } });
-    this.#thread.on('message', (message: FromWorker) => this.#answered(message));
+    this.#thread.on('message', (message: FromWorker) => {
+      if ('used' in message) tell.used(message.used);
+      else this.#answered(message);
+    });
     this.#thread.on('error', (error: unknown) => (this.#lastError = error instanceof Error ? (error.stack ?? error.message) : String(error)));
     this.#thread.on('exit', (code) => {
       this.#ended = true;
       const cause = this.#lastError === '' ? `it ended with code ${code}` : this.#lastError;
       for (const q of this.#waiting.keys()) this.#settle(q)?.reject(new WorkerRefusal('worker-ended', cause));
-      ended(cause);
+      tell.ended(cause);
     });
   }
 
@@ -64,7 +67,7 @@ export class WorkerHandle {
     });
   }
 
-  #answered(message: FromWorker): void {
+  #answered(message: Exclude<FromWorker, { used: unknown }>): void {
     if ('opened' in message) this.#settle(0)?.resolve(undefined as never);
     else if ('value' in message) this.#settle(message.q)?.resolve(message.value as never);
     else this.#settle(message.q)?.reject(new WorkerRefusal(message.error.code, message.error.text));

@@ -34,5 +34,7 @@ export type ToWorker = { [V in Verb]: { readonly q: number; readonly verb: V; re
 
 export type FromWorker =
   | { readonly opened: true }
+  /** Names of credentials that were used since the last time. */
+  | { readonly used: readonly string[] }
   | { readonly q: number; readonly value: Asks[Verb]['answer'] }
   | { readonly q: number; readonly error: { readonly code: string; readonly text: string } };

@@ -11,7 +11,7 @@ type Answers = { readonly [V in Verb]: (ask: Asks[V]['ask']) => Promise<Asks[V][
 const port = parentPort;
 if (port === null) throw new Error('worker.ts runs as a worker thread only');
 const say = (message: FromWorker): void => port.postMessage(message);
-const answers = answersOf(await openRelay(workerData as WorkerStart));
+const answers = answersOf(await openRelay(workerData as WorkerStart, { used: (names) => say({ used: names }) }));
 port.on('message', (message: ToWorker) => void answer(message));
 say({ opened: true });
 

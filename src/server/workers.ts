@@ -8,7 +8,7 @@ import type { Log } from '#base/log.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
-import { bindListeners } from './binding.ts';
+import { assertFree, bindListeners } from './binding.ts';
 import type { BoundListener } from './binding.ts';
 import { WorkerHandle } from './worker-handle.ts';
 import type { WorkerStart } from './worker-protocol.ts';
@@ -23,6 +23,8 @@ export type WorkersOptions = {
   readonly startOf: (n: number) => WorkerStart;
   /** Gives back what a dead worker held. */
   readonly gone: (n: number) => Promise<void>;
+  /** Told now and then which credentials were used. */
+  readonly used: (names: readonly string[]) => void;
 };
 
 const LISTEN_MS = 10_000;
@@ -65,7 +67,10 @@ export class Workers {
     });
     const [first, ...others] = handles;
     if (first === undefined) return [];
-    const listen = (listener: ListenerConfig): Promise<{ address: string; port: number }> => first.ask('listen', { listener, reusePort: this.#shared }, LISTEN_MS);
+    const listen = async (listener: ListenerConfig): Promise<{ address: string; port: number }> => {
+      if (this.#shared) await assertFree(listener);
+      return first.ask('listen', { listener, reusePort: this.#shared }, LISTEN_MS);
+    };
     this.#listeners = await bindListeners(configs, { defaults: options.defaults, listen });
     await Promise.all(others.map((handle) => this.#listen(handle)));
     this.#pulse = setInterval(() => void this.#takePulses(), PULSE_EVERY_MS);
@@ -115,7 +120,7 @@ export class Workers {
   }
 
   async #open(slot: Slot): Promise<WorkerHandle> {
-    const handle = new WorkerHandle(this.#options.entry, this.#options.startOf(slot.n), (cause) => this.#ended(slot, handle, cause));
+    const handle = new WorkerHandle(this.#options.entry, this.#options.startOf(slot.n), { ended: (cause) => this.#ended(slot, handle, cause), used: this.#options.used });
     slot.handle = handle;
     slot.startedAtMs = this.#options.clock.nowMs();
     await handle.opened();

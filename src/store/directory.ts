@@ -53,7 +53,8 @@ export type Directory = DirectoryReader & {
   addCredential(credential: NewCredential): Promise<{ readonly credential: Credential; readonly password: string }>;
   revokeCredential(name: string): Promise<boolean>;
   rotateCredential(name: string): Promise<{ readonly credential: Credential; readonly password: string } | null>;
-  used(name: string, atMs: number): Promise<void>;
+  /** Notes when these credentials were last used. */
+  used(names: readonly string[], atMs: number): Promise<void>;
   addDomain(domain: { name: string; inbound: boolean }): Promise<Domain>;
   removeDomain(name: string): Promise<boolean>;
   close(): void;
@@ -150,8 +151,8 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
       changed();
       return changes > 0 ? { credential: byName(name) as Credential, password } : null;
     },
-    async used(name, atMs) {
-      database.prepare('UPDATE credential SET last_used_at = ? WHERE name = ?').run(atMs, name);
+    async used(names, atMs) {
+      database.prepare('UPDATE credential SET last_used_at = ? WHERE name IN (SELECT value FROM json_each(?))').run(atMs, JSON.stringify(names));
     },
     async addDomain({ name, inbound }) {
       database

@@ -32,6 +32,7 @@ export type Postern = {
   readonly dataDir: string;
   readonly http: string;
   readonly pid: number;
+  readonly readyFile: string;
   readonly process: Running;
   port(profile: Profile): number;
   /** Runs a command on this server. */
@@ -89,6 +90,7 @@ export async function startPostern(options: Options = {}): Promise<Postern> {
     dataDir,
     http: ready.http,
     pid: ready.pid,
+    readyFile,
     process: running,
     cli,
     cliWith,

@@ -1,10 +1,12 @@
 // Which port is tried when one cannot be had, and how the refusal is said. `listen` is played; one case uses real sockets.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { PosternError } from '#base/failure.ts';
 import type { ListenerConfig } from '#config/config.ts';
-import { bindListeners } from '#server/binding.ts';
+import { assertFree, bindListeners } from '#server/binding.ts';
 
 const DEFAULTS: readonly ListenerConfig[] = [
   { profile: 'mx', address: '::', port: 25, proxyProtocol: false },
@@ -76,4 +78,16 @@ test('an ephemeral port is kept for the other workers; names are unique', async 
     ['submission', 'submission-2'],
   );
   assert.equal(bound[0]?.config.port, 40_000);
+});
+
+test('a port that is open to sharing is no free port', async () => {
+  const other = createServer().listen({ host: '127.0.0.1', port: 0, reusePort: true });
+  await once(other, 'listening');
+  const { port } = other.address() as { port: number };
+  const config: ListenerConfig = { profile: 'mx', address: '127.0.0.1', port, proxyProtocol: false };
+  await assert.rejects(assertFree(config), { code: 'EADDRINUSE' });
+  other.close();
+  await once(other, 'close');
+  await assertFree(config);
+  await assertFree({ ...config, port: 0 });
 });

@@ -45,3 +45,52 @@ test('a certificate that is not valid stops the reload', async () => {
   await assert.rejects(reload(), refusal);
   assert.deepEqual(applied, []);
 });
+
+test('one reload runs at a time; all that are asked for meanwhile are one more, which sees what they meant', async () => {
+  const waiting: (() => void)[] = [];
+  let limit = 1;
+  const applied: number[] = [];
+  const reload = openReloader({
+    current: CONFIG as unknown as Config,
+    loadConfig: async () => ({ ...CONFIG, limits: { recipients: limit, hops: 30 } }) as unknown as Config,
+    reloadable: () => true,
+    apply: (config) => new Promise((resolve) => waiting.push(() => resolve(void applied.push(config.limits.recipients)))),
+    tls: { reload: async () => {} },
+    log: silentLog,
+  });
+  const first = reload();
+  while (waiting.length === 0) await new Promise(setImmediate);
+  limit = 2;
+  const [second, third] = [reload(), reload()];
+  assert.equal(second, third);
+  waiting.shift()?.();
+  await first;
+  while (waiting.length === 0) await new Promise(setImmediate);
+  waiting.shift()?.();
+  assert.deepEqual((await second).changed, ['limits.recipients']);
+  assert.deepEqual(applied, [1, 2]);
+  const later = reload();
+  while (waiting.length === 0) await new Promise(setImmediate);
+  waiting.shift()?.();
+  assert.deepEqual((await later).changed, []);
+});
+
+test('a reload that fails does not stand in the way of the next', async () => {
+  let valid = false;
+  const reload = openReloader({
+    current: CONFIG as unknown as Config,
+    loadConfig: async () => {
+      if (!valid) throw new PosternError({ code: 'invalid-configuration', cause: 'c', fix: 'f' });
+      return CONFIG as unknown as Config;
+    },
+    reloadable: () => true,
+    apply: async () => {},
+    tls: { reload: async () => {} },
+    log: silentLog,
+  });
+  const [first, second] = [reload(), reload()];
+  await assert.rejects(first);
+  await assert.rejects(second);
+  valid = true;
+  assert.deepEqual((await reload()).changed, []);
+});

@@ -37,6 +37,7 @@ function supervisor(count: number) {
       };
     },
     gone: async (number) => note(`gone ${number}`),
+    used: (names) => note(`used ${names.join(' ')}`),
   });
   return { workers, events };
 }
