@@ -22,6 +22,13 @@ export type RouteConfig = { readonly match: string; readonly name: string } & (
   | { readonly type: 'capture' }
 );
 
+export type TlsPolicyConfig = {
+  /** A domain, `*.domain` or `*`. */
+  readonly match: string;
+  readonly require: 'off' | 'opportunistic' | 'encrypted' | 'verified' | 'dane';
+  readonly names: readonly string[];
+};
+
 export type Config = {
   readonly hostname: string;
   readonly listeners: readonly ListenerConfig[];
@@ -50,6 +57,7 @@ export type Config = {
     readonly recipientsPerTransaction: number;
   };
   readonly routes: readonly RouteConfig[];
+  readonly tlsPolicies: readonly TlsPolicyConfig[];
   readonly inbound: { readonly domains: readonly string[] };
   readonly queue: {
     readonly maxAgeMs: number;
