@@ -2,24 +2,36 @@
 // itself. Knows no sockets. RFC 8446, RFC 6066 3 (SNI), RFC 5077 and 8446 4.6.1 (tickets), RFC 6125 6.4.3 (wildcards).
 
 import { X509Certificate, randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, getCACertificates } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import type { Clock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import { AcmeFiles } from './acme/files.ts';
 import { ensureSelfSigned, readKeyPair, selfSignedPaths } from './files.ts';
 import type { KeyPair, KeyPairPaths } from './files.ts';
 
 export { ensureSelfSigned } from './files.ts';
 
 const EXPIRY_WARNING_MS = 14 * 86_400_000;
+/** Of a certificate that lives for days only, the last quarter. */
+const EXPIRY_WARNING_SHARE = 1 / 4;
 export const TICKET_KEY_BYTES = 48;
+
+/** Where a certificate comes from. In mode `acme` a self-signed one stands in until the first is issued. */
+export type CertificateSource = 'self-signed' | 'files' | 'acme';
 
 /** A certificate as operators want to see it. `names` are its DNS names. */
 export type CertificateSummary = {
   readonly subject: string;
+  readonly issuer: string;
   readonly names: readonly string[];
+  readonly source: CertificateSource;
+  readonly key: string;
+  readonly serialNumber: string;
+  readonly validFromAtMs: number;
   readonly expiresAtMs: number;
   readonly fingerprint256: string;
   readonly selfSigned: boolean;
@@ -33,11 +45,14 @@ export type ServerTls = {
   sni: (name: string, cb: (error: Error | null, context?: SecureContext) => void) => void;
   /** Reads the files again. When something is wrong the old certificates stay and PosternError says what. */
   reload(): Promise<void>;
+  /** The first is the default one. */
   describe(): CertificateSummary[];
+  /** Logs what has expired or soon will. */
+  warn(): void;
 };
 
 export type ServerTlsOptions = {
-  readonly mode: 'self-signed' | 'files';
+  readonly mode: CertificateSource;
   readonly cert: string | null;
   readonly key: string | null;
   readonly certificates: readonly KeyPairPaths[];
@@ -50,7 +65,8 @@ export type ServerTlsOptions = {
   readonly log: Log;
 };
 
-type Entry = { readonly pair: KeyPair; readonly context: SecureContext };
+type Sourced = { readonly pair: KeyPair; readonly source: CertificateSource };
+type Entry = Sourced & { readonly context: SecureContext };
 /** All certificates: the first is the default. `byName` has exact names and, as `*.example.com`, wildcards. */
 type Loaded = { readonly first: Entry; readonly all: readonly Entry[]; readonly byName: ReadonlyMap<string, Entry> };
 
@@ -65,29 +81,46 @@ export async function openServerTls(options: ServerTlsOptions): Promise<ServerTl
       loaded = await load(options, ticketKeys);
       options.log.info('tls.reloaded', { certificates: loaded.all.length });
     },
-    describe: () => loaded.all.map(({ pair }) => summary(pair)),
+    describe: () => loaded.all.map(summary),
+    warn: () => loaded.all.forEach((entry) => warnOfDates(entry, options)),
   };
 }
 
 async function load(options: ServerTlsOptions, ticketKeys: Buffer): Promise<Loaded> {
-  const pairs = await Promise.all([mainPair(options), ...options.certificates.map(readKeyPair)]);
-  const all = pairs.map((pair) => ({ pair, context: contextOf(pair, options, ticketKeys) }));
+  const more = options.certificates.map(async (paths): Promise<Sourced> => ({ pair: await readKeyPair(paths), source: 'files' }));
+  const [main, ...others] = await Promise.all([mainPairs(options), ...more]);
+  const found = [...main, ...others];
+  const all = found.map((one) => ({ ...one, context: contextOf(one.pair, options, ticketKeys) }));
   const byName = new Map<string, Entry>();
   for (const entry of all) {
-    warnOfDates(entry.pair, options);
+    warnOfDates(entry, options);
     // The first certificate that has a name serves it.
     for (const name of entry.pair.names) if (!byName.has(name)) byName.set(name, entry);
   }
   return { first: all[0] as Entry, all, byName };
 }
 
-async function mainPair(options: ServerTlsOptions): Promise<KeyPair> {
-  if (options.mode === 'self-signed') {
-    // A pair that can be used is used: only `ensureSelfSigned`, called by one thread, renews it.
-    const kept = await readKeyPair(selfSignedPaths(options.dataDir)).catch(() => null);
-    return kept ?? readKeyPair(await ensureSelfSigned(options));
+/** The certificates of the mode; the first is the default one. */
+async function mainPairs(options: ServerTlsOptions): Promise<Sourced[]> {
+  switch (options.mode) {
+    case 'self-signed':
+      return [await standIn(options)];
+    case 'files':
+      return [{ pair: await configuredPair(options), source: 'files' }];
+    case 'acme': {
+      const issued = await issuedPairs(options);
+      return issued[0]?.pair.names.includes(options.hostname) === true ? issued : [await standIn(options), ...issued];
+    }
   }
-  const { cert, key } = options;
+}
+
+async function standIn(options: ServerTlsOptions): Promise<Sourced> {
+  // A pair that can be used is used: only `ensureSelfSigned`, called by one thread, renews it.
+  const kept = await readKeyPair(selfSignedPaths(options.dataDir)).catch(() => null);
+  return { pair: kept ?? (await readKeyPair(await ensureSelfSigned(options))), source: 'self-signed' };
+}
+
+async function configuredPair({ cert, key }: ServerTlsOptions): Promise<KeyPair> {
   if (cert === null || key === null) {
     throw new PosternError(
       { code: 'tls-not-configured', cause: 'The TLS mode is "files", but cert or key is not set.', fix: 'Set cert and key under [tls], or mode = "self-signed".' },
@@ -95,6 +128,30 @@ async function mainPair(options: ServerTlsOptions): Promise<KeyPair> {
     );
   }
   return readKeyPair({ cert, key });
+}
+
+/** What ACME has brought so far, the one for the host name first. A broken file is made anew by the keeper; until then it is passed over. */
+async function issuedPairs({ dataDir, hostname, log }: ServerTlsOptions): Promise<Sourced[]> {
+  const files = new AcmeFiles(dataDir);
+  const names = await files.names();
+  const pairs = await Promise.all(
+    names
+      .toSorted((one, other) => Number(other === hostname) - Number(one === hostname))
+      .map((name) =>
+        files.pair(name).catch((error: unknown) => {
+          log.warn('tls.certificate-broken', {
+            name,
+            failure: {
+              code: 'tls-certificate-broken',
+              cause: `A certificate that an authority issued cannot be read: ${errorText(error)}`,
+              fix: 'It is ordered again by itself; see "postern tls show".',
+            },
+          });
+          return null;
+        }),
+      ),
+  );
+  return pairs.flatMap((pair) => (pair === null ? [] : [{ pair, source: 'acme' }]));
 }
 
 function contextOf(pair: KeyPair, options: ServerTlsOptions, ticketKeys: Buffer): SecureContext {
@@ -112,12 +169,13 @@ function contextOf(pair: KeyPair, options: ServerTlsOptions, ticketKeys: Buffer)
   }
 }
 
-function warnOfDates(pair: KeyPair, { clock, log }: ServerTlsOptions): void {
+function warnOfDates({ pair, source }: Sourced, { clock, log }: ServerTlsOptions): void {
+  const lifeMs = pair.expiresAtMs - Date.parse(pair.leaf.validFrom);
   const leftMs = pair.expiresAtMs - clock.nowMs();
   const fields = { path: pair.paths.cert, names: pair.names, expiresAt: new Date(pair.expiresAtMs).toISOString() };
-  const fix = 'Renew the certificate, then reload with SIGHUP.';
+  const fix = source === 'acme' ? 'See with "postern tls show" why it was not renewed, mend that, then: postern tls renew' : 'Renew the certificate, then reload with SIGHUP.';
   if (leftMs <= 0) log.warn('tls.expired', { ...fields, failure: { code: 'tls-expired', cause: 'The certificate has expired: clients that verify it refuse to connect.', fix } });
-  else if (leftMs < EXPIRY_WARNING_MS)
+  else if (leftMs < Math.min(EXPIRY_WARNING_MS, lifeMs * EXPIRY_WARNING_SHARE))
     log.warn('tls.expires-soon', { ...fields, failure: { code: 'tls-expires-soon', cause: `The certificate expires in ${Math.ceil(leftMs / 86_400_000)} days.`, fix } });
   if (Date.parse(pair.leaf.validFrom) > clock.nowMs()) {
     log.warn('tls.not-yet-valid', {
@@ -134,10 +192,16 @@ function choose(loaded: Loaded, serverName: string): Entry {
   return loaded.byName.get(name) ?? (dot > 0 ? loaded.byName.get(`*${name.slice(dot)}`) : undefined) ?? loaded.first;
 }
 
-function summary({ leaf, names, expiresAtMs, paths }: KeyPair): CertificateSummary {
+function summary({ pair, source }: Sourced): CertificateSummary {
+  const { leaf, names, expiresAtMs, paths } = pair;
   return {
     subject: leaf.subject.replace(/\n/g, ', '),
+    issuer: leaf.issuer.replace(/\n/g, ', '),
     names,
+    source,
+    key: keyText(leaf.publicKey),
+    serialNumber: leaf.serialNumber.toLowerCase(),
+    validFromAtMs: Date.parse(leaf.validFrom),
     expiresAtMs,
     fingerprint256: leaf.fingerprint256,
     // Not `checkIssued`: it wants the right to sign certificates, which ours does not have.
@@ -146,21 +210,32 @@ function summary({ leaf, names, expiresAtMs, paths }: KeyPair): CertificateSumma
   };
 }
 
+/** `ECDSA prime256v1`, `RSA 2048`. */
+function keyText({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string {
+  if (asymmetricKeyType === 'ec') return `ECDSA ${asymmetricKeyDetails?.namedCurve ?? ''}`.trim();
+  return `${(asymmetricKeyType ?? '').toUpperCase()} ${asymmetricKeyDetails?.modulusLength ?? ''}`.trim();
+}
+
 /**
  * What this server trusts as a client: Node's and the system's roots and the certificates of `caFile`; TLS 1.2 and up. Costs some 80 ms:
  * made once. Throws PosternError (exit code 2) when `caFile` cannot be used.
  */
-export function outboundTls(options: { readonly caFile: string | null; /** More certificates to trust, PEM. */ readonly trusted?: readonly string[] }): {
-  readonly secureContext: SecureContext;
-} {
-  const extra = [...(options.caFile === null ? [] : readAuthorities(options.caFile)), ...(options.trusted ?? [])];
+export function outboundTls(options: {
+  readonly caFile: string | null;
+  /** More certificates to trust, PEM. */
+  readonly trusted?: readonly string[];
+  /** The key of the configuration that names `caFile`. */
+  readonly caFileKey?: string;
+}): { readonly secureContext: SecureContext } {
+  const own = options.caFile === null ? [] : readAuthorities(options.caFile, options.caFileKey ?? 'delivery.ca_file');
+  const extra = [...own, ...(options.trusted ?? [])];
   const ca = new Set([...getCACertificates('default'), ...getCACertificates('system'), ...extra].map((pem) => pem.trim()));
   return { secureContext: createSecureContext({ ca: [...ca], minVersion: 'TLSv1.2' }) };
 }
 
-function readAuthorities(path: string): string[] {
+function readAuthorities(path: string, key: string): string[] {
   const refuse = (cause: string, error?: unknown): PosternError =>
-    new PosternError({ code: 'ca-file-unusable', cause, fix: 'Point ca_file under [delivery] to a PEM file of certificates, or remove it.' }, { exitCode: 2, cause: error });
+    new PosternError({ code: 'ca-file-unusable', cause, fix: `Point ${key} to a PEM file of certificates, or remove it.` }, { exitCode: 2, cause: error });
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

@@ -3,8 +3,8 @@
 
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
@@ -37,6 +37,11 @@ export function selfSignedPaths(dataDir: string): KeyPairPaths {
 /** Reads a pair; throws PosternError (exit code 2) that names the file and what is wrong with it. An expired certificate is no error. */
 export async function readKeyPair(paths: KeyPairPaths): Promise<KeyPair> {
   const [certPem, keyPem] = await Promise.all([readPem(paths.cert, 'certificate'), readPem(paths.key, 'key')]);
+  return checkKeyPair(paths, { certPem, keyPem });
+}
+
+/** The same for texts that are read already; `paths` is what messages name. */
+export function checkKeyPair(paths: KeyPairPaths, { certPem, keyPem }: { readonly certPem: string; readonly keyPem: string }): KeyPair {
   const leaf = parseCertificate(certPem, paths.cert);
   const key = parseKey(keyPem, paths.key);
   if (!leaf.checkPrivateKey(key)) {
@@ -128,11 +133,23 @@ function selfSignedNames(hostname: string): string[] {
   return [...new Set([hostname.toLowerCase(), 'localhost', '127.0.0.1', '::1'])];
 }
 
-/** Never half a file: a crash leaves the old one or the new one. */
-async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+/** Never half a file: a crash, of the machine too, leaves the old one or the new one. */
+export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const fresh = `${path}.new`;
-  await writeFile(fresh, text, { mode });
+  const file = await open(fresh, 'w', mode);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
   // The mode above counts only for a file that was not there.
   await chmod(fresh, mode);
   await rename(fresh, path);
+  const directory = await open(dirname(path));
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
 }

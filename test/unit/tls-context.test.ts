@@ -246,7 +246,9 @@ describe('certificate files', () => {
     const nowMs = Date.now();
     const certificates = [
       pairFor(['a'], { fromMs: nowMs - 9 * DAY_MS, untilMs: nowMs - DAY_MS }),
-      pairFor(['b'], { fromMs: nowMs - DAY_MS, untilMs: nowMs + DAY_MS }),
+      pairFor(['b'], { fromMs: nowMs - 80 * DAY_MS, untilMs: nowMs + 10 * DAY_MS }),
+      // Half of a short life is not soon.
+      pairFor(['d'], { fromMs: nowMs - 3 * DAY_MS, untilMs: nowMs + 3 * DAY_MS }),
       pairFor(['c'], { fromMs: nowMs + DAY_MS, untilMs: nowMs + 99 * DAY_MS }),
     ];
     await openServerTls(options({ mode: 'files', ...good, certificates, log }));
