@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { resolve } from 'node:path';
 import { PosternError, errorCode } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
+import type { CertificatesView } from '#http/routes/certificates.ts';
 import type { CredentialSecret, CredentialView, NewCredentialInput } from '#http/routes/credentials.ts';
 import type { DomainView } from '#http/routes/domains.ts';
 import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
@@ -39,6 +40,8 @@ export type Api = {
   /** The raw content, as it comes. */
   body(id: string): Promise<AsyncIterable<Buffer>>;
   reload(): Promise<ReloadReport>;
+  certificates(): Promise<CertificatesView>;
+  renewCertificates(name: string | null): Promise<{ readonly ordered: readonly (readonly string[])[] }>;
 };
 
 /** Calls over `DATA/postern.sock`. Nothing is opened before the first call. */
@@ -65,6 +68,8 @@ export function openApi(options: { readonly dataDir: string }): Api {
     message: (id) => get(`/v1/messages/${part(id)}`),
     body: (id) => open(dataDir, 'GET', `/v1/messages/${part(id)}/body`),
     reload: () => post('/v1/reload'),
+    certificates: () => get('/v1/certificates'),
+    renewCertificates: (name) => post('/v1/certificates/renew', { name }),
   };
 }
 

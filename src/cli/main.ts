@@ -32,6 +32,7 @@ const COMMANDS: readonly { readonly name: string; readonly summary: string; read
   { name: 'credential', summary: 'who may submit mail', load: () => import('./commands/credential.ts') },
   { name: 'domain', summary: 'domains that mail is sent from and received for', load: () => import('./commands/domain.ts') },
   { name: 'doctor', summary: 'what is wrong with an SMTP host or a mail domain', load: () => import('./commands/doctor.ts') },
+  { name: 'tls', summary: 'the certificates: see them, renew them', load: () => import('./commands/tls.ts') },
   { name: 'config', summary: 'check and show the configuration', load: () => import('./commands/config.ts') },
 ];
 

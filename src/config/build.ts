@@ -2,10 +2,13 @@
 
 import { isIP } from 'node:net';
 import type { z } from 'zod';
-import type { Config, ListenerConfig, RouteConfig, TlsPolicyConfig } from './config.ts';
-import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS, TLS_POLICY_ROWS } from './schema.ts';
+import type { AcmeConfig, Config, ListenerConfig, RouteConfig } from './config.ts';
+import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
-import { canonicalDomain } from './values.ts';
+import { canonicalDomain, certificateName } from './values.ts';
+
+const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
 
 type OutputOf<Rows extends Readonly<Record<string, Row>>> = {
   readonly [K in keyof Rows]: Rows[K] extends { readonly fallback: unknown } ? z.output<Rows[K]['kind']> : z.output<Rows[K]['kind']> | null;
@@ -16,7 +19,6 @@ export type Values = { readonly [K in keyof typeof ROWS]: z.output<(typeof ROWS)
   readonly listener: readonly OutputOf<typeof LISTENER_ROWS>[] | null;
   readonly 'tls.certificate': readonly { readonly [K in keyof typeof CERTIFICATE_ROWS]: string | null }[] | null;
   readonly route: readonly RouteValues[] | null;
-  readonly tls_policy: readonly OutputOf<typeof TLS_POLICY_ROWS>[] | null;
 };
 
 type RouteValues = { readonly [K in keyof typeof ROUTE_ROWS]: z.output<(typeof ROUTE_ROWS)[K]['kind']> | null };
@@ -33,7 +35,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
   return {
     hostname: values.hostname,
     listeners: buildListeners(values, mistakes),
-    tls: { mode: values.tlsMode, cert: values.tlsCert ?? null, key: values.tlsKey ?? null, certificates, minVersion: values.tlsMinVersion },
+    tls: { mode: values.tlsMode, cert: values.tlsCert ?? null, key: values.tlsKey ?? null, certificates, minVersion: values.tlsMinVersion, acme: buildAcme(values, mistakes) },
     dns: { servers: values.dnsServers, dnssec: values.dnsDnssec, timeoutMs: values.dnsTimeout },
     delivery: {
       mxPort: values.mxPort,
@@ -49,7 +51,6 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       recipientsPerTransaction: values.perTransaction,
     },
     routes: buildRoutes(values, mistakes),
-    tlsPolicies: buildTlsPolicies(values, mistakes),
     inbound: { domains: values.inboundDomains },
     queue: {
       maxAgeMs: values.maxAge,
@@ -84,8 +85,38 @@ function checkTogether(values: Values, mistakes: Mistakes): void {
   if (values.headerSize > values.messageSize) mistakes.push({ path: 'limits.header_size', text: 'must not be larger than limits.message_size' });
   if (values.tlsMode === 'files' && (values.tlsCert ?? null) === null) mistakes.push({ path: 'tls.cert', text: 'is needed with tls.mode = "files"' });
   if (values.tlsMode === 'files' && (values.tlsKey ?? null) === null) mistakes.push({ path: 'tls.key', text: 'is needed with tls.mode = "files"' });
-  if (values.tlsMode === 'self-signed' && (values.tlsCert ?? values.tlsKey ?? null) !== null)
+  if (values.tlsMode !== 'files' && (values.tlsCert ?? values.tlsKey ?? null) !== null)
     mistakes.push({ path: 'tls.mode', text: 'must be "files" for tls.cert and tls.key to count' });
+}
+
+function buildAcme(values: Values, mistakes: Mistakes): AcmeConfig {
+  const kid = values.acmeEabKid ?? null;
+  const keyFile = values.acmeEabKeyFile ?? null;
+  if (values.tlsMode === 'acme') {
+    const mistake = (key: string, text: string): unknown => mistakes.push({ path: key, text });
+    if (!values.acmeAgree) mistake('tls.acme.agree_terms', 'must be true with tls.mode = "acme": you agree to the terms of service of the authority');
+    if (!certificateName.safeParse(values.hostname).success)
+      mistake('hostname', `${JSON.stringify(values.hostname)} must be a host name with a dot (and without an underscore) for tls.mode = "acme"`);
+    if (values.acmeChallenge === 'dns-01' && values.acmeHook.length === 0) mistake('tls.acme.hook', 'is needed with tls.acme.challenge = "dns-01"');
+    if (values.acmeChallenge !== 'dns-01' && values.acmeNames.some((name) => name.startsWith('*')))
+      mistake('tls.acme.names', 'has a wildcard, which needs tls.acme.challenge = "dns-01"');
+    if ((kid === null) !== (keyFile === null))
+      mistake(kid === null ? 'tls.acme.eab_kid' : 'tls.acme.eab_key_file', 'is needed: an external account has both eab_kid and eab_key_file');
+  }
+  return {
+    directory: values.acmeDirectory,
+    contact: values.acmeContact,
+    names: values.acmeNames,
+    challenge: values.acmeChallenge,
+    address: values.acmeAddress,
+    port: values.acmePort ?? (values.acmeChallenge === 'tls-alpn-01' ? HTTPS_PORT : HTTP_PORT),
+    hook: values.acmeHook,
+    hookTimeoutMs: values.acmeHookTimeout,
+    dnsWaitMs: values.acmeDnsWait,
+    keyType: values.acmeKeyType,
+    caFile: values.acmeCaFile ?? null,
+    external: kid === null || keyFile === null ? null : { kid, keyFile },
+  };
 }
 
 function buildListeners(values: Values, mistakes: Mistakes): ListenerConfig[] {
@@ -134,18 +165,6 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
       case 'lmtp':
         return lmtp(route, { match, named, mistake });
     }
-  });
-}
-
-function buildTlsPolicies(values: Values, mistakes: Mistakes): TlsPolicyConfig[] {
-  return (values.tls_policy ?? []).flatMap(({ match, require, names }, i) => {
-    if (require === null) {
-      mistakes.push({ path: `tls_policy.${i}.require`, text: 'is needed: "off", "opportunistic", "encrypted", "verified" or "dane"' });
-      return [];
-    }
-    const given = names ?? [];
-    if (given.length > 0 && require !== 'verified') mistakes.push({ path: `tls_policy.${i}.names`, text: 'means something with require = "verified" only' });
-    return [{ match: match ?? '*', require, names: given }];
   });
 }
 

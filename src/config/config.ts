@@ -22,23 +22,34 @@ export type RouteConfig = { readonly match: string; readonly name: string } & (
   | { readonly type: 'capture' }
 );
 
-export type TlsPolicyConfig = {
-  /** A domain, `*.domain` or `*`. */
-  readonly match: string;
-  readonly require: 'off' | 'opportunistic' | 'encrypted' | 'verified' | 'dane';
+export type AcmeConfig = {
+  readonly directory: string;
+  readonly contact: readonly string[];
+  /** Besides the host name. */
   readonly names: readonly string[];
+  readonly challenge: 'http-01' | 'tls-alpn-01' | 'dns-01';
+  readonly address: string;
+  readonly port: number;
+  readonly hook: readonly string[];
+  readonly hookTimeoutMs: number;
+  readonly dnsWaitMs: number;
+  readonly keyType: 'ecdsa' | 'rsa';
+  readonly caFile: string | null;
+  readonly external: { readonly kid: string; readonly keyFile: string } | null;
 };
 
 export type Config = {
   readonly hostname: string;
   readonly listeners: readonly ListenerConfig[];
   readonly tls: {
-    readonly mode: 'self-signed' | 'files';
+    readonly mode: 'self-signed' | 'files' | 'acme';
     readonly cert: string | null;
     readonly key: string | null;
     /** More certificates, chosen by SNI from the names in them. */
     readonly certificates: readonly { readonly cert: string; readonly key: string }[];
     readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+    /** Counts with mode `acme`. */
+    readonly acme: AcmeConfig;
   };
   readonly dns: { readonly servers: readonly string[]; readonly dnssec: 'trust-ad' | 'off'; readonly timeoutMs: number };
   readonly delivery: {
@@ -57,7 +68,6 @@ export type Config = {
     readonly recipientsPerTransaction: number;
   };
   readonly routes: readonly RouteConfig[];
-  readonly tlsPolicies: readonly TlsPolicyConfig[];
   readonly inbound: { readonly domains: readonly string[] };
   readonly queue: {
     readonly maxAgeMs: number;

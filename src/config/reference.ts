@@ -8,12 +8,11 @@ const TABLES: Readonly<Record<string, string>> = {
   '': 'The server itself.',
   listener:
     'The ports. Without any `[[listener]]` all four profiles are opened on their ports and all addresses; a default port that may not be bound (25, 465, 587) gives way to 10025, 10465, 10587.',
-  tls: 'The certificate of the listeners.',
+  tls: 'The certificate of the listeners. [certificates.md](certificates.md) tells how ACME is set up.',
   'tls.certificate': 'More certificates, chosen by the name a client asks for (SNI).',
   dns: 'Resolvers.',
   delivery: 'Outbound connections.',
   route: 'Where recipients go. The first route that matches is taken; without a match (and without any route) mail goes to the mail hosts of the domain.',
-  tls_policy: 'What mail to certain domains needs of TLS, beside what they publish themselves; see [tls.md](tls.md).',
   inbound: 'Domains that mail is received for.',
   queue: 'How long and how often delivery is tried.',
   limits: 'What clients may do.',

@@ -3,7 +3,6 @@
 const RELOADABLE = [
   'limits',
   'routes',
-  'tlsPolicies',
   'inbound.domains',
   'queue.maxAgeMs',
   'queue.delayWarningMs',

@@ -35,13 +35,49 @@ export const ROWS = {
     doc: 'The name of this server: in EHLO, Received, notifications and the self-signed certificate. Should have an address record, and the address a PTR record with this name.',
   }),
 
-  tlsMode: row('tls.mode', kind.choice(['self-signed', 'files']), {
+  tlsMode: row('tls.mode', kind.choice(['self-signed', 'files', 'acme']), {
     fallback: 'self-signed',
-    doc: 'Where the certificate of the listeners comes from. `self-signed` makes one in DATA/tls.',
+    doc: "Where the certificate of the listeners comes from. `self-signed` makes one in DATA/tls; `acme` has it issued and renewed by an authority such as Let's Encrypt.",
   }),
   tlsCert: row('tls.cert', kind.file, { doc: 'With mode `files`: the certificate and its chain, PEM.' }),
   tlsKey: row('tls.key', kind.file, { doc: 'With mode `files`: the private key, PEM.' }),
   tlsMinVersion: row('tls.min_version', kind.choice(['TLSv1.2', 'TLSv1.3']), { fallback: 'TLSv1.2', doc: 'The oldest TLS version clients may use.' }),
+
+  acmeDirectory: row('tls.acme.directory', kind.httpsUrl, {
+    fallback: 'https://acme-v02.api.letsencrypt.org/directory',
+    doc: "With mode `acme`: the directory URL of the authority. The default is Let's Encrypt; its staging directory for tests is `https://acme-staging-v02.api.letsencrypt.org/directory`.",
+  }),
+  acmeAgree: row('tls.acme.agree_terms', kind.boolean, { fallback: false, doc: 'That you agree to the terms of service of the authority; needed with mode `acme`.' }),
+  acmeContact: row('tls.acme.contact', kind.list(kind.mailAddress), { fallback: [], doc: 'Mail addresses at which the authority may reach you.' }),
+  acmeNames: row('tls.acme.names', kind.list(kind.certificateName), {
+    fallback: [],
+    doc: 'Names that the certificate has besides `hostname`. A wildcard needs the `dns-01` challenge.',
+  }),
+  acmeChallenge: row('tls.acme.challenge', kind.choice(['http-01', 'tls-alpn-01', 'dns-01']), {
+    fallback: 'http-01',
+    doc: 'How the authority sees that the names are yours: by HTTP on port 80, by TLS on port 443, or by a DNS record that a program of yours makes (`hook`).',
+  }),
+  acmeAddress: row('tls.acme.address', kind.listenAddress, { fallback: '::', doc: 'The address that `http-01` and `tls-alpn-01` challenges are answered on.' }),
+  acmePort: row('tls.acme.port', kind.realPort, {
+    fallbackText: '80 for `http-01`, 443 for `tls-alpn-01`',
+    doc: 'The port, open only while a challenge waits. The authority always comes to 80 or 443: another port needs something that forwards to it. For `tls-alpn-01` it may be that of a `submissions` listener, which then answers.',
+  }),
+  acmeHook: row('tls.acme.hook', kind.list(kind.text), {
+    fallback: [],
+    doc: 'For `dns-01`: a program and its first arguments, run without a shell, with `present RECORD VALUE` and later `cleanup RECORD VALUE` behind them. It adds or removes one TXT record and ends with status 0 when that is done.',
+  }),
+  acmeHookTimeout: row('tls.acme.hook_timeout', kind.duration('1s', '1h'), { fallback: '2m', doc: 'How long the hook may take.' }),
+  acmeDnsWait: row('tls.acme.dns_wait', kind.duration('0s', '1h'), {
+    fallback: '0s',
+    doc: 'For `dns-01`: how long to wait after the hook, for name servers that take their time. A hook that waits by itself is better.',
+  }),
+  acmeKeyType: row('tls.acme.key_type', kind.choice(['ecdsa', 'rsa']), {
+    fallback: 'ecdsa',
+    doc: 'The key of the certificate: `ecdsa` (P-256) or `rsa` (2048 bits, for old clients).',
+  }),
+  acmeCaFile: row('tls.acme.ca_file', kind.file, { doc: 'More trust anchors for the connection to the authority, PEM; for an authority of your own.' }),
+  acmeEabKid: row('tls.acme.eab_kid', kind.text, { doc: 'For authorities that serve their customers only: the key identifier that you were given (external account binding).' }),
+  acmeEabKeyFile: row('tls.acme.eab_key_file', kind.file, { doc: 'The file with the HMAC key that belongs to it, in base64url as it was given.' }),
 
   dnsServers: row('dns.servers', kind.list(kind.dnsServer), { fallback: [], fallbackText: "the system's resolvers", doc: 'Resolvers to ask, in this order.' }),
   dnsDnssec: row('dns.dnssec', kind.choice(['trust-ad', 'off']), {
@@ -172,20 +208,8 @@ export const ROUTE_ROWS = {
   passwordFile: row('password_file', kind.file, { ...live, doc: 'smarthost: the file with the password; read at each connection.' }),
 } as const;
 
-export const TLS_POLICY_ROWS = {
-  match: row('match', kind.match, { fallback: '*', doc: 'Recipient domains: one, all below one (`*.example.com`), or `*`. The first row that matches counts.' }),
-  require: row('require', kind.choice(['off', 'opportunistic', 'encrypted', 'verified', 'dane']), {
-    doc: 'The least that mail for these domains needs; what the domain publishes (DANE, MTA-STS) may ask for more. `encrypted`: TLS, whatever the certificate. `verified`: a certificate for the mail host from a trusted authority (or one that DANE vouches for). `dane`: TLSA records must be there and match. `opportunistic`: TLS where it works, whatever the domain publishes, for a receiver whose policy is broken. `off`: no TLS at all.',
-  }),
-  names: row('names', kind.list(kind.domain), {
-    fallback: [],
-    fallbackText: 'the name of the mail host',
-    doc: 'With `verified`: names that the certificate may have instead. Set them where the MX records of the domain are not signed: the DNS then cannot redirect its mail.',
-  }),
-} as const;
-
 /** Tables that may come several times: `[[listener]]`. */
-export const LISTS = { listener: LISTENER_ROWS, 'tls.certificate': CERTIFICATE_ROWS, route: ROUTE_ROWS, tls_policy: TLS_POLICY_ROWS } as const;
+export const LISTS = { listener: LISTENER_ROWS, 'tls.certificate': CERTIFICATE_ROWS, route: ROUTE_ROWS } as const;
 
 export const DEFAULT_PORTS = { mx: 25, submissions: 465, submission: 587, alternate: 2525 } as const;
 export const LADDER = [465, 587, 2525] as const;

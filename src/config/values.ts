@@ -83,6 +83,17 @@ export const match = parsed('a domain, "*.domain" or "*"', '"*.example.com"', (v
   const name = canonicalDomain(value.startsWith('*.') ? value.slice(2) : value);
   return name === null ? null : value.startsWith('*.') ? `*.${name}` : name;
 });
+/** A name that an authority issues for: with a dot, no address, no underscore; a wildcard for one label. */
+export const certificateName = parsed('a host name with a dot, or "*." and one', '"mail.example.com"', (value) => {
+  const bare = value.startsWith('*.') ? value.slice(2) : value;
+  const name = isIP(bare) === 0 ? canonicalDomain(bare) : null;
+  return name === null || !name.includes('.') || name.includes('_') ? null : value.startsWith('*.') ? `*.${name}` : name;
+});
+export const mailAddress = parsed('a mail address', '"hostmaster@example.com"', (value) => (/^[^\s@<>,;"()]{1,64}@[^\s@<>,;"()]{1,253}$/.test(value) ? value : null));
+export const httpsUrl = parsed('an HTTPS URL', '"https://acme-v02.api.letsencrypt.org/directory"', (value) => {
+  const url = URL.canParse(value) ? new URL(value) : null;
+  return url?.protocol === 'https:' && url.username === '' && url.password === '' ? url.href : null;
+});
 export const listenAddress = parsed('an IP address', '"127.0.0.1" or "::"', (value) => (isIP(value) === 0 ? null : value));
 export const dnsServer = parsed('an IP address with or without port', '"127.0.0.1:5300" or "[::1]:53"', (value) => {
   if (isIP(value) !== 0) return value;

@@ -26,6 +26,8 @@ export const METRICS = {
   postern_event_loop_delay_seconds: { type: 'gauge', help: 'Event loop delay of each thread since the last look, 99th percentile.', labels: ['thread'] },
   postern_worker_restarts_total: { type: 'counter', help: 'Worker threads that died and were replaced.', labels: [] },
   postern_certificate_expiry_timestamp_seconds: { type: 'gauge', help: 'When a TLS certificate ends, by its first name.', labels: ['name'] },
+  postern_certificate_renewal_timestamp_seconds: { type: 'gauge', help: 'When a certificate is renewed, or its renewal is tried next, by its first name.', labels: ['name'] },
+  postern_certificate_renewal_failures: { type: 'gauge', help: 'Failed renewals in a row, by the first name of the certificate.', labels: ['name'] },
   postern_resident_memory_bytes: { type: 'gauge', help: 'Resident memory of the process.', labels: [] },
   postern_start_timestamp_seconds: { type: 'gauge', help: 'When the process started.', labels: [] },
 } as const satisfies Record<string, Definition>;

@@ -10,6 +10,8 @@ import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import type { Directory } from '#store/directory.ts';
 import { ProblemError, answerProblem } from './problem.ts';
+import { certificateRoutes } from './routes/certificates.ts';
+import type { CertificateParts } from './routes/certificates.ts';
 import { credentialRoutes } from './routes/credentials.ts';
 import { domainRoutes } from './routes/domains.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -25,7 +27,8 @@ const REQUEST_MS = 30_000;
 const IDLE_MS = 5_000;
 const CONNECTIONS = 200;
 
-export type AppParts = HealthParts & MessageParts & { readonly directory: Directory; readonly reload: () => Promise<ReloadReport>; readonly log: Log };
+export type AppParts = HealthParts &
+  MessageParts & { readonly directory: Directory; readonly certificates: CertificateParts; readonly reload: () => Promise<ReloadReport>; readonly log: Log };
 
 /** How a request came in: through the socket's file permission, or over TCP. */
 export type Access = 'socket' | 'tcp';
@@ -66,6 +69,7 @@ export function createApp(parts: AppParts): Hono<Env> {
   });
   app.route('/', healthRoutes(parts));
   app.route('/v1/credentials', credentialRoutes(parts.directory));
+  app.route('/v1/certificates', certificateRoutes(parts.certificates));
   app.route('/v1/domains', domainRoutes(parts.directory));
   app.route('/v1/queue', queueRoutes(parts.admin));
   app.route('/v1/lanes', laneRoutes(parts.admin));

@@ -13,6 +13,8 @@ export type Welcome = {
   readonly dataDir: string;
   readonly httpUrl: string;
   readonly listeners: readonly BoundListener[];
+  /** Who is to issue the certificate that is not there yet; null when there is nothing to wait for. */
+  readonly authority: string | null;
   /** Made at this start; null when there were credentials already. */
   readonly first: FirstCredential | null;
   /** How this program is called from here, with the options that find this server again. */
@@ -39,6 +41,7 @@ export function welcomeText(welcome: Welcome): string {
     ...rows.map(([name, address, use]) => `  ${name.padEnd(nameWidth)}  ${address.padEnd(addressWidth)}  ${use}`),
     `  ${'http'.padEnd(nameWidth)}  ${httpUrl.padEnd(addressWidth)}  /health/ready, /metrics`,
     ...notes(listeners),
+    ...certificateLines(welcome),
     ...credentialLines(welcome),
     '',
   ];
@@ -48,6 +51,11 @@ export function welcomeText(welcome: Welcome): string {
 function notes(listeners: readonly BoundListener[]): string[] {
   const found = listeners.flatMap((listener) => (listener.note === null ? [] : [`  ${listener.note}`]));
   return found.length === 0 ? [] : ['', ...found, '  To have the standard ports, give the service the right to bind them: docs/operations.md says how.'];
+}
+
+function certificateLines({ authority, program, globalOptions }: Welcome): string[] {
+  if (authority === null) return [];
+  return ['', `The certificate is self-signed until ${authority} has issued one; see how that goes with:`, `  ${program}${globalOptions} tls show`];
 }
 
 function credentialLines(welcome: Welcome): string[] {

@@ -17,7 +17,9 @@ import { parseProxy } from '#smtp/proxy.ts';
 import { Session } from '#smtp/session.ts';
 import type { SessionIo } from '#smtp/session.ts';
 import type { Command } from '#smtp/turn.ts';
+import type { ChallengeTable } from '#tls/acme/tls-alpn-01.ts';
 import type { ServerTls } from '#tls/context.ts';
+import { answerChallenge } from './challenge-door.ts';
 
 export type ListenerOptions<I extends Identity> = {
   readonly profile: Profile;
@@ -30,6 +32,8 @@ export type ListenerOptions<I extends Identity> = {
   readonly limits: () => SessionLimits;
   readonly hostname: string;
   readonly tls: ServerTls;
+  /** Of TLS-ALPN-01: answered on ports that speak TLS from the first byte. */
+  readonly challenges: ChallengeTable;
   readonly log: Log;
   /** One-way observer (metrics). */
   readonly observe?: (event: 'opened' | 'closed' | 'tls' | 'tls-failed', profile: Profile) => void;
@@ -191,11 +195,12 @@ class SocketSession<I extends Identity> {
     }
     if (early.length > 0) this.#raw.unshift(early);
     if (profile === 'submissions') {
-      this.#startTls(() => {
-        observe?.('tls', profile);
-        session.start();
-      });
-      return;
+      const start = (): void =>
+        this.#startTls(() => {
+          observe?.('tls', profile);
+          session.start();
+        });
+      return answerChallenge(this.#raw, this.#shared.challenges, start);
     }
     this.#attach(this.#raw);
     this.#raw.resume();

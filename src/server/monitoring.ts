@@ -3,7 +3,7 @@
 import { Metrics } from '#events/metrics.ts';
 import type { Readiness } from '#http/routes/health.ts';
 import type { StoreHost } from '#store/open.ts';
-import type { ServerTls } from '#tls/context.ts';
+import type { Certificates } from './certificates.ts';
 import type { Workers } from './workers.ts';
 
 const STORE_MS = 2_000;
@@ -27,8 +27,8 @@ export async function readiness(parts: { draining: boolean; workers: Workers; st
 }
 
 /** The Prometheus text of the whole process. */
-export async function collectMetrics(parts: { workers: Workers; store: StoreHost; tls: ServerTls }): Promise<string> {
-  const { workers, store, tls } = parts;
+export async function collectMetrics(parts: { workers: Workers; store: StoreHost; certificates: Certificates }): Promise<string> {
+  const { workers, store, certificates } = parts;
   const metrics = new Metrics();
   const [counts] = await Promise.all([
     withinTime(
@@ -43,8 +43,12 @@ export async function collectMetrics(parts: { workers: Workers; store: StoreHost
     metrics.set('postern_queue_bytes', [], counts.bodyBytes);
     metrics.set('postern_queue_oldest_seconds', [], counts.oldestAtMs === null ? 0 : Math.max(0, (Date.now() - counts.oldestAtMs) / 1000));
   }
-  for (const certificate of tls.describe())
+  for (const certificate of certificates.certificates())
     metrics.set('postern_certificate_expiry_timestamp_seconds', [certificate.names[0] ?? certificate.subject], certificate.expiresAtMs / 1000);
+  for (const { names, nextAtMs, failures } of certificates.renewals()) {
+    if (nextAtMs !== null) metrics.set('postern_certificate_renewal_timestamp_seconds', [names[0] ?? ''], nextAtMs / 1000);
+    metrics.set('postern_certificate_renewal_failures', [names[0] ?? ''], failures);
+  }
   metrics.set('postern_resident_memory_bytes', [], process.memoryUsage.rss());
   metrics.set('postern_start_timestamp_seconds', [], Math.round(performance.timeOrigin / 1000));
   return metrics.render();

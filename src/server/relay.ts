@@ -9,10 +9,8 @@ import { openLog } from '#base/log.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { openDispatcher } from '#deliver/dispatcher.ts';
 import type { DispatcherParts } from '#deliver/dispatcher.ts';
-import { openPrivateCheck } from '#deliver/reach.ts';
 import { openRoutes } from '#deliver/route.ts';
 import type { Routes } from '#deliver/route.ts';
-import { matchesPattern } from '#dns/name.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
@@ -21,9 +19,9 @@ import type { IntakeLimits } from '#intake/intake.ts';
 import type { Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { openDirectoryReader } from '#store/directory.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
-import { openTransport } from '#store/transport.ts';
+import { openChallengeTable } from '#tls/acme/tls-alpn-01.ts';
+import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 import { openServerTls, outboundTls } from '#tls/context.ts';
-import { openMtaSts } from '#tls/mta-sts.ts';
 import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { openLocalDomains } from './local-domains.ts';
@@ -36,6 +34,9 @@ export type Relay = {
   /** Rejects with the system's error. */
   listen(listener: ListenerConfig, options: { reusePort: boolean }): Promise<{ address: string; port: number }>;
   reload(config: Config): Promise<void>;
+  /** Rejects with PosternError; the old ones stay then. */
+  reloadCertificates(): Promise<void>;
+  challenge(certificates: readonly ChallengeCertificate[]): void;
   metrics(): MetricsSnapshot;
   /** Stops listening, lets what runs end within the time, gives back the rest, closes everything. */
   drain(withinMs: number): Promise<void>;
@@ -69,24 +70,13 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     log,
   });
   const usage = openUsage(systemClock, { everyMs: USAGE_MS, tell: tell.used });
+  const challenges = openChallengeTable();
   const routes = liveRoutes(live);
   const newId = openMessageIds();
   const { dns, hostname } = start.config;
   const resolver = openResolver({ ...dns, clock: systemClock });
-  const delivery = deliverySettings(live);
-  const transport = openTransport(join(start.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
-  const isPrivate = openPrivateCheck();
-  const sts = openMtaSts({
-    resolver,
-    tlsContext: delivery.tlsContext,
-    isRefused: (address) => !delivery.allowPrivate && isPrivate(address),
-    memory: transport.sts,
-    clock: systemClock,
-    log,
-  });
-  const tlsPolicies = { sts, configured: (domain: string) => live.config.tlsPolicies.find(({ match }) => matchesPattern(match, domain)) ?? null };
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
-  const dispatcher = openDispatcher({ ...delivery, tlsPolicies, queue, routes, resolver, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
+  const dispatcher = openDispatcher({ ...deliverySettings(live), queue, routes, resolver, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
   const intake = openIntake({
     hostname,
     queue,
@@ -117,6 +107,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
         policy,
         hostname,
         tls,
+        challenges,
         log,
         limits: () => sessionLimits(live.config),
         observe: listenerObserver(metrics),
@@ -129,6 +120,8 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       await tls.reload();
       live.config = config;
     },
+    reloadCertificates: () => tls.reload(),
+    challenge: (certificates) => challenges.set(certificates),
     metrics() {
       loop.look();
       return metrics.snapshot();
@@ -141,7 +134,6 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       loop.close();
       resolver.close();
       directory.close();
-      transport.close();
       await client.close();
       output.flush();
     },

@@ -12,10 +12,10 @@ import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { openStore } from '#store/open.ts';
 import type { StoreHost } from '#store/open.ts';
-import { TICKET_KEY_BYTES, ensureSelfSigned, openServerTls } from '#tls/context.ts';
-import type { ServerTls } from '#tls/context.ts';
+import { TICKET_KEY_BYTES } from '#tls/context.ts';
 import type { Config } from '#config/config.ts';
 import type { BoundListener } from './binding.ts';
+import { openCertificates, openMainTls } from './certificates.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { collectMetrics, readiness } from './monitoring.ts';
 import { prepareReadyFile, readyReport, writeReadyFile } from './ready-file.ts';
@@ -30,6 +30,8 @@ export type ServeOptions = {
   /** Nobody configured the listeners: their ports may give way. */
   readonly defaultListeners: boolean;
   readonly dataDir: string;
+  /** Of the program. */
+  readonly version: string;
   readonly readyFile: string | null;
   readonly log: Log;
   /** Reads the configuration again, for a reload. Rejects with PosternError when it is not valid. */
@@ -44,6 +46,8 @@ export type Started = {
   readonly report: ReadyReport;
   readonly listeners: readonly BoundListener[];
   readonly httpUrl: string;
+  /** Who is to issue the certificate that is not there yet; null when there is nothing to wait for. */
+  readonly authority: string | null;
   /** The credential made at this start, with its password; null when there were some already. */
   readonly first: { readonly username: string; readonly password: string } | null;
 };
@@ -101,21 +105,24 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     died: (cause) => broken(storeDied(cause, log)),
   });
   closing.push(() => store.close());
-  const tls = await openCertificates({ config, dataDir, log });
+  const tls = await openMainTls({ config, dataDir, log });
   const workers = openWorkers({ config, log, dataDir, generation, store });
   closing.push(() => workers.terminate());
   const listeners = await workers.start(config.listeners, { defaults: options.defaultListeners });
+  const certificates = openCertificates({ config, version: options.version, dataDir, tls, workers, listeners, log });
+  closing.push(() => certificates.stop());
   const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply: (next) => workers.reload(next), tls, log });
   const state = { draining: false };
   const app = createApp({
     log,
     reload,
+    certificates,
     directory: store.directory,
     admin: store.admin,
     history: store.history,
     flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
-    metrics: () => collectMetrics({ workers, store, tls }),
+    metrics: () => collectMetrics({ workers, store, certificates }),
   });
   const management = await listenOnSocket(app, socketPath(dataDir));
   closing.push(() => management.close());
@@ -123,24 +130,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   closing.push(() => http.close());
   const httpUrl = urlOf(http);
   const first = await firstCredential(store);
-  return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, first }, drain: () => (state.draining = true) };
-}
-
-/** The certificates as main reads them. It alone renews the self-signed one, at a start and a reload, before the workers read it. */
-async function openCertificates({ config, dataDir, log }: { config: Config; dataDir: string; log: Log }): Promise<ServerTls> {
-  const { hostname } = config;
-  const renew = async (): Promise<void> => {
-    if (config.tls.mode === 'self-signed') await ensureSelfSigned({ hostname, dataDir, clock: systemClock, log });
-  };
-  await renew();
-  const tls = await openServerTls({ ...config.tls, hostname, dataDir, clock: systemClock, log });
-  return {
-    ...tls,
-    async reload() {
-      await renew();
-      await tls.reload();
-    },
-  };
+  const authority = certificates.start();
+  return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first }, drain: () => (state.draining = true) };
 }
 
 function openWorkers(parts: { config: Config; log: Log; dataDir: string; generation: SharedArrayBuffer; store: StoreHost }): Workers {

@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
+import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 
 /** What a worker is started with. Everything that is shared is shared memory. */
 export type WorkerStart = {
@@ -23,6 +24,10 @@ export type WorkerStart = {
 export type Asks = {
   listen: { readonly ask: { readonly listener: ListenerConfig; readonly reusePort: boolean }; readonly answer: { readonly address: string; readonly port: number } };
   reload: { readonly ask: { readonly config: Config }; readonly answer: null };
+  /** Read the certificates again. */
+  certificates: { readonly ask: null; readonly answer: null };
+  /** The challenges of TLS-ALPN-01 that wait for the authority now; none: []. */
+  challenges: { readonly ask: { readonly certificates: readonly ChallengeCertificate[] }; readonly answer: null };
   metrics: { readonly ask: null; readonly answer: MetricsSnapshot };
   /** Stop accepting; let transactions and deliveries that run come to their end, at most so long. */
   drain: { readonly ask: { readonly withinMs: number }; readonly answer: null };

@@ -30,6 +30,14 @@ function answersOf(relay: Relay): Answers {
       await relay.reload(config);
       return null;
     },
+    certificates: async () => {
+      await relay.reloadCertificates();
+      return null;
+    },
+    challenges: ({ certificates }) => {
+      relay.challenge(certificates);
+      return null;
+    },
     metrics: () => relay.metrics(),
     drain: async ({ withinMs }) => {
       await relay.drain(withinMs);

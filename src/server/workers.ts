@@ -8,6 +8,7 @@ import type { Log } from '#base/log.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
+import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 import { assertFree, bindListeners } from './binding.ts';
 import type { BoundListener } from './binding.ts';
 import { WorkerHandle } from './worker-handle.ts';
@@ -85,6 +86,16 @@ export class Workers {
 
   async reload(config: Config): Promise<void> {
     await Promise.all(this.#handles().map((handle) => handle.ask('reload', { config }, RELOAD_MS)));
+  }
+
+  /** Every worker reads the certificates again; connections keep what they have. */
+  async reloadCertificates(): Promise<void> {
+    await Promise.all(this.#handles().map((handle) => handle.ask('certificates', null, RELOAD_MS)));
+  }
+
+  /** What the listeners show to an authority that verifies by TLS-ALPN-01. */
+  async challenge(certificates: readonly ChallengeCertificate[]): Promise<void> {
+    await Promise.all(this.#handles().map((handle) => handle.ask('challenges', { certificates }, RELOAD_MS)));
   }
 
   /** Adds every worker's metrics, and those of workers that are gone, to `metrics`. A worker that does not answer tells its last ones. */

@@ -43,6 +43,7 @@ before(async () => {
   metrics.observe('postern_accept_seconds', 4);
   const app = createApp({
     log: silentLog,
+    certificates: { mode: 'self-signed', certificates: () => [], renewals: () => [], renew: null },
     directory: store.directory,
     admin: store.admin,
     history: store.history,

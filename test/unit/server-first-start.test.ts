@@ -23,6 +23,7 @@ const WELCOME: Welcome = {
   httpUrl: 'http://127.0.0.1:8025',
   program: 'bin/postern',
   globalOptions: '',
+  authority: null,
   first: { username: 'first', password: 'pw234567' },
   listeners: [
     listener('mx', '::', 10_025, 'Port 25 could not be had (this account may not bind it); 10025 is used instead.'),
@@ -53,6 +54,11 @@ test('the first start tells addresses, fallbacks, the credential and a command',
       .filter((line) => !line.includes('printf'))
       .every((line) => line.length <= 120),
   );
+});
+
+test('a certificate that is still to be issued is told', () => {
+  assert.doesNotMatch(welcomeText(WELCOME), /certificate/);
+  assert.match(welcomeText({ ...WELCOME, authority: 'https://ca.example/dir' }), /self-signed until https:\/\/ca\.example\/dir has issued one; .*\n {2}bin\/postern tls show\n/);
 });
 
 test('a later start tells no password', () => {

@@ -18,6 +18,7 @@ import type { Listener, ListenerOptions } from '#server/listener.ts';
 import type { Connection, Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { REPLIES } from '#smtp/reply.ts';
 import { makeSelfSigned } from '#tls/certificate.ts';
+import { openChallengeTable } from '#tls/acme/tls-alpn-01.ts';
 import { openServerTls } from '#tls/context.ts';
 import { Raw, rawTo } from '../support/raw.ts';
 import { atEnd, tempDir, until } from '../support/temp.ts';
@@ -97,6 +98,7 @@ async function bench(options: Partial<ListenerOptions<Identity>> & { limits?: ()
     limits: () => LIMITS,
     hostname: 'relay.test',
     tls,
+    challenges: openChallengeTable(),
     log,
     ...options,
   });

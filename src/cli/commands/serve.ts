@@ -35,6 +35,7 @@ async function run(cli: Cli, readyFile: string | null): Promise<void> {
       config,
       defaultListeners,
       readyFile,
+      version: packageVersion(),
       log,
       dataDir: cli.dataDir(),
       loadConfig: async () => (await cli.loadConfig()).config,
@@ -46,13 +47,23 @@ async function run(cli: Cli, readyFile: string | null): Promise<void> {
   }
 }
 
-function welcome(cli: Cli, hostname: string, { report, listeners, httpUrl, first }: Started): void {
+function welcome(cli: Cli, hostname: string, { report, listeners, httpUrl, authority, first }: Started): void {
   if (cli.json) return cli.out.json({ ...report, credential: first });
   const dataDir = resolve(cli.dataDir());
   const shown = relative(process.cwd(), dataDir) || '.';
   const globalOptions = dataDir === resolve('./data') ? '' : ` --data ${quoted(shown.startsWith('..') ? dataDir : shown)}`;
   cli.out.text(
-    welcomeText({ version: packageVersion(), hostname, dataDir, httpUrl, listeners, first, program: programName(packageRoot(), process.cwd()), globalOptions }).trimEnd(),
+    welcomeText({
+      version: packageVersion(),
+      hostname,
+      dataDir,
+      httpUrl,
+      listeners,
+      authority,
+      first,
+      program: programName(packageRoot(), process.cwd()),
+      globalOptions,
+    }).trimEnd(),
   );
 }
 

@@ -1,0 +1,116 @@
+// `postern tls`: the certificates that clients are shown, how their renewal stands, and renewing now.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { PosternError } from '#base/failure.ts';
+import { openApi } from '#cli/api.ts';
+import type { Api } from '#cli/api.ts';
+import { dateText, spanText } from '#cli/format.ts';
+import type { Cli } from '#cli/main.ts';
+import type { CertificatesView } from '#http/routes/certificates.ts';
+
+type Certificate = CertificatesView['certificates'][number];
+type Renewal = CertificatesView['renewals'][number];
+
+const EXAMPLES = `
+Examples:
+  postern tls show                    names, issuer, dates, where from, next renewal, what went wrong last
+  postern --json tls show
+  postern tls renew                   with tls.mode = "acme": have the certificate issued again now
+  postern tls renew --no-wait
+
+docs/certificates.md tells how to have certificates issued and renewed by an authority.`;
+
+const POLL_MS = 500;
+/** Longer than an authority may take to validate and to issue. */
+const WAIT_MS = 25 * 60_000;
+
+export function register(program: Command, cli: Cli): void {
+  const command = program.command('tls').description('see the certificates and renew them').addHelpText('after', EXAMPLES);
+  command
+    .command('show')
+    .description('show the certificates that clients are shown')
+    .action(() => show(cli));
+  command
+    .command('renew [name]')
+    .description('have the certificates issued again now: all, or the one that has this name (tls.mode = "acme")')
+    .option('--no-wait', 'do not wait for the result')
+    .action((name: string | undefined, options: { wait: boolean }) => renew(cli, name ?? null, options.wait));
+}
+
+async function show(cli: Cli): Promise<void> {
+  const view = await openApi({ dataDir: cli.dataDir() }).certificates();
+  tell(cli, view);
+  // A certificate that fails clients, or whose renewal fails, is bad news.
+  if (view.certificates.some(({ expiresAt }) => Date.parse(expiresAt) <= Date.now()) || view.renewals.some(({ status }) => status === 'failing')) process.exitCode = 1;
+}
+
+async function renew(cli: Cli, name: string | null, wait: boolean): Promise<void> {
+  const api = openApi({ dataDir: cli.dataDir() });
+  const before = await api.certificates();
+  const { ordered } = await api.renewCertificates(name);
+  const names = ordered.map(([first = '']) => first);
+  if (!wait) {
+    if (cli.json) cli.out.json({ ordered });
+    else cli.out.text(`Ordered: ${names.join(', ')}. See how it goes with: postern tls show`);
+    return;
+  }
+  cli.out.note(`Ordered: ${names.join(', ')}. Waiting for the authority (Ctrl-C stops the waiting, not the order).`);
+  const view = await settled(api, names, before);
+  tell(cli, view);
+  const failed = view.renewals.find((renewal) => names.includes(renewal.names[0] ?? '') && renewal.status === 'failing');
+  if (failed !== undefined) process.exitCode = 1;
+}
+
+/** Waits until each has a result that it did not have before. */
+async function settled(api: Api, names: readonly string[], before: CertificatesView): Promise<CertificatesView> {
+  const endMs = Date.now() + WAIT_MS;
+  const mark = (view: CertificatesView, name: string): string => {
+    const renewal = view.renewals.find((one) => one.names[0] === name);
+    return `${renewal?.obtainedAt ?? ''} ${renewal?.lastError?.at ?? ''}`;
+  };
+  for (;;) {
+    const view = await api.certificates();
+    const open = names.filter((name) => mark(view, name) === mark(before, name) || view.renewals.some((one) => one.names[0] === name && one.status === 'ordering'));
+    if (open.length === 0) return view;
+    if (Date.now() > endMs)
+      throw new PosternError(
+        { code: 'not-renewed-yet', cause: `There is no result for ${open.join(', ')} yet.`, fix: 'It goes on; look later with: postern tls show' },
+        { exitCode: 1 },
+      );
+    await pause(POLL_MS);
+  }
+}
+
+function tell(cli: Cli, view: CertificatesView): void {
+  if (cli.json) return cli.out.json(view);
+  const blocks = view.certificates.map((certificate, i) => certificateText(certificate, i === 0));
+  const renewals = view.renewals.map(renewalText);
+  cli.out.text([...blocks, ...renewals].join('\n\n'));
+}
+
+function certificateText(certificate: Certificate, isDefault: boolean): string {
+  const { names, issuer, source, key, validFromAt, expiresAt, fingerprint256, path } = certificate;
+  const leftMs = Date.parse(expiresAt) - Date.now();
+  const state = leftMs <= 0 ? 'EXPIRED' : `${spanText(leftMs)} left`;
+  return [
+    `names        ${names.join(', ')}${isDefault ? '  (default)' : ''}`,
+    `issuer       ${source === 'self-signed' ? 'none: self-signed, clients that verify refuse it' : issuer}`,
+    `valid        ${dateText(validFromAt)} to ${dateText(expiresAt)} (${state})`,
+    `key          ${key}`,
+    `source       ${source}  ${path}`,
+    `sha256       ${fingerprint256}`,
+  ].join('\n');
+}
+
+function renewalText(renewal: Renewal): string {
+  const { names, status, directory, challenge, nextAt, window, failures, lastError } = renewal;
+  const when = status === 'ordering' ? 'under way now' : nextAt === null ? 'not known yet' : `${dateText(nextAt)} (in ${spanText(Date.parse(nextAt) - Date.now())})`;
+  const lines = [`renewal of   ${names.join(', ')}`, `authority    ${directory}  by ${challenge}`, `${status === 'failing' ? 'next try    ' : 'next        '} ${when}`];
+  if (window !== null)
+    lines.push(`window       ${dateText(window.startAt)} to ${dateText(window.endAt)}, as the authority suggests${window.explanation === null ? '' : ` (${window.explanation})`}`);
+  if (lastError !== null) {
+    lines.push(`last error   ${dateText(lastError.at)}, ${failures} in a row: ${lastError.cause}`, `fix          ${lastError.fix}`);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,150 @@
+// The certificates of the running server: what is shown now, and in mode "acme" the keeper that has them issued, put together from the
+// configuration. A new one is shown by main and all workers without a restart.
+
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { systemClock } from '#base/clock.ts';
+import { PosternError, errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
+import type { AcmeConfig, Config } from '#config/config.ts';
+import type { CertificateParts } from '#http/routes/certificates.ts';
+import { openDnsResponder } from '#tls/acme/dns-01.ts';
+import { openHttpResponder } from '#tls/acme/http-01.ts';
+import { openKeeper } from '#tls/acme/keeper.ts';
+import type { Keeper } from '#tls/acme/keeper.ts';
+import type { Responder } from '#tls/acme/responder.ts';
+import { openTlsAlpnResponder } from '#tls/acme/tls-alpn-01.ts';
+import { AcmeFiles } from '#tls/acme/files.ts';
+import { ensureSelfSigned, openServerTls, outboundTls } from '#tls/context.ts';
+import type { ServerTls } from '#tls/context.ts';
+import type { BoundListener } from './binding.ts';
+import type { Workers } from './workers.ts';
+
+export type Certificates = CertificateParts & {
+  /** Begins to look after them; the listeners must be there. Returns who is to issue the certificate that is not there yet. */
+  start(): string | null;
+  stop(): Promise<void>;
+};
+
+type Parts = {
+  readonly config: Config;
+  readonly version: string;
+  readonly dataDir: string;
+  readonly tls: ServerTls;
+  readonly workers: Pick<Workers, 'reloadCertificates' | 'challenge'>;
+  readonly listeners: readonly BoundListener[];
+  readonly log: Log;
+};
+
+const DAY_MS = 86_400_000;
+
+/** The certificates as main reads them. It alone renews the self-signed one, at a start and a reload, before the workers read it. */
+export async function openMainTls({ config, dataDir, log }: Pick<Parts, 'config' | 'dataDir' | 'log'>): Promise<ServerTls> {
+  const { hostname, tls } = config;
+  const renew = async (): Promise<void> => {
+    if (await needsStandIn(config, dataDir)) await ensureSelfSigned({ hostname, dataDir, clock: systemClock, log });
+  };
+  await renew();
+  const opened = await openServerTls({ ...tls, hostname, dataDir, clock: systemClock, log });
+  return {
+    ...opened,
+    async reload() {
+      await renew();
+      await opened.reload();
+    },
+  };
+}
+
+/** Whether a self-signed certificate is shown: by configuration, or until the authority has issued one. */
+async function needsStandIn({ hostname, tls }: Config, dataDir: string): Promise<boolean> {
+  if (tls.mode !== 'acme') return tls.mode === 'self-signed';
+  return (await new AcmeFiles(dataDir).pair(hostname).catch(() => null)) === null;
+}
+
+export function openCertificates(parts: Parts): Certificates {
+  const { config, tls, log } = parts;
+  const keeper = config.tls.mode === 'acme' ? acmeKeeper(parts) : null;
+  let daily: NodeJS.Timeout | null = null;
+  return {
+    mode: config.tls.mode,
+    certificates: () => tls.describe(),
+    renewals: () => keeper?.renewals() ?? [],
+    renew: keeper === null ? null : (name) => keeper.renew(name),
+    start() {
+      daily = setInterval(() => tls.warn(), DAY_MS).unref();
+      keeper?.start();
+      if (keeper === null || tls.describe()[0]?.source !== 'self-signed') return null;
+      log.warn('acme.self-signed-until-issued', {
+        failure: {
+          code: 'acme-self-signed-until-issued',
+          cause: `There is no certificate for ${config.hostname} yet: until ${config.tls.acme.directory} has issued one, a self-signed certificate is shown.`,
+          fix: 'It is ordered now. If it does not come, "postern tls show" says why.',
+        },
+      });
+      return config.tls.acme.directory;
+    },
+    async stop() {
+      if (daily !== null) clearInterval(daily);
+      await keeper?.stop();
+    },
+  };
+}
+
+function acmeKeeper({ config, version, dataDir, tls, workers, listeners, log }: Parts): Keeper {
+  const { acme } = config.tls;
+  return openKeeper({
+    dataDir,
+    directory: acme.directory,
+    contact: acme.contact,
+    keyType: acme.keyType,
+    challenge: acme.challenge,
+    settings: createHash('sha256').update(JSON.stringify(acme)).digest('base64url'),
+    wanted: () => Promise.resolve([[...new Set([config.hostname, ...acme.names])]]),
+    external: () => externalAccount(acme),
+    openResponder: (signal) => openResponder(acme, { signal, log, listeners, challenge: (certificates) => workers.challenge(certificates) }),
+    secureContext: () => outboundTls({ caFile: acme.caFile, caFileKey: 'tls.acme.ca_file' }).secureContext,
+    userAgent: `postern/${version}`,
+    async installed(names) {
+      await tls.reload();
+      await workers.reloadCertificates();
+      log.info('acme.installed', { names });
+    },
+    clock: systemClock,
+    log,
+    random: Math.random,
+  });
+}
+
+type Answering = { readonly signal: AbortSignal; readonly log: Log; readonly listeners: readonly BoundListener[]; readonly challenge: Workers['challenge'] };
+
+function openResponder(acme: AcmeConfig, { signal, log, listeners, challenge }: Answering): Responder {
+  switch (acme.challenge) {
+    case 'http-01':
+      return openHttpResponder(acme);
+    case 'tls-alpn-01': {
+      const shared = listeners.some(({ profile, port }) => profile === 'submissions' && port === acme.port);
+      return openTlsAlpnResponder({ clock: systemClock, where: shared ? challenge : acme });
+    }
+    case 'dns-01':
+      return openDnsResponder({ hook: acme.hook, timeoutMs: acme.hookTimeoutMs, waitMs: acme.dnsWaitMs, clock: systemClock, log, signal });
+  }
+}
+
+async function externalAccount({ external }: AcmeConfig): Promise<{ kid: string; hmacKey: Buffer } | null> {
+  if (external === null) return null;
+  const unusable = (what: string): PosternError =>
+    new PosternError(
+      {
+        code: 'acme-eab-key-unusable',
+        cause: `The key of the external account in ${external.keyFile} cannot be used: ${what}.`,
+        fix: 'Put the HMAC key there as the authority gave it (base64url).',
+      },
+      { exitCode: 2 },
+    );
+  const text = await readFile(external.keyFile, 'utf8').catch((error: unknown) => {
+    throw unusable(errorText(error));
+  });
+  const key = text.trim();
+  if (!/^[A-Za-z0-9_+/-]+={0,2}$/.test(key)) throw unusable('it is not base64url');
+  return { kid: external.kid, hmacKey: Buffer.from(key, 'base64url') };
+}
