@@ -2,8 +2,8 @@
 
 import { isIP } from 'node:net';
 import type { z } from 'zod';
-import type { AcmeConfig, Config, ListenerConfig, RouteConfig } from './config.ts';
-import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS } from './schema.ts';
+import type { AcmeConfig, Config, ListenerConfig, RouteConfig, TlsPolicyConfig } from './config.ts';
+import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS, TLS_POLICY_ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
 import { canonicalDomain, certificateName } from './values.ts';
 
@@ -19,6 +19,7 @@ export type Values = { readonly [K in keyof typeof ROWS]: z.output<(typeof ROWS)
   readonly listener: readonly OutputOf<typeof LISTENER_ROWS>[] | null;
   readonly 'tls.certificate': readonly { readonly [K in keyof typeof CERTIFICATE_ROWS]: string | null }[] | null;
   readonly route: readonly RouteValues[] | null;
+  readonly tls_policy: readonly OutputOf<typeof TLS_POLICY_ROWS>[] | null;
 };
 
 type RouteValues = { readonly [K in keyof typeof ROUTE_ROWS]: z.output<(typeof ROUTE_ROWS)[K]['kind']> | null };
@@ -51,6 +52,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       recipientsPerTransaction: values.perTransaction,
     },
     routes: buildRoutes(values, mistakes),
+    tlsPolicies: buildTlsPolicies(values, mistakes),
     inbound: { domains: values.inboundDomains },
     queue: {
       maxAgeMs: values.maxAge,
@@ -165,6 +167,18 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
       case 'lmtp':
         return lmtp(route, { match, named, mistake });
     }
+  });
+}
+
+function buildTlsPolicies(values: Values, mistakes: Mistakes): TlsPolicyConfig[] {
+  return (values.tls_policy ?? []).flatMap(({ match, require, names }, i) => {
+    if (require === null) {
+      mistakes.push({ path: `tls_policy.${i}.require`, text: 'is needed: "off", "opportunistic", "encrypted", "verified" or "dane"' });
+      return [];
+    }
+    const given = names ?? [];
+    if (given.length > 0 && require !== 'verified') mistakes.push({ path: `tls_policy.${i}.names`, text: 'means something with require = "verified" only' });
+    return [{ match: match ?? '*', require, names: given }];
   });
 }
 

@@ -38,6 +38,13 @@ export type AcmeConfig = {
   readonly external: { readonly kid: string; readonly keyFile: string } | null;
 };
 
+export type TlsPolicyConfig = {
+  /** A domain, `*.domain` or `*`. */
+  readonly match: string;
+  readonly require: 'off' | 'opportunistic' | 'encrypted' | 'verified' | 'dane';
+  readonly names: readonly string[];
+};
+
 export type Config = {
   readonly hostname: string;
   readonly listeners: readonly ListenerConfig[];
@@ -68,6 +75,7 @@ export type Config = {
     readonly recipientsPerTransaction: number;
   };
   readonly routes: readonly RouteConfig[];
+  readonly tlsPolicies: readonly TlsPolicyConfig[];
   readonly inbound: { readonly domains: readonly string[] };
   readonly queue: {
     readonly maxAgeMs: number;

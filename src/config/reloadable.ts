@@ -3,6 +3,7 @@
 const RELOADABLE = [
   'limits',
   'routes',
+  'tlsPolicies',
   'inbound.domains',
   'queue.maxAgeMs',
   'queue.delayWarningMs',

@@ -208,8 +208,20 @@ export const ROUTE_ROWS = {
   passwordFile: row('password_file', kind.file, { ...live, doc: 'smarthost: the file with the password; read at each connection.' }),
 } as const;
 
+export const TLS_POLICY_ROWS = {
+  match: row('match', kind.match, { fallback: '*', doc: 'Recipient domains: one, all below one (`*.example.com`), or `*`. The first row that matches counts.' }),
+  require: row('require', kind.choice(['off', 'opportunistic', 'encrypted', 'verified', 'dane']), {
+    doc: 'The least that mail for these domains needs; what the domain publishes (DANE, MTA-STS) may ask for more. `encrypted`: TLS, whatever the certificate. `verified`: a certificate for the mail host from a trusted authority (or one that DANE vouches for). `dane`: TLSA records must be there and match. `opportunistic`: TLS where it works, whatever the domain publishes, for a receiver whose policy is broken. `off`: no TLS at all.',
+  }),
+  names: row('names', kind.list(kind.domain), {
+    fallback: [],
+    fallbackText: 'the name of the mail host',
+    doc: 'With `verified`: names that the certificate may have instead. Set them where the MX records of the domain are not signed: the DNS then cannot redirect its mail.',
+  }),
+} as const;
+
 /** Tables that may come several times: `[[listener]]`. */
-export const LISTS = { listener: LISTENER_ROWS, 'tls.certificate': CERTIFICATE_ROWS, route: ROUTE_ROWS } as const;
+export const LISTS = { listener: LISTENER_ROWS, 'tls.certificate': CERTIFICATE_ROWS, route: ROUTE_ROWS, tls_policy: TLS_POLICY_ROWS } as const;
 
 export const DEFAULT_PORTS = { mx: 25, submissions: 465, submission: 587, alternate: 2525 } as const;
 export const LADDER = [465, 587, 2525] as const;

@@ -50,6 +50,7 @@ export async function attempt(parts: AttemptParts, connected: Connected, route: 
       address: connected.address,
       port: connected.port,
       tls: connected.tls,
+      security: connected.security,
       startedAtMs,
       durationMs: parts.clock.nowMs() - startedAtMs,
     });

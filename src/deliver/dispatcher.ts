@@ -13,6 +13,7 @@ import type { LaneName, Lease, LeasedRecipient, Outcome } from '#queue/records.t
 import { isExpired, isWarningDue } from '#queue/schedule.ts';
 import type { RetryPolicy } from '#queue/schedule.ts';
 import type { ClientOptions } from '#smtp/client.ts';
+import type { Demand } from '#tls/policy.ts';
 import type { Job } from './attempt.ts';
 import type { Connector, Refusal } from './connector.ts';
 import { SessionCache } from './connector.ts';
@@ -23,7 +24,7 @@ import { openPrivateCheck } from './reach.ts';
 import type { Route, Routes } from './route.ts';
 import { openLmtp } from './routes/lmtp.ts';
 import { openMxPlanner } from './routes/mx.ts';
-import type { MxPlanner } from './routes/mx.ts';
+import type { MxParts, MxPlanner } from './routes/mx.ts';
 import { openSmarthost } from './routes/smarthost.ts';
 import { openSettler } from './settle.ts';
 import type { Settler, Verdict } from './settle.ts';
@@ -39,6 +40,8 @@ export type DispatcherParts = {
   /** See MxParts. */
   readonly isSelf: (host: string, addresses: readonly string[]) => boolean;
   readonly tlsContext: SecureContext;
+  /** What is known of others' MTA-STS policies, and what [[tls_policy]] says of a domain. */
+  readonly tlsPolicies: Pick<MxParts, 'sts' | 'configured'>;
   readonly timeouts: ClientOptions['timeouts'];
   readonly schedule: () => RetryPolicy;
   readonly limits: () => LaneLimits & { readonly recipientsPerTransaction: number };
@@ -96,11 +99,11 @@ class Deliveries implements Dispatcher {
   #timers: Cancel[] = [];
 
   constructor(parts: DispatcherParts) {
-    const { queue, resolver, clock, log, counters, schedule, limits, hostname, timeouts, tlsContext, mxPort, allowPrivate, isSelf } = parts;
+    const { queue, resolver, clock, log, counters, schedule, limits, hostname, timeouts, tlsContext, tlsPolicies, mxPort, allowPrivate, isSelf } = parts;
     const random = parts.random ?? Math.random;
     this.#parts = parts;
     this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache() };
-    this.#planner = openMxPlanner({ ...this.#dial, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf });
+    this.#planner = openMxPlanner({ ...this.#dial, ...tlsPolicies, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf });
     this.#settler = openSettler({
       queue,
       schedule,
@@ -191,7 +194,7 @@ class Deliveries implements Dispatcher {
       const route = this.#parts.routes.match(domain);
       if (lease.envelope.mode === 'sandbox' || route.type === 'capture') refused.push({ recipient, outcome: captured(nowhere('capture', nowMs)), dsn: 'none' });
       else if (route.type === 'mx') {
-        const plan = this.#planner.plan(domain);
+        const plan = this.#planner.plan(domain, demandOf(lease.envelope));
         const use = (found: Awaited<typeof plan>): void => {
           if ('connector' in found) add(found.connector, recipient);
           else refused.push({ recipient, outcome: refusalOutcome(found.refusal, nowMs), dsn: 'none' });
@@ -345,6 +348,12 @@ class Deliveries implements Dispatcher {
     };
     this.#timers.push(this.#parts.clock.after(periodMs, again));
   }
+}
+
+/** What the message asks of the way (RFC 8689). A report about a message with REQUIRETLS goes on where the next hop does not know that (5). */
+function demandOf({ requireTls, tlsOptional, from }: Lease['envelope']): Demand {
+  if (requireTls) return from === null ? 'encrypted' : 'requiretls';
+  return tlsOptional === true ? 'tls-optional' : 'policy';
 }
 
 function nowhere(route: string, startedAtMs: number): Parameters<typeof captured>[0] {

@@ -131,7 +131,7 @@ export class Lane {
     while (!this.#stopping && this.#jobs.size > this.#opening && this.#opening <= this.#established && this.#mayGrow()) {
       if (this.#probing && this.connections > 0) return;
       if (this.connections >= concurrencyPerLane) return;
-      const key = `lane:${this.name}`;
+      const key = `lane:${this.connector.limit}`;
       if (!slots.take(concurrency)) return this.#tryLater();
       if (counters.add(key, 1) > concurrencyPerLane) {
         counters.add(key, -1);
@@ -230,7 +230,16 @@ export class Lane {
         this.#jobs.unshift({ lease: job.lease, recipients: untouched, requeued: true });
       } else {
         const outcome = outcomeOfFailure(
-          { route, host: connected.host, address: connected.address, port: connected.port, tls: connected.tls, startedAtMs, durationMs: this.#parts.clock.nowMs() - startedAtMs },
+          {
+            route,
+            host: connected.host,
+            address: connected.address,
+            port: connected.port,
+            tls: connected.tls,
+            security: connected.security,
+            startedAtMs,
+            durationMs: this.#parts.clock.nowMs() - startedAtMs,
+          },
           broken,
         );
         settled.push(...untouched.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));

@@ -1,6 +1,6 @@
 // From what happened to what it means for a recipient: verdict, scope, class, cause and fix. Pure; the one place where codes become verdicts.
 
-import type { Outcome, OutcomeScope } from '#queue/records.ts';
+import type { Outcome, OutcomeScope, Security } from '#queue/records.ts';
 import { explainClientFailure, explainReply } from '#smtp/explain.ts';
 import type { ClientFailure, RecipientReply, RemoteReply } from '#smtp/client.ts';
 import type { NotConnected, Refusal } from './connector.ts';
@@ -12,6 +12,7 @@ export type Attempt = {
   readonly address: string | null;
   readonly port: number | null;
   readonly tls: string | null;
+  readonly security?: Security | null;
   readonly startedAtMs: number;
   readonly durationMs: number;
 };
@@ -57,7 +58,8 @@ export function outcomeOfFailure(attempt: Attempt, failure: ClientFailure): Outc
 /** The outcome when no candidate could be connected to. */
 export function outcomeOfNoConnection(attempt: Attempt, result: NotConnected): Outcome {
   if (result.permanent !== null) return outcomeOfRefusal(attempt, result.permanent);
-  const last = result.tried.at(-1);
+  // What the security policy says is more telling than which host came last.
+  const last = result.tried.find((one) => one.explained !== undefined) ?? result.tried.at(-1);
   if (last === undefined)
     return outcomeOfRefusal(attempt, {
       verdict: 'deferred',
@@ -69,18 +71,18 @@ export function outcomeOfNoConnection(attempt: Attempt, result: NotConnected): O
       fix: 'It is tried again by itself.',
     });
   const place = { host: last.host, port: last.port };
-  const explained = explainClientFailure(last.failure, place);
+  const explained = last.explained ?? explainClientFailure(last.failure, place);
   const refusedByGreeting =
     last.failure.reply !== null &&
     last.failure.reply.code >= 500 &&
     result.tried.every((one) => (one.failure.reply?.code ?? 0) >= 500 && one.failure.phase !== 'auth' && one.failure.kind === 'reply');
   return {
-    ...base({ ...attempt, host: last.host, address: last.address, port: last.port }),
+    ...base({ ...attempt, host: last.host, address: last.address, port: last.port, security: last.security ?? null }),
     // A greeting of 5xx from every host says that no mail is taken (RFC 5321 3.1, RFC 7504); all else may pass.
     verdict: refusedByGreeting ? 'bounced' : 'deferred',
     scope: 'lane',
     code: last.failure.reply?.code ?? 0,
-    enhanced: refusedByGreeting ? '5.4.1' : last.failure.phase === 'auth' ? '4.7.0' : last.failure.kind === 'tls' ? '4.7.5' : '4.4.1',
+    enhanced: refusedByGreeting ? '5.4.1' : last.failure.phase === 'auth' ? '4.7.0' : last.failure.kind === 'tls' || last.explained !== undefined ? '4.7.5' : '4.4.1',
     text: last.failure.reply === null ? last.failure.text : textOf(last.failure.reply),
     ...explained,
   };
@@ -95,7 +97,15 @@ export function expired(last: Outcome | null, attempt: Attempt): Outcome {
   const told = last === null ? 'It was never attempted.' : `The last attempt said: ${last.text}`;
   return {
     ...base(attempt),
-    ...(last === null ? {} : { remoteHost: last.remoteHost, remoteAddress: last.remoteAddress, remotePort: last.remotePort, tls: last.tls }),
+    ...(last === null
+      ? {}
+      : {
+          remoteHost: last.remoteHost,
+          remoteAddress: last.remoteAddress,
+          remotePort: last.remotePort,
+          tls: last.tls,
+          ...(last.security === undefined ? {} : { security: last.security }),
+        }),
     verdict: 'expired',
     scope: 'recipient',
     code: last?.code ?? 0,
@@ -124,13 +134,15 @@ export function captured(attempt: Attempt): Outcome {
   };
 }
 
-function base(attempt: Attempt): Pick<Outcome, 'route' | 'remoteHost' | 'remoteAddress' | 'remotePort' | 'tls' | 'possibleDuplicate' | 'startedAtMs' | 'durationMs'> {
+function base(attempt: Attempt): Pick<Outcome, 'route' | 'remoteHost' | 'remoteAddress' | 'remotePort' | 'tls' | 'security' | 'possibleDuplicate' | 'startedAtMs' | 'durationMs'> {
+  const { security } = attempt;
   return {
     route: attempt.route,
     remoteHost: attempt.host,
     remoteAddress: attempt.address,
     remotePort: attempt.port,
     tls: attempt.tls,
+    ...(security === undefined || security === null ? {} : { security }),
     possibleDuplicate: false,
     startedAtMs: attempt.startedAtMs,
     durationMs: attempt.durationMs,

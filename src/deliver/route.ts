@@ -1,5 +1,6 @@
 // Which way a recipient's domain goes: the first route that matches. Names the lane a new recipient starts in. Pure.
 
+import { matchesPattern } from '#dns/name.ts';
 import type { LaneName } from '#queue/records.ts';
 
 export type Route = { readonly match: string; readonly name: string } & (
@@ -24,7 +25,7 @@ const DIRECT: Route = { match: '*', name: 'mx', type: 'mx' };
 
 /** Makes the table. Without any match mail goes to the MX hosts. */
 export function openRoutes(routes: readonly Route[]): Routes {
-  const match = (domain: string): Route => routes.find((route) => matches(route.match, domain)) ?? DIRECT;
+  const match = (domain: string): Route => routes.find((route) => matchesPattern(route.match, domain)) ?? DIRECT;
   return {
     match,
     laneFor(domain, mode) {
@@ -34,10 +35,4 @@ export function openRoutes(routes: readonly Route[]): Routes {
       return route.type === 'mx' ? `mx:${domain}` : `${route.type}:${route.name}`;
     },
   };
-}
-
-/** `*` is any domain, `*.example.com` any below it, else the domain itself. */
-function matches(pattern: string, domain: string): boolean {
-  if (pattern === '*') return true;
-  return pattern.startsWith('*.') ? domain.endsWith(pattern.slice(1)) : pattern === domain;
 }

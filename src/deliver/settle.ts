@@ -95,7 +95,16 @@ function settlementOf(parts: SettlerParts, of: { lease: Lease; lane: LaneName; v
 }
 
 function expiredNow(last: Outcome, nowMs: number): Outcome {
-  return expired(last, { route: last.route, host: last.remoteHost, address: last.remoteAddress, port: last.remotePort, tls: last.tls, startedAtMs: nowMs, durationMs: 0 });
+  return expired(last, {
+    route: last.route,
+    host: last.remoteHost,
+    address: last.remoteAddress,
+    port: last.remotePort,
+    tls: last.tls,
+    security: last.security ?? null,
+    startedAtMs: nowMs,
+    durationMs: 0,
+  });
 }
 
 /** One line an outcome: `delivery.delivered`, `delivery.deferred`, `delivery.bounced`, ... */
@@ -109,6 +118,9 @@ function logOutcome(parts: SettlerParts, lease: Lease, { recipient, outcome }: V
     address: outcome.remoteAddress,
     port: outcome.remotePort,
     tls: outcome.tls,
+    tlsPolicy: outcome.security?.policy,
+    tlsRequired: outcome.security?.required,
+    certificate: outcome.security?.verdict,
     code: outcome.code,
     enhanced: outcome.enhanced,
     text: outcome.text,

@@ -32,7 +32,7 @@ export function interpret(packet: DecodedPacket, question: { readonly name: stri
     const records = own.map((answer) => readRecord(answer)).filter((record) => record !== null);
     if (records.length > 0) {
       ttlSeconds = own.reduce((least, answer) => Math.min(least, ttlOf(answer)), ttlSeconds);
-      return { status: 'found', records, authenticated, ttlSeconds: Math.max(ttlSeconds, 1) };
+      return { status: 'found', records, authenticated, ttlSeconds: Math.max(ttlSeconds, 1), owner };
     }
     // Data that is there but cannot be read must never pass for a definite "nothing".
     if (own.length > 0) return { status: 'failed', cause: 'malformed', detail: `the ${type} records of ${name} cannot be read` };

@@ -24,6 +24,12 @@ function toAscii(name: string): string {
   return /[\p{Cc} %/:?#@[\]\\]/u.test(name) ? '' : domainToASCII(name);
 }
 
+/** Whether a canonical domain is meant: `*` is any, `*.example.com` any below that, else the domain itself. */
+export function matchesPattern(pattern: string, domain: string): boolean {
+  if (pattern === '*') return true;
+  return pattern.startsWith('*.') ? domain.endsWith(pattern.slice(1)) : pattern === domain;
+}
+
 /** The name under which the PTR of an IP address is found (RFC 1035 3.5, RFC 3596 2.5), or null when it is no canonical address. */
 export function reverseName(address: string): string | null {
   if (isIPv4(address)) return `${address.split('.').reverse().join('.')}.in-addr.arpa`;

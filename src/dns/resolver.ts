@@ -12,9 +12,9 @@ import { exchange } from './exchange.ts';
 import type { DnsServer } from './exchange.ts';
 import { canonicalName, reverseName } from './name.ts';
 
-/** `name` is always the queried name, canonical. `authenticated` is the AD flag of a resolver trusted for it. */
+/** `authenticated` is the AD flag of a resolver trusted for it. `owner` is the name that has the records: past its aliases the one asked for. */
 export type DnsAnswer<T> =
-  | { readonly status: 'found'; readonly records: readonly T[]; readonly authenticated: boolean; readonly ttlSeconds: number }
+  | { readonly status: 'found'; readonly records: readonly T[]; readonly authenticated: boolean; readonly ttlSeconds: number; readonly owner: string }
   | { readonly status: 'no-data' | 'no-domain'; readonly authenticated: boolean; readonly ttlSeconds: number }
   | { readonly status: 'failed'; readonly cause: 'timeout' | 'servfail' | 'refused' | 'malformed' | 'unreachable' | 'bad-name'; readonly detail: string };
 

@@ -32,6 +32,8 @@ export type Envelope = {
   /** Envelope or headers need SMTPUTF8. */
   readonly smtpUtf8: boolean;
   readonly requireTls: boolean;
+  /** The sender says that TLS policies of the receiver do not count: TLS-Required: No (RFC 8689 3). */
+  readonly tlsOptional?: boolean;
   readonly ret: 'full' | 'hdrs' | null;
   readonly envid: string | null;
   readonly kind: 'mail' | 'dsn';
@@ -53,6 +55,22 @@ export type Recipient = {
 /** Which part of the world an outcome speaks of: it decides what is retried and what backs off. */
 export type OutcomeScope = 'recipient' | 'message' | 'host' | 'lane' | 'local';
 
+/** How the connection of an attempt was secured, and by whose wish. */
+export type Security = {
+  /** What decided: `dane`, `mta-sts`, `mta-sts-testing`, `configured`, `requiretls`, `tls-optional`, `opportunistic`; `route` where it is no MX. */
+  readonly policy: string;
+  /** What that asks for: `off`, `opportunistic`, `encrypted`, `verified`, `dane`. */
+  readonly required: string;
+  readonly why: string;
+  /** null: the content went without TLS, or there was no connection. */
+  readonly protocol: string | null;
+  readonly cipher: string | null;
+  /** `matched` by a TLSA record; `verified` by chain and name; `unverified`; `none` was seen. */
+  readonly certificate: 'matched' | 'verified' | 'unverified' | 'none';
+  /** Why the certificate is called so. */
+  readonly verdict: string;
+};
+
 /** One attempt's result for one recipient. */
 export type Outcome = {
   readonly verdict: 'delivered' | 'deferred' | 'bounced' | 'expired' | 'captured';
@@ -71,6 +89,7 @@ export type Outcome = {
   readonly remotePort: number | null;
   /** e.g. `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, `none`; null when no connection was made. */
   readonly tls: string | null;
+  readonly security?: Security;
   /** A connection dropped after the final dot: the receiver may have it. */
   readonly possibleDuplicate: boolean;
   readonly startedAtMs: number;

@@ -9,8 +9,10 @@ import { openLog } from '#base/log.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { openDispatcher } from '#deliver/dispatcher.ts';
 import type { DispatcherParts } from '#deliver/dispatcher.ts';
+import { openPrivateCheck } from '#deliver/reach.ts';
 import { openRoutes } from '#deliver/route.ts';
 import type { Routes } from '#deliver/route.ts';
+import { matchesPattern } from '#dns/name.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
@@ -21,7 +23,9 @@ import { openDirectoryReader } from '#store/directory.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
 import { openChallengeTable } from '#tls/acme/tls-alpn-01.ts';
 import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
+import { openTransport } from '#store/transport.ts';
 import { openServerTls, outboundTls } from '#tls/context.ts';
+import { openMtaSts } from '#tls/mta-sts.ts';
 import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { openLocalDomains } from './local-domains.ts';
@@ -75,8 +79,20 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const newId = openMessageIds();
   const { dns, hostname } = start.config;
   const resolver = openResolver({ ...dns, clock: systemClock });
+  const delivery = deliverySettings(live);
+  const transport = openTransport(join(start.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
+  const isPrivate = openPrivateCheck();
+  const sts = openMtaSts({
+    resolver,
+    tlsContext: delivery.tlsContext,
+    isRefused: (address) => !delivery.allowPrivate && isPrivate(address),
+    memory: transport.sts,
+    clock: systemClock,
+    log,
+  });
+  const tlsPolicies = { sts, configured: (domain: string) => live.config.tlsPolicies.find(({ match }) => matchesPattern(match, domain)) ?? null };
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
-  const dispatcher = openDispatcher({ ...deliverySettings(live), queue, routes, resolver, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
+  const dispatcher = openDispatcher({ ...delivery, tlsPolicies, queue, routes, resolver, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
   const intake = openIntake({
     hostname,
     queue,
@@ -134,6 +150,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       loop.close();
       resolver.close();
       directory.close();
+      transport.close();
       await client.close();
       output.flush();
     },

@@ -9,8 +9,14 @@ import type { Recorder, Transcript } from './transcript.ts';
 /** How TLS is had: from the first byte; by STARTTLS or not at all; by STARTTLS if offered and it works; never. */
 export type TlsWanted = 'implicit' | 'starttls-required' | 'starttls-opportunistic' | 'none';
 
+/** Why a certificate is not as it should be. `code`: OpenSSL's or Node's, or the one of whoever judged it. */
+export type CertificateProblem = { readonly code: string; readonly text: string };
+
 /** What resumes a TLS session, and why the certificate it began with does not verify (null: it does). */
-export type TlsSession = { readonly ticket: Buffer; readonly problem: { readonly code: string; readonly text: string; readonly fatal: boolean } | null };
+export type TlsSession = { readonly ticket: Buffer; readonly problem: CertificateProblem | null };
+
+/** What the other side presented, as DER, and what the usual check of chain and name says of it. */
+export type Presented = { readonly leaf: Buffer; readonly issuers: readonly Buffer[]; readonly problem: CertificateProblem | null };
 
 export type ClientOptions = {
   readonly protocol: 'smtp' | 'lmtp';
@@ -27,11 +33,11 @@ export type ClientOptions = {
     /** When true a certificate that does not verify (chain or name) fails the connection; else it is recorded only. */
     readonly verify: boolean;
     readonly context: SecureContext;
-    /** Session to resume; new ones are reported through `onSession`. */
+    /** Session to resume; new ones are reported through `onSession`. One that was judged differently must not be offered. */
     readonly session?: TlsSession;
     readonly onSession?: (session: TlsSession) => void;
-    /** Extra check of the peer's certificate (DANE comes here); a string is the reason to refuse. */
-    readonly check?: (chain: { readonly leaf: Buffer; readonly issuers: readonly Buffer[] }) => string | null;
+    /** Judges what was presented in the place of the usual check (DANE comes here). Not asked when a session is resumed. */
+    readonly judge?: (presented: Presented) => CertificateProblem | null;
   };
   readonly auth?: { readonly username: string; readonly password: string };
   readonly timeouts: { readonly connectMs: number; readonly greetingMs: number; readonly commandMs: number; readonly dataMs: number };
@@ -91,6 +97,8 @@ export type SmtpClient = {
   /** null: no TLS. `verified` says whether chain and name hold; `problem` why not. */
   readonly tls: (TlsInfo & { readonly verified: boolean; readonly problem: string | null; readonly resumed: boolean }) | null;
   readonly remote: { readonly address: string; readonly port: number };
+  /** Our end of the connection. */
+  readonly localAddress: string;
   /** False once the connection is no longer usable for another transaction. */
   readonly usable: boolean;
   /** Transactions completed on this connection. */
@@ -103,5 +111,10 @@ export type SmtpClient = {
   readonly transcript: Transcript;
 };
 
-/** The client, or why not, with the transcript either way. `tlsOffered`: opportunistic callers may try again without TLS. */
-export type ConnectResult = { readonly client: SmtpClient } | { readonly failure: ClientFailure; readonly transcript: Transcript; readonly tlsOffered: boolean };
+/**
+ * The client, or why not, with the transcript either way. `tlsOffered`: opportunistic callers may try again without TLS. `greeting` and
+ * `localAddress` as far as it came ('' and code 0 before that).
+ */
+export type ConnectResult =
+  | { readonly client: SmtpClient }
+  | { readonly failure: ClientFailure; readonly transcript: Transcript; readonly tlsOffered: boolean; readonly greeting: RemoteReply; readonly localAddress: string };

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
 import { errorCode, errorText } from '#base/failure.ts';
-import type { ClientFailure, ClientOptions, ClientPhase, RemoteReply, TlsSession } from './client-types.ts';
+import type { CertificateProblem, ClientFailure, ClientOptions, ClientPhase, Presented, RemoteReply, TlsSession } from './client-types.ts';
 import type { Recorder } from './transcript.ts';
 
 const MAX_LINE_BYTES = 4096;
@@ -229,7 +229,7 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
     const secure = (): void => {
       // A resumed session shows no certificate, and Node calls its peer authorized whatever its name was: it is as good as it was at first.
       const problem = socket.isSessionReused() && offered !== null ? offered.problem : certificateProblem(socket, options);
-      if (problem !== null && (tls.verify || problem.fatal)) return done(failure(problem.code, problem.text));
+      if (problem !== null && tls.verify) return done(failure(problem.code, problem.text));
       done({ socket, problem: problem?.text ?? null });
       const keep = (ticket: Buffer): void => tls.onSession?.({ ticket, problem });
       tickets.forEach(keep);
@@ -243,26 +243,44 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
   });
 }
 
-/** None where the certificate itself is wanted: to be checked, or because the one of that session did not verify. */
-function usableSession({ session, check, verify }: ClientOptions['tls']): TlsSession | null {
-  return session === undefined || check !== undefined || (verify && session.problem !== null) ? null : session;
+/** None where the certificate itself is wanted, because the one of that session did not verify. */
+function usableSession({ session, verify }: ClientOptions['tls']): TlsSession | null {
+  return session === undefined || (verify && session.problem !== null) ? null : session;
 }
 
-function certificateProblem(socket: TLSSocket, options: ClientOptions): TlsSession['problem'] {
-  const { check } = options.tls;
-  if (check !== undefined) {
-    const chain: Buffer[] = [];
-    let certificate = socket.getPeerCertificate(true);
-    while (certificate.raw !== undefined && chain.length < 10 && !chain.some((der) => der.equals(certificate.raw))) {
-      chain.push(certificate.raw);
-      certificate = certificate.issuerCertificate ?? {};
-    }
-    const [leaf = Buffer.alloc(0), ...issuers] = chain;
-    const refused = check({ leaf, issuers });
-    return refused === null ? null : { code: 'ERR_TLS_POLICY', text: refused, fatal: true };
-  }
+function certificateProblem(socket: TLSSocket, options: ClientOptions): CertificateProblem | null {
+  const { judge, serverName } = options.tls;
+  const usual = usualProblem(socket, serverName);
+  return judge === undefined ? usual : judge({ ...presentedBy(socket), problem: usual });
+}
+
+/** What Node's check of chain and name says. */
+function usualProblem(socket: TLSSocket, serverName: string): CertificateProblem | null {
   if (socket.authorized) return null;
   const error: unknown = socket.authorizationError;
   const code = typeof error === 'string' ? error : (errorCode(error) ?? 'ERR_TLS_CERT');
-  return { code, text: `the certificate does not verify for ${options.tls.serverName}: ${error instanceof Error ? error.message : code}`, fatal: false };
+  const words = PROBLEMS[code];
+  return { code, text: `the certificate does not verify for ${serverName}: ${words === undefined ? (error instanceof Error ? error.message : code) : `${words} (${code})`}` };
+}
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'it has expired',
+  CERT_NOT_YET_VALID: 'it is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'it is signed by itself',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its authority is not trusted here',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its issuer is neither known here nor was it sent',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its issuer is neither known here nor was it sent',
+};
+
+const MAX_CHAIN = 10;
+
+function presentedBy(socket: TLSSocket): Omit<Presented, 'problem'> {
+  const chain: Buffer[] = [];
+  let certificate = socket.getPeerCertificate(true);
+  while (certificate.raw !== undefined && chain.length < MAX_CHAIN && !chain.some((der) => der.equals(certificate.raw))) {
+    chain.push(certificate.raw);
+    certificate = certificate.issuerCertificate ?? {};
+  }
+  const [leaf = Buffer.alloc(0), ...issuers] = chain;
+  return { leaf, issuers };
 }

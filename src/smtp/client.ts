@@ -20,13 +20,13 @@ export async function connectClient(options: ClientOptions): Promise<ConnectResu
   const socket = await openSocket(options);
   if ('kind' in socket) {
     recorder?.add('*', socket.text);
-    return { failure: socket, transcript: recorder?.entries ?? [], tlsOffered: false };
+    return { failure: socket, transcript: recorder?.entries ?? [], tlsOffered: false, greeting: opening.greeting, localAddress: '' };
   }
   const failure = await opening.run(socket);
   if (failure === null) return { client: new Client(options, opening) };
   opening.wire?.socket.destroy();
   socket.destroy();
-  return { failure, transcript: recorder?.entries ?? [], tlsOffered: opening.tlsOffered };
+  return { failure, transcript: recorder?.entries ?? [], tlsOffered: opening.tlsOffered, greeting: opening.greeting, localAddress: opening.localAddress };
 }
 
 /** The steps from an open socket to a connection ready for MAIL. */
@@ -38,6 +38,7 @@ class Opening {
   tls: SmtpClient['tls'] = null;
   tlsOffered = false;
   remote = { address: '', port: 0 };
+  localAddress = '';
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -46,6 +47,7 @@ class Opening {
   async run(socket: Socket): Promise<ClientFailure | null> {
     const { tls, recorder, timeouts, auth } = this.#options;
     this.remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    this.localAddress = socket.localAddress ?? '';
     recorder?.add('*', 'socket' in this.#options.target ? `connected to ${this.#options.target.socket}` : `connected to ${this.remote.address} port ${this.remote.port}`);
     const wire = new Wire(socket, recorder);
     this.wire = wire;
@@ -154,6 +156,9 @@ class Client implements SmtpClient {
   }
   get remote(): { address: string; port: number } {
     return this.#opening.remote;
+  }
+  get localAddress(): string {
+    return this.#opening.localAddress;
   }
   get usable(): boolean {
     return !this.#closing && this.#wire.broken === null && !this.#wire.unasked;

@@ -67,12 +67,6 @@ const FAILURES: readonly Row[] = [
     fix: 'Use a publicly trusted certificate, or name its authority (delivery.ca_file, or --ca-file of "send"). Check that the server sends its whole chain.',
   },
   {
-    class: 'tls-policy',
-    when: code('ERR_TLS_POLICY'),
-    cause: 'The certificate of {host} does not match what the receiving domain has published.',
-    fix: 'The receiver must mend its records or certificate; the message waits until then.',
-  },
-  {
     class: 'tls-injection',
     when: code('ERR_INJECTION'),
     cause: 'Clear-text bytes came behind the answer to STARTTLS: either a broken server or somebody on the way.',

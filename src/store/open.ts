@@ -5,6 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
+import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
 import type { QueueAdmin, Selection } from '#queue/queue.ts';
 import type { Envelope } from '#queue/records.ts';
@@ -15,6 +16,8 @@ import { connectQueue } from './sqlite/client.ts';
 import type { QueueClient } from './sqlite/client.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { ThreadMessage, ThreadNotice, ThreadOptions } from './sqlite/thread.ts';
+import { openTransport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 export type StoreOptions = ThreadOptions & {
   /** Moved by every change of the directory; shared with the workers' readers. */
@@ -31,6 +34,7 @@ export type StoreHost = {
   readonly admin: QueueAdmin;
   readonly history: HistoryReader;
   readonly directory: ReturnType<typeof openDirectory>;
+  readonly transport: Transport;
   /** Folds what waits in the outbox, so that the history shows all up to now. */
   flushHistory(): Promise<void>;
   /** Last commit, checkpoint, files closed. Call after the workers have ended. */
@@ -59,12 +63,14 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
   const main = connectQueue(connect(MAIN), { memoryBytes: 0 });
   const directory = openDirectory(join(options.dataDir, 'directory.db'), generation);
   const history = openHistoryReader(join(options.dataDir, 'history.db'));
+  const transport = openTransport(join(options.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
   return {
     connect,
     workerGone: (worker) => main.call({ verb: 'workerGone', worker }) as Promise<number>,
     admin: queueAdmin(main),
     history,
     directory,
+    transport,
     async flushHistory() {
       await main.call({ verb: 'flush' });
       // The answer goes out before the folding; one more question comes back after it.
@@ -73,6 +79,7 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
     async close() {
       closing = true;
       directory.close();
+      transport.close();
       history.close();
       await main.close();
       const closed = new Promise<void>((resolve) => {
@@ -88,7 +95,7 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
 
 /** Checks a data directory that no server uses: SQLite's own integrity check of each database. Returns what it complains of. */
 export function checkStore(dataDir: string): string[] {
-  return ['queue.db', 'history.db', 'directory.db'].flatMap((name) => {
+  return ['queue.db', 'history.db', 'directory.db', 'transport.db'].flatMap((name) => {
     const database = openDatabase(join(dataDir, name), [], { synchronous: 'FULL', readOnly: true });
     const rows = database.prepare('PRAGMA integrity_check').all() as { integrity_check: string }[];
     database.close();

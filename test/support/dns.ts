@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { Resolver } from 'node:dns/promises';
 import { join } from 'node:path';
-import { freePort, startProcess, tempDir, until } from './temp.ts';
+import { freePort, run, startProcess, tempDir, until } from './temp.ts';
 import type { Running } from './temp.ts';
 
 export type Dns = {
@@ -14,12 +14,20 @@ export type Dns = {
   readonly unbound: Running;
 };
 
+export type DnsOptions = {
+  readonly address?: string;
+  readonly port?: number;
+  /** Zones that Knot signs, and that Unbound validates by their own trust anchors; the others are not signed. */
+  readonly signed?: readonly string[];
+};
+
 /** Zones by name: their records, one a line, `@` for the zone itself. */
-export async function startDns(zones: Readonly<Record<string, string>>, options: { readonly address?: string; readonly port?: number } = {}): Promise<Dns> {
+export async function startDns(zones: Readonly<Record<string, string>>, options: DnsOptions = {}): Promise<Dns> {
   const dir = tempDir('dns');
   const address = options.address ?? '127.0.0.1';
   const [knotPort, unboundPort] = [await freePort(), options.port ?? (await freePort())];
   const names = Object.keys(zones);
+  const signed = options.signed ?? [];
   for (const [name, records] of Object.entries(zones)) {
     const head = `$ORIGIN ${name}.\n$TTL 60\n@ SOA ns.${name}. hostmaster.${name}. 1 60 60 60 1\n@ NS ns.${name}.\nns A 127.0.0.1\n`;
     writeFileSync(
@@ -48,10 +56,12 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
       '    zonefile-sync: -1',
       '    journal-content: none',
       'zone:',
-      ...names.map((name) => `  - domain: ${name}.`),
+      ...names.flatMap((name) => [`  - domain: ${name}.`, ...(signed.includes(name) ? ['    dnssec-signing: on', '    zonefile-load: whole'] : [])]),
       '',
     ].join('\n'),
   );
+  const knot = startProcess('/usr/sbin/knotd', ['-c', join(dir, 'knot.conf')]);
+  const anchors = await Promise.all(signed.map((name) => trustAnchor(join(dir, 'knot.conf'), name)));
   writeFileSync(
     join(dir, 'unbound.conf'),
     [
@@ -66,7 +76,8 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
       `  port: ${unboundPort}`,
       '  do-daemonize: no',
       '  do-not-query-localhost: no',
-      '  module-config: "iterator"',
+      `  module-config: "${signed.length > 0 ? 'validator ' : ''}iterator"`,
+      ...anchors.map((anchor) => `  trust-anchor: "${anchor}"`),
       '  num-threads: 1',
       '  private-domain: "test"',
       '  local-zone: "test." nodefault',
@@ -77,7 +88,6 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
       '',
     ].join('\n'),
   );
-  const knot = startProcess('/usr/sbin/knotd', ['-c', join(dir, 'knot.conf')]);
   const unbound = startProcess('/usr/sbin/unbound', ['-d', '-c', join(dir, 'unbound.conf')]);
   const resolver = new Resolver({ timeout: 500, tries: 1 });
   resolver.setServers([`${address}:${unboundPort}`]);
@@ -85,4 +95,13 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
     throw new Error(`${String(error)}\nknot: ${knot.output()}\nunbound: ${unbound.output()}`);
   });
   return { server: `${address}:${unboundPort}`, control: join(dir, 'knot.sock'), knot, unbound };
+}
+
+/** The DS record of the key that Knot has made for a zone. */
+async function trustAnchor(conf: string, zone: string): Promise<string> {
+  return until(`a key for ${zone}`, async () => {
+    const { code, stdout } = await run('/usr/sbin/keymgr', ['-c', conf, `${zone}.`, 'ds']);
+    const lines = stdout.split('\n').filter((line) => / DS \d+ \d+ 2 /.test(line));
+    return code === 0 && lines.length > 0 ? lines[0] : null;
+  });
 }

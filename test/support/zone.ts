@@ -37,7 +37,7 @@ function look<T>(names: ReadonlyMap<string, readonly ZoneRecord[]>, type: string
   }
   const own = records.filter((record) => record !== 'TIMEOUT');
   const found = own.filter((record) => type in record && record[type] !== 'NONE').map((record) => value(type, record[type]));
-  if (found.length > 0) return { status: 'found', records: found as T[], authenticated: false, ttlSeconds: 60 };
+  if (found.length > 0) return { status: 'found', records: found as T[], authenticated: false, ttlSeconds: 60, owner: name };
   const alias = own.find((record) => 'CNAME' in record);
   if (alias !== undefined && type !== 'CNAME') {
     if (aliases > 16) return { status: 'failed', cause: 'malformed', detail: `too many aliases from ${name}` };

@@ -77,7 +77,7 @@ describe('asking', () => {
     const server = await startServer((query) => [reply(query, { answers: [a('www.example.com', '192.0.2.1')] })]);
     const resolver = resolverFor(server.address);
     const answer = await resolver.a('WWW.Example.com.');
-    assert.deepEqual(answer, { status: 'found', records: ['192.0.2.1'], authenticated: false, ttlSeconds: 300 });
+    assert.deepEqual(answer, { status: 'found', records: ['192.0.2.1'], authenticated: false, ttlSeconds: 300, owner: 'www.example.com' });
     await resolver.a('two.example.com');
     const [first, second] = server.queries;
     assert.ok(first?.flag_rd && first.flag_ad && !first.flag_cd);
@@ -268,8 +268,8 @@ describe('answers', () => {
       ];
     });
     const resolver = resolverFor(server.address);
-    assert.deepEqual(await resolver.a('a.example'), { status: 'found', records: ['192.0.2.1'], authenticated: false, ttlSeconds: 7 });
-    assert.deepEqual(await resolver.cname('a.example'), { status: 'found', records: ['b.example'], authenticated: false, ttlSeconds: 60 });
+    assert.deepEqual(await resolver.a('a.example'), { status: 'found', records: ['192.0.2.1'], authenticated: false, ttlSeconds: 7, owner: 'c.example' });
+    assert.deepEqual(await resolver.cname('a.example'), { status: 'found', records: ['b.example'], authenticated: false, ttlSeconds: 60, owner: 'a.example' });
     const loop = await resolver.a('loop.example');
     assert.ok(loop.status === 'failed' && loop.cause === 'malformed');
   });

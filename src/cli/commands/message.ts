@@ -7,6 +7,7 @@ import type { MessageQuery } from '#cli/api.ts';
 import { cut, dateText, replyText, sizeText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import type { MessageView } from '#http/routes/messages.ts';
+import type { Security } from '#queue/records.ts';
 import { STATUSES } from '#http/routes/messages.ts';
 import { withoutUndefined } from '#http/routes/queue.ts';
 
@@ -95,6 +96,15 @@ function recipientLine(recipient: MessageView['recipients'][number]): string {
   return `  ${recipient.to}  ${recipient.status}, ${recipient.attempts} ${recipient.attempts === 1 ? 'attempt' : 'attempts'}${next}`;
 }
 
+/** What was required of the connection, by whom, and what there was. */
+function securityLines({ policy, required, why, protocol, cipher, certificate, verdict }: Security, indent: string): string[] {
+  return [
+    `${indent}policy ${policy}: ${why}; required: ${required}`,
+    `${indent}TLS    ${protocol === null ? 'none' : `${protocol} ${cipher ?? ''}`}`,
+    `${indent}cert   ${certificate}: ${verdict}`,
+  ];
+}
+
 function eventLines(message: MessageView, event: EventView): string[] {
   const to = event.n === null ? '' : (message.recipients.find((recipient) => recipient.n === event.n)?.to ?? '');
   const head = `  ${dateText(event.at)}  ${event.type.padEnd(10)} ${to}`.trimEnd();
@@ -104,6 +114,7 @@ function eventLines(message: MessageView, event: EventView): string[] {
   const lines = [head];
   if (outcome.remoteHost !== null)
     lines.push(`${indent}host   ${outcome.remoteHost} [${outcome.remoteAddress ?? '?'}]:${outcome.remotePort ?? '?'}, TLS ${outcome.tls ?? 'none'}, ${outcome.durationMs} ms`);
+  if (outcome.security !== undefined) lines.push(...securityLines(outcome.security, indent));
   lines.push(`${indent}reply  ${replyText(outcome) || '(none)'}`);
   if (outcome.verdict !== 'delivered' && outcome.verdict !== 'captured') lines.push(`${indent}cause  ${outcome.cause}`, `${indent}fix    ${outcome.fix}`);
   if (outcome.possibleDuplicate) lines.push(`${indent}note   the connection broke after the content was sent: the receiver may have it twice`);

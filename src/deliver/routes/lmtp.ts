@@ -1,7 +1,7 @@
 // The route into a local mail store over LMTP (RFC 2033), by TCP or a Unix socket: each recipient has its own answer.
 
 import { isIP } from 'node:net';
-import { dial } from '#deliver/connector.ts';
+import { dialRoute } from '#deliver/connector.ts';
 import type { Connector, DialParts, Tried } from '#deliver/connector.ts';
 import type { Route } from '#deliver/route.ts';
 import { findAddresses } from '#dns/mx.ts';
@@ -10,12 +10,14 @@ import type { Resolver } from '#dns/resolver.ts';
 /** Makes the connector of one LMTP route. Private addresses are what it is for. */
 export function openLmtp(parts: DialParts & { readonly resolver: Resolver }, route: Extract<Route, { type: 'lmtp' }>): Connector {
   const base = { protocol: 'lmtp', host: route.host, wanted: 'none', verify: false } as const;
+  const security = { required: 'off', why: 'LMTP to a mail store of your own' };
   return {
     site: `lmtp:${route.name}`,
+    limit: `lmtp:${route.name}`,
     route: 'lmtp',
     async connect(signal) {
       if (route.socket !== null) {
-        const result = await dial(parts, { ...base, target: { socket: route.socket } }, signal);
+        const result = await dialRoute(parts, { ...base, target: { socket: route.socket } }, security, signal);
         return 'client' in result ? result : { tried: [result], permanent: null };
       }
       const found = isIP(route.host) !== 0 ? { addresses: [route.host] } : await findAddresses(parts.resolver, route.host);
@@ -28,7 +30,7 @@ export function openLmtp(parts: DialParts & { readonly resolver: Resolver }, rou
       }
       const tried: Tried[] = [];
       for (const address of found.addresses) {
-        const result = await dial(parts, { ...base, target: { address, port: route.port ?? 24 } }, signal);
+        const result = await dialRoute(parts, { ...base, target: { address, port: route.port ?? 24 } }, security, signal);
         if ('client' in result) return result;
         tried.push(result);
       }

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { errorText } from '#base/failure.ts';
-import { dial } from '#deliver/connector.ts';
+import { dialRoute } from '#deliver/connector.ts';
 import type { Connected, Connector, DialParts, NotConnected, Refusal, Tried } from '#deliver/connector.ts';
 import type { Route } from '#deliver/route.ts';
 import { findAddresses } from '#dns/mx.ts';
@@ -38,9 +38,10 @@ export function openSmarthost(parts: SmarthostParts, route: Extract<Route, { typ
       for (const address of addresses) {
         if (signal.aborted) return { tried, permanent: null };
         const implicit = isImplicitTlsPort(port);
-        const result = await dial(
+        const result = await dialRoute(
           parts,
           { protocol: 'smtp', host: route.host, target: { address, port }, wanted: implicit ? 'implicit' : 'starttls-required', verify: true, ...(auth === null ? {} : { auth }) },
+          { required: 'verified', why: 'a smarthost is spoken to over verified TLS only' },
           signal,
         );
         if ('client' in result) {
@@ -62,6 +63,7 @@ export function openSmarthost(parts: SmarthostParts, route: Extract<Route, { typ
 
   return {
     site: `smarthost:${route.name}`,
+    limit: `smarthost:${route.name}`,
     route: 'smarthost',
     async connect(signal) {
       const auth = readLogin(route);

@@ -1,0 +1,137 @@
+// One address of a mail host, dialled under what the policy requires of it: without TLS never where it is required, with the certificate
+// judged as the policy says. Where nothing is required, TLS is tried first and done without when it is broken. RFC 3207, 7435, 7672, 8461.
+
+import { X509Certificate, createHash } from 'node:crypto';
+import { sleep } from '#base/clock.ts';
+import type { Presented } from '#smtp/client.ts';
+import { describeCertificate } from '#tls/chain.ts';
+import type { Decision, Required } from '#tls/policy.ts';
+import { formatTlsa, matchTlsa } from '#tls/tlsa.ts';
+import { dial, securityOf } from './connector.ts';
+import type { Connected, DialParts, DialTarget, Dialled, Judged, Seen, Tried } from './connector.ts';
+import { explainSecurity } from './security-text.ts';
+
+export type SecureParts = DialParts & {
+  /** Hosts whose TLS is broken, and until when it is not tried there. */
+  readonly broken: Map<string, number>;
+};
+
+export type MxTarget = { readonly host: string; readonly address: string; readonly port: number };
+
+/** A decision that lets the host be used. */
+export type Allowed = Extract<Decision, { required: Required }>;
+
+/** `seen` is for reports: null when the conversation did not come as far as TLS. */
+export type Outcome = { readonly result: Connected | Tried; readonly seen: Seen };
+
+const BROKEN_MS = 10 * 60_000;
+const MAX_BROKEN = 10_000;
+
+/** Dials. The result says what was required and what there is. */
+export async function dialUnder(parts: SecureParts, decision: Allowed, to: MxTarget, signal: AbortSignal): Promise<Outcome> {
+  const { required } = decision;
+  if (required.level === 'off') return plainly(parts, { decision, to, why: 'as configured' }, signal);
+  if (required.level === 'opportunistic') return opportunistically(parts, decision, to, signal);
+  const target = targetOf(parts, required, to);
+  const dialled = await dial(parts, target, signal);
+  return { result: resultOf(dialled, decision, to), seen: dialled.seen };
+}
+
+/** STARTTLS when it is offered; a handshake that fails is followed by a connection without, and that is said. */
+async function opportunistically(parts: SecureParts, decision: Allowed, to: MxTarget, signal: AbortSignal): Promise<Outcome> {
+  const key = `${to.host} ${to.address}`;
+  const nowMs = parts.clock.nowMs();
+  if ((parts.broken.get(key) ?? 0) > nowMs) return plainly(parts, { decision, to, why: 'STARTTLS failed a short while ago' }, signal);
+  const dialled = await dial(parts, targetOf(parts, decision.required, to), signal);
+  if (!('failure' in dialled) || !handshakeFailed(dialled.failure)) return { result: resultOf(dialled, decision, to), seen: dialled.seen };
+  const { failure } = dialled;
+  if (parts.broken.size > MAX_BROKEN) parts.broken.clear();
+  parts.broken.set(key, nowMs + BROKEN_MS);
+  parts.log.warn('delivery.tls-fallback', {
+    host: to.host,
+    address: to.address,
+    cause: failure.text,
+    fix: 'The receiver should mend its TLS; mail to it goes unencrypted for ten minutes, then STARTTLS is tried again.',
+  });
+  await sleep(parts.clock, 0);
+  return plainly(parts, { decision, to, why: `STARTTLS failed: ${failure.text}` }, signal);
+}
+
+async function plainly(parts: SecureParts, { decision, to, why }: { decision: Allowed; to: MxTarget; why: string }, signal: AbortSignal): Promise<Outcome> {
+  const dialled = await dial(parts, { protocol: 'smtp', host: to.host, target: to, wanted: 'none', verify: false }, signal);
+  const result = resultOf(dialled, decision, to);
+  return { result: 'client' in result ? { ...result, tls: `none (${why})` } : result, seen: dialled.seen };
+}
+
+function resultOf(dialled: Dialled, decision: Allowed, to: MxTarget): Connected | Tried {
+  const { policy, why, required } = decision;
+  const place = { host: to.host, address: to.address, port: to.port };
+  const asked = { policy, why, required: required.level };
+  const { judged } = dialled.seen;
+  if ('client' in dialled) return { ...place, client: dialled.client, tls: dialled.tls, security: securityOf(asked, dialled.client, judged) };
+  const explained = explainSecurity(decision, { host: to.host, port: to.port, failure: dialled.failure, judged });
+  return { ...place, failure: dialled.failure, security: securityOf(asked, null, judged), ...(explained === null ? {} : { explained }) };
+}
+
+function targetOf({ clock }: SecureParts, required: Required, to: MxTarget): DialTarget {
+  const base = { protocol: 'smtp', host: to.host, target: { address: to.address, port: to.port } } as const;
+  switch (required.level) {
+    case 'off':
+    case 'opportunistic':
+      return { ...base, wanted: 'starttls-opportunistic', verify: false, judge: usualJudge };
+    case 'encrypted':
+      return { ...base, wanted: 'starttls-required', verify: false, judge: usualJudge };
+    case 'verified':
+      return { ...base, wanted: 'starttls-required', verify: true, judge: (presented) => judgeNames(presented, required.names), terms: `verified ${required.names.join(' ')}` };
+    case 'dane': {
+      const records = required.set.usable.map(formatTlsa).toSorted();
+      const terms = `dane ${createHash('sha256')
+        .update([...required.names, ...records].join('\n'))
+        .digest('base64')}`;
+      return { ...base, serverName: required.base, wanted: 'starttls-required', verify: true, judge: (presented) => judgeDane(presented, required, clock.nowMs()), terms };
+    }
+  }
+}
+
+function usualJudge(presented: Presented): Judged {
+  const { problem } = presented;
+  return { ...aboutUsual(presented), problem, certificate: problem === null ? 'verified' : 'unverified', verdict: problem?.text ?? 'chain and name verify' };
+}
+
+/** A chain to a trusted authority, and one of the names among the alternative names: a common name does not count (RFC 8461 4.1). */
+function judgeNames(presented: Presented, names: readonly string[]): Judged {
+  const about = aboutUsual(presented);
+  const { problem } = presented;
+  if (problem !== null && problem.code !== NAME_MISMATCH) return { ...about, problem, certificate: 'unverified', verdict: problem.text };
+  const leaf = new X509Certificate(presented.leaf);
+  const name = names.find((one) => leaf.checkHost(one, { subject: 'never', partialWildcards: false }) !== undefined);
+  if (name !== undefined) return { ...about, problem: null, certificate: 'verified', verdict: `chain verifies, for ${name}` };
+  const text = `the certificate is not for ${names.join(' or ')}`;
+  return { ...about, problem: { code: NAME_MISMATCH, text }, certificate: 'unverified', verdict: text };
+}
+
+function judgeDane(presented: Presented, required: Extract<Required, { level: 'dane' }>, nowMs: number): Judged {
+  const about = aboutUsual(presented);
+  const match = matchTlsa(required.set.usable, presented, { names: required.names, nowMs });
+  if ('record' in match) return { ...about, problem: null, certificate: 'matched', verdict: `TLSA record ${shortTlsa(formatTlsa(match.record))}` };
+  const { kind, text } = match.problem;
+  return { ...about, problem: { code: DANE_CODES[kind], text }, certificate: 'unverified', verdict: text };
+}
+
+function aboutUsual({ leaf, problem }: Presented): Pick<Judged, 'usual' | 'presented'> {
+  return { usual: problem, presented: describeCertificate(leaf) };
+}
+
+const NAME_MISMATCH = 'ERR_TLS_CERT_ALTNAME_INVALID';
+const DANE_CODES = { mismatch: 'ERR_DANE_MISMATCH', name: NAME_MISMATCH, expired: 'CERT_HAS_EXPIRED', 'not-yet-valid': 'CERT_NOT_YET_VALID', chain: 'ERR_DANE_CHAIN' } as const;
+
+/** Whole values are long. */
+function shortTlsa(text: string): string {
+  return text.length <= 140 ? text : `${text.slice(0, 137)}...`;
+}
+
+function handshakeFailed({ kind, phase, code }: Tried['failure']): boolean {
+  // Bytes injected in the clear are an attack, not a broken handshake: nothing is sent to that host.
+  if (code === 'ERR_INJECTION') return false;
+  return kind === 'tls' || phase === 'tls' || phase === 'starttls';
+}

@@ -1,0 +1,207 @@
+// DANE on loopback with nothing made up: Knot signs, Unbound validates, Postfix receives with certificates that are right, wrong, expired or
+// rolled over; and what must never happen: mail in the clear, or a record believed that nobody has signed.
+
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { startDns } from '../support/dns.ts';
+import { chainFile, openPki, tlsaFor } from '../support/pki.ts';
+import { startPostern } from '../support/postern.ts';
+import type { Credential, Postern } from '../support/postern.ts';
+import { startPostfix } from '../support/postfix.ts';
+import type { Postfix } from '../support/postfix.ts';
+import { startReceiver } from '../support/receiver.ts';
+import type { Receiver } from '../support/receiver.ts';
+import { accepted, connectTo, message } from '../support/submit.ts';
+import { freePort, until } from '../support/temp.ts';
+
+type Security = { policy: string; required: string; why: string; protocol: string | null; cipher: string | null; certificate: string; verdict: string };
+type Outcome = { verdict: string; class: string; cause: string; fix: string; remoteHost: string | null; enhanced: string; security?: Security };
+type Detail = { status: string; events: { type: string; outcome: Outcome | null }[] };
+
+const issue = openPki();
+const root = issue({ subject: '/CN=Own root', ca: true });
+const middle = issue({ subject: '/CN=Own middle', ca: true, issuer: root });
+const plain = issue({ names: ['whatever.test'] });
+const other = issue({ names: ['whatever.test'] });
+const expired = issue({ names: ['whatever.test'], days: -1 });
+const anchored = issue({ names: ['mx-ta.signed.test', 'mx-ta-spki.signed.test'], issuer: middle });
+const misnamed = issue({ names: ['another.test'], issuer: middle });
+const nextHop = issue({ names: ['ta-nexthop.signed.test'], issuer: middle });
+
+/** Mail hosts: their certificates (of a Postfix), and the TLSA records beside their addresses. */
+const HOSTS = [
+  { host: 'ee', chain: [plain], tlsa: [tlsaFor(plain, 3, 1, 1)] },
+  { host: 'ee-full512', chain: [plain], tlsa: [tlsaFor(plain, 3, 0, 2)] },
+  { host: 'ee-expired', chain: [expired], tlsa: [tlsaFor(expired, 3, 1, 1)] },
+  { host: 'ee-wrong', chain: [plain], tlsa: [tlsaFor(other, 3, 1, 1)] },
+  { host: 'rollover', chain: [plain], tlsa: [tlsaFor(other, 3, 1, 1), tlsaFor(plain, 3, 1, 1)] },
+  { host: 'ta', chain: [anchored, middle, root], tlsa: [tlsaFor(root, 2, 0, 1)] },
+  { host: 'ta-spki', chain: [anchored, middle], tlsa: [tlsaFor(middle, 2, 1, 2)] },
+  { host: 'ta-misnamed', chain: [misnamed, middle, root], tlsa: [tlsaFor(middle, 2, 1, 1)] },
+  { host: 'ta-nexthop', chain: [nextHop, middle], tlsa: [tlsaFor(middle, 2, 1, 1)] },
+  { host: 'pkix', chain: [plain], tlsa: [`1 1 1 ${'00'.repeat(32)}`] },
+  { host: 'bogus', chain: [plain], tlsa: [] },
+  { host: 'target', chain: [plain], tlsa: [tlsaFor(plain, 3, 1, 1)] },
+] as const;
+
+let port: number;
+let resolver: string;
+let postern: Postern;
+let app: Credential;
+let postfix: Postfix;
+let stripped: Receiver;
+const addressOf = new Map<string, string>();
+
+before(async () => {
+  port = await freePort('127.0.0.2');
+  HOSTS.forEach(({ host }, i) => addressOf.set(host, `127.0.0.${10 + i}`));
+  postfix = await startPostfix({
+    services: HOSTS.map(({ host, chain: [leaf, ...issuers] }) => ({
+      address: addressOf.get(host) ?? '',
+      port,
+      options: { smtpd_tls_cert_file: chainFile(leaf, ...issuers), smtpd_tls_key_file: leaf.keyFile },
+    })),
+    domains: [...HOSTS.map(({ host }) => `${host}.signed.test`), 'alias.signed.test', 'two.signed.test', 'plain.test', 'mixed.test'],
+    tls: { cert: plain.certFile, key: plain.keyFile },
+  });
+  stripped = await startReceiver({ address: '127.0.0.40', port });
+  const records = HOSTS.flatMap(({ host, tlsa }) => [
+    `mx-${host} A ${addressOf.get(host)}`,
+    `${host} MX 10 mx-${host}`,
+    ...tlsa.map((data) => `_${port}._tcp.mx-${host} TLSA ${data}`),
+  ]);
+  const dns = await startDns(
+    {
+      'signed.test': [
+        ...records,
+        'two MX 10 mx-ee-wrong',
+        'two MX 20 mx-ee',
+        'alias MX 10 alias-host',
+        'alias-host CNAME mx-target',
+        'stripped MX 10 mx-stripped',
+        'mx-stripped A 127.0.0.40',
+        `_${port}._tcp.mx-stripped TLSA ${tlsaFor(plain, 3, 1, 1)}`,
+        // A delegation whose key nobody has: what is below cannot be validated.
+        '_tcp.mx-bogus NS ns',
+        `_tcp.mx-bogus DS 1 13 2 ${'cd'.repeat(32)}`,
+      ].join('\n'),
+      '_tcp.mx-bogus.signed.test': `_${port} TLSA ${tlsaFor(other, 3, 1, 1)}`,
+      'plain.test': `@ MX 10 mx\nmx A ${addressOf.get('ee')}\n_${port}._tcp.mx TLSA ${tlsaFor(other, 3, 1, 1)}`,
+      // Its MX records are unsigned and may be forged: that the host has records proves nothing.
+      'mixed.test': '@ MX 10 mx-ee-wrong.signed.test.',
+    },
+    { signed: ['signed.test'] },
+  );
+  resolver = dns.server;
+  postern = await startPostern({ config: settings(resolver, 'trust-ad') });
+  app = await postern.credential('app', '--live');
+});
+
+function settings(server: string, dnssec: string): string {
+  return `[dns]\nservers = ["${server}"]\ndnssec = "${dnssec}"\ntimeout = "8s"\n[delivery]\nmx_port = ${port}\nallow_private_addresses = true\n[queue]\nretry = { first = "1h", factor = 2, max = "2h", jitter = 0.1 }\n`;
+}
+
+async function fate(domain: string, server = postern, credential = app): Promise<Outcome> {
+  const client = await connectTo(server.port('submission'), { credential });
+  const id = await accepted(client, { to: [`someone@${domain}`], content: message(`to ${domain}`) });
+  await client.quit();
+  return until(`an outcome for ${domain}`, async () => (await server.json<Detail>('message', 'show', id)).events.find((event) => event.outcome !== null)?.outcome ?? null, 30_000);
+}
+
+for (const [domain, matched] of [
+  ['ee.signed.test', /^TLSA record 3 1 1 /],
+  ['ee-full512.signed.test', /^TLSA record 3 0 2 /],
+  ['ee-expired.signed.test', /^TLSA record 3 1 1 /],
+  ['rollover.signed.test', /^TLSA record 3 1 1 /],
+  ['ta.signed.test', /^TLSA record 2 0 1 /],
+  ['ta-spki.signed.test', /^TLSA record 2 1 2 /],
+  ['ta-nexthop.signed.test', /^TLSA record 2 1 1 /],
+  ['alias.signed.test', /^TLSA record 3 1 1 /],
+] as const) {
+  test(`delivered, the certificate matched: ${domain}`, async () => {
+    const outcome = await fate(domain);
+    assert.equal(outcome.verdict, 'delivered', JSON.stringify(outcome));
+    const { security } = outcome;
+    assert.deepEqual([security?.policy, security?.required, security?.certificate], ['dane', 'dane', 'matched']);
+    assert.match(security?.verdict ?? '', matched);
+    assert.match(security?.why ?? '', /TLSA records at _\d+\._tcp\./);
+    assert.match(`${security?.protocol} ${security?.cipher}`, /^TLSv1\.3 TLS_/);
+  });
+}
+
+test('the second host takes what the first one may not have', async () => {
+  const outcome = await fate('two.signed.test');
+  assert.equal(outcome.verdict, 'delivered', JSON.stringify(outcome));
+  assert.equal(outcome.remoteHost, 'mx-ee.signed.test');
+});
+
+test('a certificate that matches no record: the message waits, and is told what was expected and what was there', async () => {
+  const outcome = await fate('ee-wrong.signed.test');
+  assert.deepEqual([outcome.verdict, outcome.class, outcome.enhanced], ['deferred', 'dane-mismatch', '4.7.5']);
+  assert.ok(outcome.cause.includes(tlsaFor(other, 3, 1, 1)), 'what was expected');
+  assert.ok(outcome.cause.includes(tlsaFor(plain, 3, 1, 1)), 'what was there');
+  assert.match(outcome.cause, /DANE/);
+  assert.match(outcome.fix, /TLSA record of its present certificate/);
+  assert.equal(outcome.security?.policy, 'dane');
+});
+
+test('a trust anchor vouches for its names only', async () => {
+  const outcome = await fate('ta-misnamed.signed.test');
+  assert.deepEqual([outcome.verdict, outcome.class], ['deferred', 'dane-mismatch']);
+  assert.match(outcome.cause, /is not for mx-ta-misnamed\.signed\.test or ta-misnamed\.signed\.test/);
+});
+
+test('records of a kind that is not for SMTP ask for TLS, and for no certificate', async () => {
+  const outcome = await fate('pkix.signed.test');
+  assert.equal(outcome.verdict, 'delivered');
+  assert.deepEqual([outcome.security?.policy, outcome.security?.required, outcome.security?.certificate], ['dane', 'encrypted', 'unverified']);
+});
+
+test('a host with records that does not offer STARTTLS gets nothing, least of all in the clear', async () => {
+  const outcome = await fate('stripped.signed.test');
+  assert.deepEqual([outcome.verdict, outcome.class], ['deferred', 'tls-required']);
+  assert.match(outcome.cause, /takes the offer out/);
+  assert.deepEqual(
+    stripped.lines.filter((line) => !/^(EHLO|QUIT)/.test(line)),
+    [],
+  );
+});
+
+test('records that cannot be validated defer: a failed look-up is no leave to go without', async () => {
+  const outcome = await fate('bogus.signed.test');
+  assert.deepEqual([outcome.verdict, outcome.class], ['deferred', 'dane-lookup-failed']);
+  assert.match(outcome.cause, /_tcp\.mx-bogus\.signed\.test/);
+  assert.ok(!postfix.mailbox('box').includes('to bogus.signed.test'));
+});
+
+for (const [domain, why] of [
+  ['plain.test', 'records that nobody has signed'],
+  ['mixed.test', 'a signed host behind MX records that nobody has signed'],
+] as const) {
+  test(`ignored: ${why}`, async () => {
+    const outcome = await fate(domain);
+    assert.equal(outcome.verdict, 'delivered', JSON.stringify(outcome));
+    assert.deepEqual([outcome.security?.policy, outcome.security?.required], ['opportunistic', 'opportunistic']);
+    assert.match(outcome.security?.why ?? '', /not validated by DNSSEC/);
+  });
+}
+
+test('dns.dnssec = "off": no record counts', async () => {
+  const off = await startPostern({ config: settings(resolver, 'off') });
+  const outcome = await fate('ee-wrong.signed.test', off, await off.credential('app', '--live'));
+  assert.deepEqual([outcome.verdict, outcome.security?.policy], ['delivered', 'opportunistic']);
+  await off.stop();
+});
+
+test('message show tells policy, certificate and why', async () => {
+  const client = await connectTo(postern.port('submission'), { credential: app });
+  const id = await accepted(client, { to: ['someone@ee.signed.test'] });
+  await client.quit();
+  await until('delivered', async () => (await postern.json<Detail>('message', 'show', id)).status === 'delivered');
+  const { stdout } = await postern.cli('message', 'show', id);
+  assert.match(stdout, /TLSv1\.3 TLS_\w+/);
+  assert.match(stdout, /policy +dane: TLSA records at _\d+\._tcp\.mx-ee\.signed\.test \(DANE\)/);
+  assert.match(stdout, /cert +matched: TLSA record 3 1 1 /);
+  const line = postern.log().find((one) => one['event'] === 'delivery.delivered' && one['id'] === id);
+  assert.deepEqual([line?.['tlsPolicy'], line?.['tlsRequired']], ['dane', 'dane']);
+});
