@@ -2,6 +2,7 @@
 // 8-bit content, and what each reply means. Decides nothing about when to try again. RFC 5321 3.3, RFC 6152 3, RFC 3461 5.2.7.
 
 import type { Clock } from '#base/clock.ts';
+import type { Signing } from '#mail/dkim/signing.ts';
 import { downgrade } from '#mail/downgrade.ts';
 import type { Envelope, Lease, LeasedRecipient } from '#queue/records.ts';
 import type { ClientFailure, RecipientReply } from '#smtp/client.ts';
@@ -23,6 +24,8 @@ export type AttemptParts = {
   /** The stored body, when it is not in memory. */
   readonly body: (lease: Lease) => AsyncIterable<Buffer>;
   readonly recipientsPerTransaction: () => number;
+  /** Content that was converted needs its signatures made again (RFC 6376 5.3). */
+  readonly signAgain: Signing['signAgain'];
 };
 
 /**
@@ -118,7 +121,8 @@ async function openContent(parts: AttemptParts, { client }: Connected, lease: Le
   if (!convert) return { sizeBytes, eightBit, chunks: () => chunks };
   const converted = downgrade(Buffer.concat(chunks));
   if ('problem' in converted) return converted;
-  return { sizeBytes: converted.chunks.reduce((sum, chunk) => sum + chunk.length, 0), eightBit: false, chunks: () => converted.chunks };
+  const signed = await parts.signAgain(converted.chunks, parts.clock.nowMs());
+  return { sizeBytes: signed.reduce((sum, chunk) => sum + chunk.length, 0), eightBit: false, chunks: () => signed };
 }
 
 async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer[]> {

@@ -7,6 +7,7 @@ import type { Counters } from '#base/counters.ts';
 import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import { isPromise } from '#base/promise.ts';
+import type { Signing } from '#mail/dkim/signing.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import type { Queue } from '#queue/queue.ts';
 import type { LaneName, Lease, LeasedRecipient, Outcome } from '#queue/records.ts';
@@ -34,6 +35,7 @@ export type DispatcherParts = {
   readonly queue: Queue;
   readonly routes: Routes;
   readonly resolver: Resolver;
+  readonly signing: Pick<Signing, 'signWhole' | 'signAgain'>;
   readonly hostname: string;
   readonly mxPort: number;
   readonly allowPrivate: boolean;
@@ -112,6 +114,7 @@ class Deliveries implements Dispatcher {
       random,
       hostname,
       newId: parts.newId,
+      sign: (chunks, nowMs) => parts.signing.signWhole(chunks, nowMs),
       laneFor: (domain, mode) => parts.routes.laneFor(domain, mode),
       get maxAgeMs() {
         return schedule().maxAgeMs;
@@ -125,7 +128,12 @@ class Deliveries implements Dispatcher {
       limits,
       random,
       settler: this.#settler,
-      attempt: { clock, body: (lease) => queue.body(lease), recipientsPerTransaction: () => limits().recipientsPerTransaction },
+      attempt: {
+        clock,
+        body: (lease) => queue.body(lease),
+        recipientsPerTransaction: () => limits().recipientsPerTransaction,
+        signAgain: (chunks, nowMs) => parts.signing.signAgain(chunks, nowMs),
+      },
       slots: {
         take: (limit) => this.#connections < limit && ++this.#connections > 0,
         release: () => void this.#connections--,

@@ -2,6 +2,7 @@
 // message of the queue, written in the same transaction as the outcome it tells of.
 
 import type { Log } from '#base/log.ts';
+import type { Signing } from '#mail/dkim/signing.ts';
 import { composeDsn, dsnFacts } from '#mail/dsn.ts';
 import type { DsnKind, DsnOptions } from '#mail/dsn.ts';
 import type { NewMessage } from '#queue/queue.ts';
@@ -12,6 +13,8 @@ export type NotifyParts = {
   readonly newId: (nowMs: number) => string;
   readonly laneFor: (domain: string, mode: 'live' | 'sandbox') => LaneName;
   readonly maxAgeMs: number;
+  /** Signs the notification when its From header is of a domain of ours. */
+  readonly sign: Signing['signWhole'];
   readonly log: Log;
 };
 
@@ -49,22 +52,24 @@ export async function notifications(
   }
   const original = await readOriginal(envelope, options.read);
   const kinds = [...new Set(wanted.map((one) => one.kind))];
-  return kinds.map((kind) =>
-    makeMessage(
-      parts,
-      envelope,
-      wanted.filter((one) => one.kind === kind),
-      { kind, original, nowMs: options.nowMs },
+  return Promise.all(
+    kinds.map((kind) =>
+      makeMessage(
+        parts,
+        envelope,
+        wanted.filter((one) => one.kind === kind),
+        { kind, original, nowMs: options.nowMs },
+      ),
     ),
   );
 }
 
-function makeMessage(
+async function makeMessage(
   parts: NotifyParts,
   envelope: Envelope,
   news: readonly News[],
   options: { kind: News['kind']; original: { headers: Buffer; body: Buffer[] | null }; nowMs: number },
-): NewMessage {
+): Promise<NewMessage> {
   const { kind, nowMs, original } = options;
   const from = envelope.from;
   if (from === null) throw new Error('no notification to the null sender');
@@ -78,7 +83,7 @@ function makeMessage(
     recipients: news.map(({ recipient, outcome }) => ({ address: recipient.address, orcpt: recipient.orcpt, outcome })),
     retryUntilMs: kind === 'delayed' ? envelope.expiresAtMs : null,
   };
-  const tail = composeDsn(dsn);
+  const tail = await parts.sign(composeDsn(dsn), nowMs);
   const facts = dsnFacts(dsn);
   parts.log.info('dsn.created', { id, of: envelope.id, kind, to: from.text, recipients: news.length });
   return {

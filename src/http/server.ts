@@ -14,6 +14,7 @@ import { certificateRoutes } from './routes/certificates.ts';
 import type { CertificateParts } from './routes/certificates.ts';
 import { credentialRoutes } from './routes/credentials.ts';
 import { domainRoutes } from './routes/domains.ts';
+import type { DomainService } from './routes/domains.ts';
 import { healthRoutes } from './routes/health.ts';
 import type { HealthParts } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
@@ -28,7 +29,13 @@ const IDLE_MS = 5_000;
 const CONNECTIONS = 200;
 
 export type AppParts = HealthParts &
-  MessageParts & { readonly directory: Directory; readonly certificates: CertificateParts; readonly reload: () => Promise<ReloadReport>; readonly log: Log };
+  MessageParts & {
+    readonly directory: Directory;
+    readonly domains: DomainService;
+    readonly certificates: CertificateParts;
+    readonly reload: () => Promise<ReloadReport>;
+    readonly log: Log;
+  };
 
 /** How a request came in: through the socket's file permission, or over TCP. */
 export type Access = 'socket' | 'tcp';
@@ -70,7 +77,7 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.route('/', healthRoutes(parts));
   app.route('/v1/credentials', credentialRoutes(parts.directory));
   app.route('/v1/certificates', certificateRoutes(parts.certificates));
-  app.route('/v1/domains', domainRoutes(parts.directory));
+  app.route('/v1/domains', domainRoutes(parts.domains));
   app.route('/v1/queue', queueRoutes(parts.admin));
   app.route('/v1/lanes', laneRoutes(parts.admin));
   app.route('/v1/messages', messageRoutes(parts));

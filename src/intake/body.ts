@@ -21,6 +21,8 @@ export type BodyOptions = {
   readonly headerBytes: number;
   /** Called once, with the header as it came, as soon as it is complete; a Reply refuses the message. */
   readonly header: (head: Buffer) => Reply | null;
+  /** Called with each piece of what follows the header, as it comes. */
+  readonly body?: (chunk: Buffer) => void;
   /** What to answer when the queue would not take a chunk. */
   readonly failed: (error: unknown) => Reply;
 };
@@ -104,6 +106,7 @@ export class IncomingBody {
   }
 
   #collectRest(chunk: Buffer): MaybePromise<Reply | void> {
+    this.#options.body?.(chunk);
     this.bodyBytes += chunk.length;
     this.#rest.push(chunk);
     if (this.#rest.length < CHUNK_BYTES) return;

@@ -9,12 +9,15 @@ import { limitKey } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
 import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
+import type { BodyHash } from '#mail/dkim/canonical.ts';
+import type { Signatory, Signing } from '#mail/dkim/signing.ts';
 import { decodeWords, parseHeaders, parseMailboxes } from '#mail/headers.ts';
 import type { Field } from '#mail/headers.ts';
 import { countReceived, formatReceived } from '#mail/received.ts';
 import type { NewMessage, Queue } from '#queue/queue.ts';
 import type { Envelope, LaneName, Lease, MessageId } from '#queue/records.ts';
 import { isAsciiAddress } from '#smtp/address.ts';
+import type { Address } from '#smtp/address.ts';
 import type { Connection, MailCommand, MessageSink, Policy, Transaction } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
@@ -43,6 +46,7 @@ export type IntakeParts = {
   /** Some domain this server receives for, if there is one: whose the mail for a bare <postmaster> is. */
   readonly localDomain: () => string | null;
   readonly laneFor: (domain: string, mode: 'live' | 'sandbox') => LaneName;
+  readonly signing: Pick<Signing, 'signatoryOf' | 'bodyHash' | 'sign'>;
   /** Fresh leases of what was just accepted, to be delivered from memory. */
   readonly deliver: (leases: readonly Lease[]) => void;
   /** One-way observers (metrics): no decision is taken from them. */
@@ -143,7 +147,7 @@ type Head = {
   readonly bytes: number;
 };
 
-/** One message coming in. Steps: header complete > checked > mended > content ends > accepted. A signature would come between the last two. */
+/** One message coming in. Steps: header complete > checked > mended > content ends > signed > accepted. */
 class Incoming implements MessageSink {
   readonly #parts: IntakeParts;
   readonly #connection: Connection<Sender>;
@@ -152,6 +156,8 @@ class Incoming implements MessageSink {
   readonly #nowMs: number;
   readonly #body: IncomingBody;
   #head: Head | null = null;
+  /** Who signs, and the hash of the body as far as it has come. */
+  #signature: { readonly by: Signatory; readonly hash: BodyHash } | null = null;
 
   constructor(parts: IntakeParts, connection: Connection<Sender>, transaction: Transaction) {
     this.#parts = parts;
@@ -164,6 +170,7 @@ class Incoming implements MessageSink {
       queue: parts.queue,
       headerBytes: parts.limits().headerBytes,
       header: (head) => this.#header(head),
+      body: (chunk) => this.#signature?.hash.update(chunk),
       failed: (error) => this.#failed(error),
     });
   }
@@ -179,12 +186,22 @@ class Incoming implements MessageSink {
       return refusal;
     }
     const head = this.#head as Head;
-    const parts = this.#body.parts(head.chunks);
-    const accepted = isPromise(parts) ? parts.then((stored) => this.#accept(head, stored)) : this.#accept(head, parts);
-    return accepted.catch((error: unknown) => {
+    const signed = this.#signature === null ? this.#store(head) : this.#sign(head, this.#signature).then((whole) => this.#store(whole));
+    return signed.catch((error: unknown) => {
       this.abort();
       return this.#failed(error);
     });
+  }
+
+  #store(head: Head): Promise<Reply> {
+    const parts = this.#body.parts(head.chunks);
+    return isPromise(parts) ? parts.then((stored) => this.#accept(head, stored)) : this.#accept(head, parts);
+  }
+
+  /** The header with the signatures on top. */
+  async #sign(head: Head, { by, hash }: { readonly by: Signatory; readonly hash: BodyHash }): Promise<Head> {
+    const fields = await this.#parts.signing.sign(by, { header: Buffer.concat(head.chunks), bodyHash: hash.digest(), nowMs: this.#nowMs });
+    return { ...head, chunks: [fields, ...head.chunks], bytes: head.bytes + fields.length };
   }
 
   abort(): void {
@@ -193,9 +210,16 @@ class Incoming implements MessageSink {
 
   #header(head: Buffer): Reply | null {
     const { fields } = parseHeaders(head);
-    const refusal = this.#checkHeader(fields);
+    const from = fields.filter((field) => field.name === 'from');
+    const mailboxes = from.flatMap((field) => parseMailboxes(field.value()));
+    const refusal = this.#checkHeader(fields, from.length, mailboxes);
     if (refusal !== null) return refusal;
     const submission = this.#connection.profile !== 'mx';
+    // Without a From header the sender of the envelope is put there.
+    const { from: envelopeFrom } = this.#transaction.mail;
+    const authors = from.length === 0 && envelopeFrom !== null ? [envelopeFrom] : mailboxes;
+    const by = submission ? this.#parts.signing.signatoryOf(authors) : null;
+    this.#signature = by === null ? null : { by, hash: this.#parts.signing.bodyHash() };
     const mended = mendHeader(head, fields, {
       received: this.#received(),
       submission,
@@ -215,14 +239,12 @@ class Incoming implements MessageSink {
     return null;
   }
 
-  #checkHeader(fields: readonly Field[]): Reply | null {
+  #checkHeader(fields: readonly Field[], fromFields: number, mailboxes: readonly Address[]): Reply | null {
     const { hops } = this.#parts.limits();
     if (countReceived(fields) > hops) return REPLIES.tooManyHops(hops);
     const sender = this.#connection.identity;
     if (sender === null || this.#connection.profile === 'mx') return null;
-    const from = fields.filter((field) => field.name === 'from');
-    const mailboxes = from.flatMap((field) => parseMailboxes(field.value()));
-    return authorizeFrom(sender, { envelope: this.#transaction.mail.from, fields: from.length, mailboxes });
+    return authorizeFrom(sender, { envelope: this.#transaction.mail.from, fields: fromFields, mailboxes });
   }
 
   #received(): string {

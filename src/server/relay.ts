@@ -1,11 +1,13 @@
 // One worker's relay: everything between its listening sockets and its outbound connections, put together from the configuration. What
 // may change while it runs is read from `live` at each use.
 
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { openCounters } from '#base/counters.ts';
 import { openMessageIds } from '#base/id.ts';
 import { openLog } from '#base/log.ts';
+import { openVault } from '#base/vault.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { openDispatcher } from '#deliver/dispatcher.ts';
 import type { DispatcherParts } from '#deliver/dispatcher.ts';
@@ -18,6 +20,8 @@ import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
+import { openSigning } from '#mail/dkim/signing.ts';
+import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import type { Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { openDirectoryReader } from '#store/directory.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
@@ -32,6 +36,8 @@ import { openLocalDomains } from './local-domains.ts';
 import type { LocalDomains } from './local-domains.ts';
 import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch, openUsage } from './observers.ts';
 import { openSelfCheck } from './self.ts';
+import { openSignatories, signatureLifetimeMs } from './signatories.ts';
+import type { Signatories } from './signatories.ts';
 import type { WorkerStart } from './worker-protocol.ts';
 
 export type Relay = {
@@ -48,6 +54,9 @@ export type Relay = {
 
 /** Commands that do no work before the session is ended (RFC 5321 7.8 leaves the number to us). */
 const IDLE_COMMANDS = 100;
+/** Enough in the thread pool that it never waits for the worker's loop, few enough that nothing else waits long for the pool. */
+const SIGNATURES_PER_CORE = 4;
+const SIGNATURES_WAITING = 20_000;
 
 /** When credentials were last used is written down so often. */
 const USAGE_MS = 10_000;
@@ -65,6 +74,12 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const queue = observedQueue(client, metrics);
   const directory = openDirectoryReader(join(start.dataDir, 'directory.db'), generation);
   const local = await openLocalDomains({ directory, generation, configured: () => live.config.inbound.domains });
+  const signatories = await openSignatories({ directory, generation, vault: openVault(Buffer.from(start.secretKey)), log });
+  const signing = openSigning({
+    find: (domain) => signatories.find(domain),
+    turnstile: openTurnstile({ atOnce: SIGNATURES_PER_CORE * availableParallelism(), waiting: SIGNATURES_WAITING }),
+    lifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs),
+  });
   const tls = await openServerTls({
     ...start.config.tls,
     hostname: start.config.hostname,
@@ -92,7 +107,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   });
   const tlsPolicies = { sts, configured: (domain: string) => live.config.tlsPolicies.find(({ match }) => matchesPattern(match, domain)) ?? null };
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
-  const dispatcher = openDispatcher({ ...delivery, tlsPolicies, queue, routes, resolver, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
+  const dispatcher = openDispatcher({ ...delivery, tlsPolicies, queue, routes, resolver, signing, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
   const intake = openIntake({
     hostname,
     queue,
@@ -106,10 +121,11 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     isLocal: (domain) => local.has(domain),
     localDomain: () => local.first(),
     laneFor: (domain, mode) => routes.laneFor(domain, mode),
+    signing,
     deliver: (leases) => dispatcher.take(leases),
     observe: intakeObserver(metrics, usage.note),
   });
-  const policy = currentDomains(observedPolicy(intake, metrics), local);
+  const policy = currentDomains(observedPolicy(intake, metrics), [local, signatories]);
   const listeners: Listener[] = [];
   dispatcher.start();
   return {
@@ -169,16 +185,16 @@ function liveRoutes(live: Live): Routes {
   return { match: (domain) => current().match(domain), laneFor: (domain, mode) => current().laneFor(domain, mode) };
 }
 
-/** The set of local domains is looked at when a connection or a transaction begins, so that it is up to date at RCPT. */
-function currentDomains<I extends Identity>(policy: Policy<I>, local: LocalDomains): Policy<I> {
+/** What the directory says of domains is looked at when a connection or a transaction begins, so that it is up to date at RCPT and at the content. */
+function currentDomains<I extends Identity>(policy: Policy<I>, sets: readonly Pick<LocalDomains | Signatories, 'refresh'>[]): Policy<I> {
   return {
     ...policy,
     connect(connection) {
-      local.refresh();
+      for (const set of sets) set.refresh();
       return policy.connect(connection);
     },
     mail(connection, mail) {
-      local.refresh();
+      for (const set of sets) set.refresh();
       return policy.mail(connection, mail);
     },
   };

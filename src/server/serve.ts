@@ -18,9 +18,11 @@ import type { BoundListener } from './binding.ts';
 import { openCertificates, openMainTls } from './certificates.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { collectMetrics, readiness } from './monitoring.ts';
+import { openDomains } from './domains.ts';
 import { prepareReadyFile, readyReport, writeReadyFile } from './ready-file.ts';
 import type { ReadyReport } from './ready-file.ts';
 import { openReloader } from './reload.ts';
+import { openSecrets } from './secrets.ts';
 import { awaitEnd } from './signals.ts';
 import { Workers } from './workers.ts';
 import { socketPath } from './socket-path.ts';
@@ -33,6 +35,8 @@ export type ServeOptions = {
   /** Of the program. */
   readonly version: string;
   readonly readyFile: string | null;
+  /** The key file is lost: begin with a new one, and with new keys for every domain. */
+  readonly newSecretKey: boolean;
   readonly log: Log;
   /** Reads the configuration again, for a reload. Rejects with PosternError when it is not valid. */
   readonly loadConfig: () => Promise<Config>;
@@ -105,19 +109,23 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     died: (cause) => broken(storeDied(cause, log)),
   });
   closing.push(() => store.close());
+  const secrets = await openSecrets({ dataDir, directory: store.directory, log }, { renew: options.newSecretKey });
   const tls = await openMainTls({ config, dataDir, log });
-  const workers = openWorkers({ config, log, dataDir, generation, store });
+  const workers = openWorkers({ config, log, dataDir, generation, store, secretKey: secrets.key });
   closing.push(() => workers.terminate());
   const listeners = await workers.start(config.listeners, { defaults: options.defaultListeners });
   const certificates = openCertificates({ config, version: options.version, dataDir, tls, workers, listeners, log });
   closing.push(() => certificates.stop());
   const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply: (next) => workers.reload(next), tls, log });
   const state = { draining: false };
+  const domains = openDomains({ directory: store.directory, vault: secrets.vault, hostname: config.hostname, clock: systemClock });
+  for (const name of secrets.orphans) await domains.add({ name, inbound: false });
   const app = createApp({
     log,
     reload,
     certificates,
     directory: store.directory,
+    domains,
     admin: store.admin,
     history: store.history,
     flushHistory: () => store.flushHistory(),
@@ -134,8 +142,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first }, drain: () => (state.draining = true) };
 }
 
-function openWorkers(parts: { config: Config; log: Log; dataDir: string; generation: SharedArrayBuffer; store: StoreHost }): Workers {
-  const { config, log, dataDir, generation, store } = parts;
+function openWorkers(parts: { config: Config; log: Log; dataDir: string; generation: SharedArrayBuffer; store: StoreHost; secretKey: Buffer }): Workers {
+  const { config, log, dataDir, generation, store, secretKey } = parts;
   const { count } = config.workers;
   const memory = createCounters({ threads: count + 1 });
   const counters = openCounters(memory, 0);
@@ -147,7 +155,7 @@ function openWorkers(parts: { config: Config; log: Log; dataDir: string; generat
     count,
     log,
     clock: systemClock,
-    startOf: (number) => ({ number, config, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, ticketKeys }),
+    startOf: (number) => ({ number, config, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, secretKey, ticketKeys }),
     async gone(number) {
       counters.forget(number);
       const returned = await store.workerGone(number);

@@ -16,6 +16,8 @@ export type WorkerStart = {
   /** One Int32: the generation of the directory. */
   readonly generation: SharedArrayBuffer;
   readonly decoySecret: Uint8Array;
+  /** The key of the installation, that opens the sealed secrets of the directory. */
+  readonly secretKey: Uint8Array;
   /** TLS tickets of one worker resume sessions at the others. */
   readonly ticketKeys: Uint8Array;
 };

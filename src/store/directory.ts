@@ -6,6 +6,8 @@ import { PosternError } from '#base/failure.ts';
 import { isNetwork } from '#base/ip.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import type { ScramKeys } from '#smtp/policy.ts';
+import { DOMAIN_KEY_MIGRATION, readDomainKeys, writeDomainKeys } from './domain-keys.ts';
+import type { DomainKeyReader, DomainKeyWriter } from './domain-keys.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
 
@@ -34,7 +36,18 @@ export type NewCredential = {
   readonly ratePerHour: number | null;
 };
 
-export type Domain = { readonly name: string; readonly inbound: boolean; readonly createdAtMs: number };
+export type Domain = {
+  readonly name: string;
+  readonly inbound: boolean;
+  readonly createdAtMs: number;
+  /** The label under the domain that bounces come back to: `bounce` for bounce.example.com. */
+  readonly returnPath: string;
+  /** Since when the records of the return path are right in the DNS; null: they are not, and the envelope stays as the sender wrote it. */
+  readonly returnPathVerifiedAtMs: number | null;
+  readonly checkedAtMs: number | null;
+  /** What the last check said, by `TYPE name` of the record. */
+  readonly statuses: Readonly<Record<string, string>>;
+};
 
 /** What workers read. */
 export type DirectoryReader = {
@@ -47,18 +60,22 @@ export type DirectoryReader = {
 };
 
 /** What the main thread adds. Every change moves the generation. */
-export type Directory = DirectoryReader & {
-  credentials(): Promise<readonly Credential[]>;
-  /** The password is in this answer and nowhere else. Rejects with PosternError `credential-exists`, exit code 1. */
-  addCredential(credential: NewCredential): Promise<{ readonly credential: Credential; readonly password: string }>;
-  revokeCredential(name: string): Promise<boolean>;
-  rotateCredential(name: string): Promise<{ readonly credential: Credential; readonly password: string } | null>;
-  /** Notes when these credentials were last used. */
-  used(names: readonly string[], atMs: number): Promise<void>;
-  addDomain(domain: { name: string; inbound: boolean }): Promise<Domain>;
-  removeDomain(name: string): Promise<boolean>;
-  close(): void;
-};
+export type Directory = DirectoryReader &
+  DomainKeyWriter & {
+    credentials(): Promise<readonly Credential[]>;
+    /** The password is in this answer and nowhere else. Rejects with PosternError `credential-exists`, exit code 1. */
+    addCredential(credential: NewCredential): Promise<{ readonly credential: Credential; readonly password: string }>;
+    revokeCredential(name: string): Promise<boolean>;
+    rotateCredential(name: string): Promise<{ readonly credential: Credential; readonly password: string } | null>;
+    /** Notes when these credentials were last used. */
+    used(names: readonly string[], atMs: number): Promise<void>;
+    /** A domain that is there keeps what it has, and gains `inbound`. */
+    addDomain(domain: { name: string; inbound: boolean; returnPath?: string | undefined }): Promise<Domain>;
+    /** What a check of its records found. */
+    noteCheck(name: string, found: Pick<Domain, 'returnPathVerifiedAtMs' | 'statuses'> & { readonly nowMs: number }): Promise<void>;
+    removeDomain(name: string): Promise<boolean>;
+    close(): void;
+  };
 
 const MIGRATIONS: readonly string[] = [
   `
@@ -83,6 +100,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE domain (name TEXT PRIMARY KEY, inbound INTEGER NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
   `,
+  DOMAIN_KEY_MIGRATION,
 ];
 
 /** 160 bits, in base 32 without look-alikes: 32 characters that survive any shell, URL and configuration file. */
@@ -90,6 +108,7 @@ const PASSWORD_CHARACTERS = 32;
 const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789';
 /** SCRAM's iterations guard guessable passwords; ours are 160 bits, so the protocol's minimum (RFC 7677 4) is enough. */
 const SCRAM_ITERATIONS = 4096;
+const RETURN_PATH = 'bounce';
 const MAX_CACHED = 10_000;
 const CACHE_BYTES = 2 * 1024 * 1024;
 
@@ -110,7 +129,15 @@ type CredentialRow = {
   scram_stored_key: Uint8Array;
   scram_server_key: Uint8Array;
 };
-type DomainRow = { name: string; inbound: number; created_at: number };
+type DomainRow = {
+  name: string;
+  inbound: number;
+  created_at: number;
+  return_path: string;
+  return_path_verified_at: number | null;
+  checked_at: number | null;
+  statuses: string;
+};
 
 /** Opens the directory for its one writer. `generation[0]` moves with every change. */
 export function openDirectory(path: string, generation: Int32Array): Directory & { /** A secret of this installation, made on first use. */ secret(name: string): Buffer } {
@@ -122,6 +149,7 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
   };
   return {
     ...reading(database),
+    ...writeDomainKeys(database, changed),
     async credentials() {
       return (database.prepare('SELECT * FROM credential ORDER BY name').all() as CredentialRow[]).map(credentialOf);
     },
@@ -154,12 +182,23 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
     async used(names, atMs) {
       database.prepare('UPDATE credential SET last_used_at = ? WHERE name IN (SELECT value FROM json_each(?))').run(atMs, JSON.stringify(names));
     },
-    async addDomain({ name, inbound }) {
+    async addDomain({ name, inbound, returnPath }) {
       database
-        .prepare('INSERT INTO domain (name, inbound, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET inbound = max(inbound, excluded.inbound)')
-        .run(name, inbound ? 1 : 0, Date.now());
+        .prepare(
+          `INSERT INTO domain (name, inbound, created_at, return_path) VALUES (?, ?, ?, coalesce(?, '${RETURN_PATH}'))
+          ON CONFLICT (name) DO UPDATE SET inbound = max(inbound, excluded.inbound)`,
+        )
+        .run(name, inbound ? 1 : 0, Date.now(), returnPath ?? null);
+      if (returnPath !== undefined)
+        database.prepare('UPDATE domain SET return_path = ?, return_path_verified_at = NULL WHERE name = ? AND return_path <> ?').run(returnPath, name, returnPath);
       changed();
       return domainOf(database.prepare('SELECT * FROM domain WHERE name = ?').get(name) as DomainRow);
+    },
+    async noteCheck(name, { nowMs, returnPathVerifiedAtMs, statuses }) {
+      database
+        .prepare('UPDATE domain SET checked_at = ?, return_path_verified_at = ?, statuses = ? WHERE name = ?')
+        .run(nowMs, returnPathVerifiedAtMs, JSON.stringify(statuses), name);
+      changed();
     },
     async removeDomain(name) {
       const { changes } = database.prepare('DELETE FROM domain WHERE name = ?').run(name);
@@ -175,7 +214,7 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
 }
 
 /** Opens the directory for a worker: what was read is kept until `generation[0]` moves. Unknown names are not kept. */
-export function openDirectoryReader(path: string, generation: Int32Array): DirectoryReader & { close(): void } {
+export function openDirectoryReader(path: string, generation: Int32Array): DirectoryReader & DomainKeyReader & { close(): void } {
   const database = openDatabase(path, MIGRATIONS, { synchronous: 'FULL', readOnly: true, cacheBytes: CACHE_BYTES });
   const source = reading(database);
   let seen = Atomics.load(generation, 0);
@@ -218,6 +257,7 @@ export function openDirectoryReader(path: string, generation: Int32Array): Direc
     },
     domain: async (name) => (await allDomains()).get(name) ?? null,
     domains: async () => [...(await allDomains()).values()],
+    ...readDomainKeys(database),
     close: () => database.close(),
   };
 }
@@ -308,5 +348,13 @@ function credentialOf(row: CredentialRow): Credential {
 }
 
 function domainOf(row: DomainRow): Domain {
-  return { name: row.name, inbound: row.inbound === 1, createdAtMs: row.created_at };
+  return {
+    name: row.name,
+    inbound: row.inbound === 1,
+    createdAtMs: row.created_at,
+    returnPath: row.return_path,
+    returnPathVerifiedAtMs: row.return_path_verified_at,
+    checkedAtMs: row.checked_at,
+    statuses: JSON.parse(row.statuses) as Record<string, string>,
+  };
 }

@@ -4,9 +4,9 @@
 
 import assert from 'node:assert/strict';
 import { isAscii } from 'node:buffer';
-import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { before, test } from 'node:test';
+import { corpus } from '../support/corpus.ts';
+import type { Sample } from '../support/corpus.ts';
 import { startDns } from '../support/dns.ts';
 import { startPostern } from '../support/postern.ts';
 import type { Credential, Postern } from '../support/postern.ts';
@@ -14,8 +14,6 @@ import { plain, rawTo } from '../support/raw.ts';
 import { startReceiver } from '../support/receiver.ts';
 import type { Receiver } from '../support/receiver.ts';
 import { until } from '../support/temp.ts';
-
-type Sample = { readonly name: string; readonly content: Buffer };
 
 let postern: Postern;
 let app: Credential;
@@ -32,31 +30,6 @@ before(async () => {
   });
   app = await postern.credential('app', '--live');
 });
-
-/** Line ends become CRLF, as every client makes them; nothing else is touched. */
-function samples(): Sample[] {
-  const python = readdirSync('/usr/lib')
-    .filter((name) => name.startsWith('python3.'))
-    .map((name) => `/usr/lib/${name}/test/test_email/data`);
-  const folders = [...python, '/usr/share/doc/spamassassin/examples'];
-  return folders.flatMap((folder) => {
-    let names: string[];
-    try {
-      names = readdirSync(folder).filter((name) => name.endsWith('.txt'));
-    } catch {
-      return [];
-    }
-    return names.map((name) => ({
-      name: `${folder.includes('spam') ? 'spamassassin' : 'python'}/${name}`,
-      content: Buffer.from(
-        readFileSync(join(folder, name))
-          .toString('latin1')
-          .replace(/\r\n|\r|\n/g, '\r\n'),
-        'latin1',
-      ),
-    }));
-  });
-}
 
 const OWN: readonly Sample[] = [
   ['no final CRLF', 'Subject: x\r\n\r\nno end'],
@@ -96,7 +69,7 @@ async function exchange(sample: Sample, n: number, domain: 'data' | 'chunking'):
 
 for (const domain of ['data', 'chunking'] as const) {
   test(`by MTA on 25, then ${domain}: every byte below the Received field is the same`, async () => {
-    const all = [...samples(), ...OWN];
+    const all = [...corpus(), ...OWN];
     assert.ok(all.length > 40, `only ${all.length} samples: the corpora are missing`);
     const refused: string[] = [];
     for (const [n, sample] of all.entries()) {
@@ -124,7 +97,7 @@ test('by submission: taken with Date and Message-ID made up where they are missi
   await raw.ask('EHLO client.test');
   await raw.ask(plain(app));
   let taken = 0;
-  for (const [n, sample] of samples().entries()) {
+  for (const [n, sample] of corpus().entries()) {
     await raw.ask(`MAIL FROM:<me@sender.test>${isAscii(sample.content) ? '' : ' BODY=8BITMIME'}`);
     await raw.ask(`RCPT TO:<u${n}@data.test>`);
     await raw.ask('DATA');

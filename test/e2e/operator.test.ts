@@ -85,10 +85,14 @@ test('retry by lane and by --all; nothing found is exit 1', async () => {
 });
 
 test('domains: add, list, show, remove', async () => {
-  const added = await postern.json<{ name: string; inbound: boolean }>('domain', 'add', 'Sender.Example', '--inbound');
-  assert.deepEqual([added.name, added.inbound], ['sender.example', true]);
-  assert.ok((await postern.json<{ name: string }[]>('domain', 'list')).some((domain) => domain.name === 'sender.example'));
-  assert.equal((await postern.json<{ inbound: boolean }>('domain', 'show', 'sender.example')).inbound, true);
+  type Rows = Readonly<Record<'type' | 'name' | 'value' | 'purpose' | 'status', string>>[];
+  const added = await postern.json<Rows>('domain', 'add', 'Sender.Example', '--inbound');
+  assert.ok(added.every((record) => Object.keys(record).join() === 'type,name,value,purpose,status'));
+  assert.deepEqual([...new Set(added.map((record) => record.purpose))], ['spf', 'dkim-rsa', 'dkim-ed25519', 'dmarc', 'return-path', 'mx', 'mta-sts', 'tls-rpt']);
+  const listed = await postern.json<{ name: string; inbound: boolean }[]>('domain', 'list');
+  assert.deepEqual([listed.find((domain) => domain.name === 'sender.example')?.inbound], [true]);
+  assert.deepEqual(await postern.json<Rows>('domain', 'add', 'sender.example'), added, 'its keys stay');
+  assert.deepEqual(await postern.json<Rows>('domain', 'show', 'sender.example'), added);
   await postern.json('domain', 'remove', 'sender.example');
   assert.equal((await postern.cli('domain', 'show', 'sender.example')).code, 1);
   assert.equal((await postern.cli('domain', 'add', 'not a domain')).code, 2);

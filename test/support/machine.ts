@@ -8,6 +8,8 @@ import { silentLog } from '#base/log.ts';
 import type { Log } from '#base/log.ts';
 import type { Sender } from '#intake/authenticate.ts';
 import { openIntake } from '#intake/intake.ts';
+import { openSigning } from '#mail/dkim/signing.ts';
+import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import type { NewMessage } from '#queue/queue.ts';
 import { commandTable } from '#smtp/commands.ts';
 import type { Connection, Policy, Profile, SessionLimits } from '#smtp/policy.ts';
@@ -52,6 +54,9 @@ export type MachineOptions = {
 };
 
 /** Opens intake and its queue; connections share them. */
+/** Nobody here has keys. */
+const unsigned = openSigning({ find: () => null, turnstile: openTurnstile({ atOnce: 1, waiting: 1 }), lifetimeMs: () => 1000 });
+
 export function openMachine(): Machine {
   const stored: Stored[] = [];
   const chunks = new Map<string, Buffer[]>();
@@ -88,6 +93,7 @@ export function openMachine(): Machine {
     isLocal: (domain) => domain === LOCAL_DOMAIN,
     localDomain: () => LOCAL_DOMAIN,
     laneFor: (domain) => `mx:${domain}`,
+    signing: unsigned,
     deliver() {},
   });
   return { policy, stored, connect: (profile, options = {}) => new MachineLine(policy, profile, options) };

@@ -21,6 +21,8 @@ export type Options = {
   readonly listener?: string;
   readonly address?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** More arguments of `serve`. */
+  readonly serveArgs?: readonly string[];
   /** Run under this program, like ["strace", "-f"]. */
   readonly under?: readonly string[];
 };
@@ -57,7 +59,7 @@ export async function startPostern(options: Options = {}): Promise<Postern> {
   const readyFile = join(work, 'ready.json');
   writeFileSync(configFile, configText(options));
   const [command, ...before] = [...(options.under ?? []), process.execPath];
-  const running = startProcess(command, [...before, ...NODE, '--config', configFile, '--data', dataDir, 'serve', '--ready-file', readyFile], {
+  const running = startProcess(command, [...before, ...NODE, '--config', configFile, '--data', dataDir, 'serve', '--ready-file', readyFile, ...(options.serveArgs ?? [])], {
     env: { ...process.env, ...options.env },
     cwd: work,
   });

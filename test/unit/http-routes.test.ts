@@ -1,17 +1,21 @@
 // The management API against real stores in a temporary directory: every resource, every refusal with cause and fix.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
+import { openVault } from '#base/vault.ts';
 import { openApi } from '#cli/api.ts';
 import { Metrics } from '#events/metrics.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { PosternError } from '#base/failure.ts';
+import { openDomains } from '#server/domains.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
 import type { QueueClient } from '#store/sqlite/client.ts';
 import { openStore } from '#store/open.ts';
@@ -45,6 +49,7 @@ before(async () => {
     log: silentLog,
     certificates: { mode: 'self-signed', certificates: () => [], renewals: () => [], renew: null },
     directory: store.directory,
+    domains: openDomains({ directory: store.directory, vault: openVault(randomBytes(32)), hostname: 'relay.example.net', clock: systemClock }),
     admin: store.admin,
     history: store.history,
     flushHistory: () => store.flushHistory(),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { systemClock } from '#base/clock.ts';
 import type { Clock } from '#base/clock.ts';
@@ -9,6 +9,10 @@ import { silentLog } from '#base/log.ts';
 import type { Sender } from '#intake/authenticate.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
+import { BodyHash } from '#mail/dkim/canonical.ts';
+import { openSigning } from '#mail/dkim/signing.ts';
+import type { Signatory } from '#mail/dkim/signing.ts';
+import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import type { NewMessage } from '#queue/queue.ts';
 import type { Lease } from '#queue/records.ts';
 import { parseMailbox } from '#smtp/address.ts';
@@ -43,6 +47,12 @@ function credential(overrides: Partial<Credential> = {}): Credential {
     ...overrides,
   };
 }
+
+const SIGNATORY: Signatory = {
+  domain: 'signed.example',
+  bounceDomain: null,
+  keys: [{ domain: 'signed.example', selector: 's', algorithm: 'ed25519-sha256', privateKey: generateKeyPairSync('ed25519').privateKey }],
+};
 
 const MAIL: MailCommand = { from: address('me@example.com'), sizeBytes: null, body: null, smtpUtf8: false, requireTls: false, ret: null, envid: null };
 
@@ -97,6 +107,7 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}, clock:
       isLocal: (domain) => domain === 'local.example',
       localDomain: () => 'local.example',
       laneFor: (domain, mode) => (mode === 'sandbox' ? 'capture:' : `mx:${domain}`),
+      signing: openSigning({ find: (domain) => (domain === 'signed.example' ? SIGNATORY : null), turnstile: openTurnstile({ atOnce: 2, waiting: 10 }), lifetimeMs: () => 1000 }),
       deliver: (leases) => void state.delivered.push(...leases),
     }),
     connection: (profile, overrides = {}) => ({
@@ -351,4 +362,31 @@ test('an address is slowed once it has failed as often as one connection may', a
     waited.map((ms) => ms > quick),
     [false, false, false, true, true, true, false],
   );
+});
+
+test('mail of a domain with keys is signed on top, its body hashed as it came; large bodies in chunks too', async () => {
+  for (const bodyBytes of [20, 700_000]) {
+    const state = bench(credential({ domains: [] }));
+    const body = `${'line  of text \r\n'.repeat(Math.ceil(bodyBytes / 16))}\r\n`;
+    const whole = `From: a@sub.signed.example\r\nSubject: x\r\n\r\n${body}`;
+    const pieces = whole.match(/[^]{1,100000}/g) ?? [];
+    assert.equal((await submit(state, state.connection('submission'), state.transaction({ from: null }), pieces)).code, 250);
+    const [message] = state.accepted;
+    assert.ok(message);
+    const stored = content(message, state.chunks);
+    assert.equal(stored.length, message.envelope.sizeBytes);
+    assert.match(stored, /^DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed\/relaxed;\r\n\td=signed\.example; s=s;[^]*?\r\nReceived: /);
+    assert.ok(stored.endsWith(`\r\n\r\n${body}`));
+    const hash = new BodyHash('relaxed');
+    hash.update(Buffer.from(body));
+    assert.equal(/bh=([^;]+);/.exec(stored)?.[1], hash.digest().toString('base64'));
+  }
+});
+
+test('mail of other domains, and mail that comes in on 25, is not signed', async () => {
+  const other = bench();
+  await submit(other, other.connection('submission'), other.transaction(), ['From: me@example.com\r\n\r\n.\r\n']);
+  const inbound = bench();
+  await submit(inbound, inbound.connection('mx'), inbound.transaction({ from: null }, 'x@local.example'), ['From: a@signed.example\r\n\r\n.\r\n']);
+  for (const state of [other, inbound]) assert.ok(!content(state.accepted[0] as NewMessage, state.chunks).includes('DKIM-Signature'));
 });

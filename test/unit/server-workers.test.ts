@@ -33,6 +33,7 @@ function supervisor(count: number) {
         counters: shared,
         generation: shared,
         decoySecret: Buffer.alloc(0),
+        secretKey: Buffer.alloc(32),
         ticketKeys: Buffer.alloc(0),
       };
     },

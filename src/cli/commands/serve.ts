@@ -23,19 +23,23 @@ export function register(program: Command, cli: Cli): void {
     .command('serve')
     .description('run the server until SIGTERM or SIGINT')
     .option('--ready-file <file>', 'write {"pid", "http", "listeners"} there as JSON once everything listens')
+    .option('--new-secret-key', 'the key file DATA/secret.key is lost: make a new one, and new signing keys for every domain')
     .addHelpText('after', EXAMPLES)
-    .action((options: { readyFile?: string }) => run(cli, options.readyFile ?? null));
+    .action((options: ServeFlags) => run(cli, options));
 }
 
-async function run(cli: Cli, readyFile: string | null): Promise<void> {
+type ServeFlags = { readonly readyFile?: string; readonly newSecretKey?: boolean };
+
+async function run(cli: Cli, flags: ServeFlags): Promise<void> {
   const { config, defaultListeners } = await cli.loadConfig();
   const log = openLog(config.log);
   try {
     await serve({
       config,
       defaultListeners,
-      readyFile,
       version: packageVersion(),
+      readyFile: flags.readyFile ?? null,
+      newSecretKey: flags.newSecretKey === true,
       log,
       dataDir: cli.dataDir(),
       loadConfig: async () => (await cli.loadConfig()).config,

@@ -1,0 +1,75 @@
+// The records of a domain and how they are written.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeKeys, publishedKey } from '#mail/dkim/keys.ts';
+import { publishedRecords } from '#mail/identity/records.ts';
+import { textStrings, zoneFile, zoneLine } from '#mail/identity/zone.ts';
+
+const DOMAIN = { name: 'example.com', inbound: false, returnPath: 'bounce', createdAtMs: Date.UTC(2026, 10, 24, 8), keys: [] };
+
+test('a domain that sends publishes SPF, DKIM, DMARC and its return path; one that receives MX, MTA-STS and TLS reports too', () => {
+  const keys = [
+    { selector: 'p20261124r', keyType: 'rsa' as const, publicBytes: Buffer.from('rsa key') },
+    { selector: 'p20261124e', keyType: 'ed25519' as const, publicBytes: Buffer.alloc(32) },
+  ];
+  const sending = publishedRecords({ ...DOMAIN, keys }, 'relay.example.net');
+  assert.deepEqual(
+    sending.map(({ type, name, value, purpose }) => `${purpose} ${name} ${type} ${value}`),
+    [
+      'spf example.com TXT v=spf1 a:relay.example.net ~all',
+      'dkim-rsa p20261124r._domainkey.example.com TXT v=DKIM1; k=rsa; p=cnNhIGtleQ==',
+      'dkim-ed25519 p20261124e._domainkey.example.com TXT v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=',
+      'dmarc _dmarc.example.com TXT v=DMARC1; p=none; rua=mailto:postmaster@example.com',
+      'return-path bounce.example.com MX 10 relay.example.net',
+      'return-path bounce.example.com TXT v=spf1 a:relay.example.net -all',
+    ],
+  );
+  const receiving = publishedRecords({ ...DOMAIN, inbound: true, returnPath: 'rp', keys }, 'relay.example.net');
+  assert.deepEqual(
+    receiving.slice(4).map(({ type, name, value }) => `${name} ${type} ${value}`),
+    [
+      'rp.example.com MX 10 relay.example.net',
+      'rp.example.com TXT v=spf1 a:relay.example.net -all',
+      'example.com MX 10 relay.example.net',
+      '_mta-sts.example.com TXT v=STSv1; id=20261124080000',
+      'mta-sts.example.com CNAME relay.example.net',
+      '_smtp._tls.example.com TXT v=TLSRPTv1; rua=mailto:postmaster@example.com',
+    ],
+  );
+});
+
+test('selectors tell the day and never come back', async () => {
+  const nowMs = Date.UTC(2026, 10, 24, 23, 59);
+  const first = await makeKeys(nowMs, []);
+  assert.deepEqual(
+    first.map((key) => [key.selector, key.algorithm]),
+    [
+      ['p20261124r', 'rsa-sha256'],
+      ['p20261124e', 'ed25519-sha256'],
+    ],
+  );
+  const again = await makeKeys(nowMs, ['p20261124r', 'p20261124e', 'p20261124-2e', 'other']);
+  assert.deepEqual(
+    again.map((key) => key.selector),
+    ['p20261124-3r', 'p20261124-3e'],
+  );
+  const [rsa, ed] = first.map(publishedKey);
+  assert.equal(rsa?.publicBytes.length, 294);
+  assert.equal(ed?.publicBytes.length, 32);
+});
+
+test('zone lines: absolute names, texts in strings of 255 octets, quotes and bytes escaped', () => {
+  assert.equal(zoneLine({ type: 'MX', name: 'a.example', value: '10 mx.example' }), 'a.example. 3600 IN MX 10 mx.example.');
+  assert.equal(zoneLine({ type: 'CNAME', name: 'a.example', value: 'b.example' }), 'a.example. 3600 IN CNAME b.example.');
+  assert.equal(zoneLine({ type: 'TXT', name: 'a.example', value: 'say "a;\\b" \u00fc' }), 'a.example. 3600 IN TXT "say \\"a;\\\\b\\" \\195\\188"');
+  const long = `v=DKIM1; k=rsa; p=${'A'.repeat(392)}`;
+  assert.deepEqual(
+    textStrings(long).map((text) => text.length),
+    [255, 155],
+  );
+  assert.equal(textStrings(long).join(''), long);
+  assert.deepEqual(textStrings(''), ['']);
+  const file = zoneFile([{ type: 'TXT', name: 'a.example', value: 'x', purpose: 'spf' }], ({ purpose }) => purpose);
+  assert.equal(file, '; spf\na.example. 3600 IN TXT "x"\n');
+});
