@@ -209,13 +209,15 @@ export const ROUTE_ROWS = {
 } as const;
 
 export const TLS_POLICY_ROWS = {
-  match: row('match', kind.match, { fallback: '*', doc: 'Recipient domains: one, all below one (`*.example.com`), or `*`. The first row that matches counts.' }),
+  match: row('match', kind.match, { fallback: '*', ...live, doc: 'Recipient domains: one, all below one (`*.example.com`), or `*`. The first row that matches counts.' }),
   require: row('require', kind.choice(['off', 'opportunistic', 'encrypted', 'verified', 'dane']), {
+    ...live,
     doc: 'The least that mail for these domains needs; what the domain publishes (DANE, MTA-STS) may ask for more. `encrypted`: TLS, whatever the certificate. `verified`: a certificate for the mail host from a trusted authority (or one that DANE vouches for). `dane`: TLSA records must be there and match. `opportunistic`: TLS where it works, whatever the domain publishes, for a receiver whose policy is broken. `off`: no TLS at all.',
   }),
   names: row('names', kind.list(kind.domain), {
     fallback: [],
     fallbackText: 'the name of the mail host',
+    ...live,
     doc: 'With `verified`: names that the certificate may have instead. Set them where the MX records of the domain are not signed: the DNS then cannot redirect its mail.',
   }),
 } as const;

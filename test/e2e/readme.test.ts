@@ -3,10 +3,10 @@
 // Needs: python3
 
 import assert from 'node:assert/strict';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { page, ROOT } from '../support/markdown.ts';
+import { ROOT, codes, page, tableRows } from '../support/markdown.ts';
 import { messages, startPostern } from '../support/postern.ts';
 import type { Postern } from '../support/postern.ts';
 import { run, tempDir, until } from '../support/temp.ts';
@@ -56,6 +56,15 @@ test('every command of the five minutes works as it stands', async () => {
   assert.deepEqual(captured.map(({ subject }) => subject).toSorted(), ['From Node', 'From Python', 'Test message from Postern']);
   const app = (await postern.json<{ name: string; mode: string; domains: string[] }[]>('credential', 'list')).find(({ name }) => name === 'app');
   assert.deepEqual([app?.mode, app?.domains], ['live', ['example.com']]);
+});
+
+test('docs/operations.md has every file of the data directory', () => {
+  const rows = tableRows(page('docs/operations.md'), 'file').flatMap((row) => codes(row['file'] ?? ''));
+  const files = readdirSync(postern.dataDir, { recursive: true })
+    .map(String)
+    .filter((name) => !statSync(join(postern.dataDir, name)).isDirectory())
+    .map((name) => name.replace(/-(?:wal|shm|journal)$/, ''));
+  for (const name of files) assert.ok(rows.includes(name), name);
 });
 
 test('the two commands at the top are those of package.json', () => {
