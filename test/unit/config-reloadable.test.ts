@@ -17,7 +17,30 @@ type Env = Readonly<Record<string, string>>;
 
 const [FILE, OTHER_FILE] = [join(ROOT, 'package.json'), join(ROOT, 'tsconfig.json')];
 /** One of these is a value that a key takes and that differs from its default. */
-const VALUES = ['3', '17', '0.5', '2s', '17m', '3d', '17MB', '17KB', 'true', 'other.example.com', '127.0.0.9', '["127.0.0.9"]', 'debug', 'off', 'TLSv1.3', 'pretty', 'json', FILE];
+const VALUES = [
+  '3',
+  '17',
+  '0.5',
+  '2s',
+  '17m',
+  '3d',
+  '17MB',
+  '17KB',
+  'true',
+  'other.example.com',
+  '127.0.0.9',
+  '["127.0.0.9"]',
+  'debug',
+  'off',
+  'TLSv1.3',
+  'pretty',
+  'json',
+  'https://other.example.com/directory',
+  'postmaster@example.com',
+  'dns-01',
+  'rsa',
+  FILE,
+];
 /** Keys that mean something only together with others. */
 const TOGETHER: Readonly<Record<string, { readonly before: Env; readonly after: Env }>> = {
   'tls.mode': { before: {}, after: { POSTERN_TLS__MODE: 'files', POSTERN_TLS__CERT: FILE, POSTERN_TLS__KEY: FILE } },
@@ -25,11 +48,18 @@ const TOGETHER: Readonly<Record<string, { readonly before: Env; readonly after: 
     before: { POSTERN_TLS__MODE: 'files', POSTERN_TLS__CERT: FILE, POSTERN_TLS__KEY: FILE },
     after: { POSTERN_TLS__MODE: 'files', POSTERN_TLS__CERT: OTHER_FILE, POSTERN_TLS__KEY: FILE },
   },
+  'tls.acme.eab_kid': { before: {}, after: { POSTERN_TLS__ACME__EAB_KID: 'kid', POSTERN_TLS__ACME__EAB_KEY_FILE: FILE } },
+  'tls.acme.eab_key_file': {
+    before: { POSTERN_TLS__ACME__EAB_KID: 'kid', POSTERN_TLS__ACME__EAB_KEY_FILE: FILE },
+    after: { POSTERN_TLS__ACME__EAB_KID: 'kid', POSTERN_TLS__ACME__EAB_KEY_FILE: OTHER_FILE },
+  },
   'tls.key': {
     before: { POSTERN_TLS__MODE: 'files', POSTERN_TLS__CERT: FILE, POSTERN_TLS__KEY: FILE },
     after: { POSTERN_TLS__MODE: 'files', POSTERN_TLS__CERT: FILE, POSTERN_TLS__KEY: OTHER_FILE },
   },
 };
+/** Keys that are asked for and not kept. */
+const ASKED = new Set(['tls.acme.agree_terms']);
 const LIST_VALUES: Readonly<Record<keyof typeof LISTS, unknown>> = {
   listener: [{ profile: 'mx', port: 2526 }],
   'tls.certificate': [{ cert: FILE, key: FILE }],
@@ -61,6 +91,7 @@ function changedBy(key: string): string[] {
 }
 
 for (const row of Object.values(ROWS as Readonly<Record<string, Row>>)) {
+  if (ASKED.has(row.key)) continue;
   test(`${row.key} ${row.reloadable ? 'takes effect at a reload' : 'needs a restart'}`, () => {
     const changed = changedBy(row.key);
     assert.ok(changed.length > 0, 'no value was found that it takes and that differs: add one to VALUES or TOGETHER');
