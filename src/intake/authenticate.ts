@@ -35,6 +35,8 @@ type Parts = {
 };
 
 const SCRAM_ITERATIONS = 4096;
+/** SCRAM answers a name after this long: a credential in use is found 50 microseconds sooner than one that is not there. */
+const LOOKUP_MS = 4;
 /** A wrong password costs this long; once an address has failed as often as one connection may, the long one. */
 const SLOW_MS = 300;
 const GUESSING_MS = 5000;
@@ -64,8 +66,11 @@ export function openAuthenticator(parts: Parts): Authenticator {
       return credential !== null && right ? admit(connection, credential) : { refusal: REPLIES.authFailed };
     },
     async scramKeys(_connection, username) {
+      const wait = sleep(clock, LOOKUP_MS);
+      const decoy = decoyKeys(parts.decoySecret, username);
       const credential = await directory.credential(username);
-      return credential?.scram ?? decoyKeys(parts.decoySecret, username);
+      await wait;
+      return credential?.scram ?? decoy;
     },
     async authenticated(connection, username) {
       const credential = await directory.credential(username);

@@ -6,6 +6,7 @@ import { isAscii } from 'node:buffer';
 import { Pieces } from '#base/bytes.ts';
 import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
+import { beginsWithHeader } from '#mail/headers.ts';
 import type { MessageId } from '#queue/records.ts';
 import type { Queue } from '#queue/queue.ts';
 import type { Reply } from '#smtp/reply.ts';
@@ -13,13 +14,14 @@ import { REPLIES } from '#smtp/reply.ts';
 
 export const CHUNK_BYTES = 256 * 1024;
 
+const EMPTY = Buffer.alloc(0);
 const BLANK_LINE = Buffer.from('\r\n\r\n');
 
 export type BodyOptions = {
   readonly id: MessageId;
   readonly queue: Pick<Queue, 'write' | 'abandon'>;
   readonly headerBytes: number;
-  /** Called once, with the header as it came, as soon as it is complete; a Reply refuses the message. */
+  /** Called once, with the header as it came, as soon as it is complete; empty when there is none. A Reply refuses the message. */
   readonly header: (head: Buffer) => Reply | null;
   /** Called with each piece of what follows the header, as it comes. */
   readonly body?: (chunk: Buffer) => void;
@@ -32,7 +34,7 @@ export class IncomingBody {
   readonly #options: BodyOptions;
   readonly #head = new Pieces();
   /** The last bytes of the header so far: the blank line may lie across two pieces. */
-  #seam: Buffer = Buffer.alloc(0);
+  #seam: Buffer = EMPTY;
   #headDone = false;
   readonly #rest = new Pieces();
   #chunks = 0;
@@ -53,9 +55,7 @@ export class IncomingBody {
 
   /** The end of the content: a header that never ended is all there is. Null, or the refusal. */
   end(): Reply | null {
-    if (this.#headDone) return null;
-    this.#headDone = true;
-    return this.#options.header(this.#head.takeWhole());
+    return this.#headDone ? null : this.#headEnds(this.#head.takeWhole());
   }
 
   /**
@@ -77,18 +77,26 @@ export class IncomingBody {
   #collectHead(chunk: Buffer): MaybePromise<Reply | void> {
     const end = this.#headerEnd(chunk);
     const { headerBytes } = this.#options;
-    const before = this.#head.length;
-    if (before + (end ?? chunk.length) > headerBytes) return REPLIES.headerTooBig(headerBytes);
-    if (end === null) {
-      this.#head.push(chunk);
+    this.#head.push(end === null ? chunk : chunk.subarray(0, end));
+    const tooBig = this.#head.length > headerBytes;
+    if (end === null && !tooBig) {
       this.#seam = lastBytes(this.#seam, chunk);
       return;
     }
-    this.#headDone = true;
-    this.#head.push(chunk.subarray(0, end));
-    const refusal = this.#options.header(this.#head.takeWhole());
+    const whole = this.#head.takeWhole();
+    if (tooBig && beginsWithHeader(whole)) return REPLIES.headerTooBig(headerBytes);
+    const refusal = this.#headEnds(whole);
     if (refusal !== null) return refusal;
-    if (end < chunk.length) return this.#collectRest(chunk.subarray(end));
+    return this.#collectRest(end === null ? EMPTY : chunk.subarray(end));
+  }
+
+  /** Text that does not begin as a header does is all body: what is put above it must not take its first line for a part of itself. */
+  #headEnds(whole: Buffer): Reply | null {
+    this.#headDone = true;
+    const headless = !beginsWithHeader(whole);
+    const refusal = this.#options.header(headless ? EMPTY : whole);
+    if (refusal === null && headless) this.#keep(whole);
+    return refusal;
   }
 
   /** Where in this chunk the header ends, after its blank line; null when it goes on. A message may begin with the blank line. */
@@ -106,13 +114,18 @@ export class IncomingBody {
   }
 
   #collectRest(chunk: Buffer): MaybePromise<Reply | void> {
-    this.#options.body?.(chunk);
-    this.bodyBytes += chunk.length;
-    this.#rest.push(chunk);
+    this.#keep(chunk);
     if (this.#rest.length < CHUNK_BYTES) return;
     this.#chunks++;
     const stored = this.#options.queue.write(this.#options.id, this.#chunks, this.#rest.takeWhole());
     return isPromise(stored) ? stored.catch((error: unknown) => this.#options.failed(error)) : undefined;
+  }
+
+  #keep(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.#options.body?.(chunk);
+    this.bodyBytes += chunk.length;
+    this.#rest.push(chunk);
   }
 }
 

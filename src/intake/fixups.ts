@@ -14,16 +14,20 @@ export type MendOptions = {
   readonly from: ReversePath;
 };
 
-/** What is added in front and taken out, as the chunks of the new header. `eightBit` of the bytes is not changed by it. */
+/** What is added in front and taken out, as the chunks of the new header. A message without a header (an empty one) gets its blank line. */
 export function mendHeader(head: Buffer, fields: readonly Field[], options: MendOptions): { readonly chunks: Buffer[]; readonly messageIdHeader: string } {
   const { received, submission, nowMs, messageId, from } = options;
+  const blank = head.length === 0 ? '\r\n' : '';
   const idHeader = fields.find((field) => field.name === 'message-id' && field.value() !== '')?.value() ?? '';
-  if (!submission) return { chunks: [Buffer.from(received, 'utf8'), head], messageIdHeader: idHeader };
+  if (!submission) return { chunks: [Buffer.from(received + blank, 'utf8'), head], messageIdHeader: idHeader };
   const lacks = (name: string): boolean => !fields.some((field) => field.name === name && field.value() !== '');
   const date = lacks('date') ? `Date: ${formatDate(nowMs)}\r\n` : '';
   const id = idHeader === '' ? `Message-ID: ${messageId}\r\n` : '';
   const author = from !== null && !fields.some((field) => field.name === 'from') ? `From: ${from.text}\r\n` : '';
-  return { chunks: [Buffer.from(received + date + id + author, 'utf8'), ...removeFields(head, fields, isDropped)], messageIdHeader: idHeader === '' ? messageId : idHeader };
+  return {
+    chunks: [Buffer.from(received + date + id + author + blank, 'utf8'), ...removeFields(head, fields, isDropped)],
+    messageIdHeader: idHeader === '' ? messageId : idHeader,
+  };
 }
 
 /** Recipients nobody may see, and empty fields in whose place there is a full one. */

@@ -22,6 +22,9 @@ export type Field = {
  */
 export type Header = { readonly fields: Field[]; readonly endOffset: number; readonly complete: boolean; readonly malformed: boolean };
 
+/** A field's name is not looked for further than this. */
+const LONGEST_NAME = 1000;
+
 class HeaderField implements Field {
   readonly name: string;
   readonly start: number;
@@ -79,6 +82,14 @@ export function parseHeaders(head: Buffer): Header {
   return { fields, endOffset: blank.end, complete: blank.complete, malformed };
 }
 
+/** Whether text begins as a header does: with a field, with the blank line of an empty one, or with the `From ` line of a mailbox file. */
+export function beginsWithHeader(text: Buffer): boolean {
+  if (text.length === 0 || text[0] === 0x0a || (text[0] === 0x0d && text[1] === 0x0a)) return true;
+  const line = text.toString('latin1', 0, LONGEST_NAME);
+  const colon = line.indexOf(':');
+  return /^>*From /.test(line) || (colon !== -1 && fieldName(line, 0, colon) !== null);
+}
+
 /** The blank line: `start` where it begins, `end` after it. Native searches: the body may be large. */
 function endOfHeader(head: Buffer): { start: number; end: number; complete: boolean } {
   if (head[0] === 0x0a) return { start: 0, end: 1, complete: true };
@@ -91,10 +102,10 @@ function endOfHeader(head: Buffer): { start: number; end: number; complete: bool
   return { start: head.length, end: head.length, complete: false };
 }
 
-/** The lower-case name before the colon, or null: printable ASCII only, spaces before the colon allowed (RFC 5322 4.5.8). */
+/** The lower-case name before the colon, or null: printable ASCII only; white space of any kind before the colon is allowed (RFC 5322 4.5.8). */
 function fieldName(text: string, start: number, colon: number): string | null {
   let end = colon;
-  while (end > start && (text.charCodeAt(end - 1) === 0x20 || text.charCodeAt(end - 1) === 0x09)) end--;
+  while (end > start && text.charCodeAt(end - 1) <= 0x20) end--;
   if (end === start) return null;
   for (let at = start; at < end; at++) {
     const code = text.charCodeAt(at);

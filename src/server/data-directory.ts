@@ -14,6 +14,8 @@ export type DataDirectory = { readonly path: string; release(): void };
  */
 export function holdDataDirectory(dataDir: string, log: Log): DataDirectory {
   const path = resolve(dataDir);
+  // Whatever is made from here on is for this account: the directory may be one that others can look into.
+  const mask = process.umask(0o077);
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
@@ -44,6 +46,7 @@ export function holdDataDirectory(dataDir: string, log: Log): DataDirectory {
   return {
     path,
     release() {
+      process.umask(mask);
       rmSync(pidFile, { force: true });
       lock.release();
     },

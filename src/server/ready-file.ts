@@ -1,7 +1,7 @@
 // The ready file: written once everything listens, whole or not at all, so that whoever waits for it may read it at once. It is there only
 // while it is true: one of an earlier server is taken away at the start, our own at the end.
 
-import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PosternError, errorText } from '#base/failure.ts';
 import type { BoundListener } from './binding.ts';
@@ -34,5 +34,7 @@ export function prepareReadyFile(path: string): void {
 export function writeReadyFile(path: string, report: ReadyReport): void {
   const draft = `${path}.${process.pid}.tmp`;
   writeFileSync(draft, `${JSON.stringify(report)}\n`);
+  // Whoever waits for it may be another account; there is no secret in it.
+  chmodSync(draft, 0o644);
   renameSync(draft, path);
 }

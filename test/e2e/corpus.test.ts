@@ -37,6 +37,8 @@ const OWN: readonly Sample[] = [
   ['only a header', 'Subject: x\r\n'],
   ['a header and an empty line', 'Subject: x\r\n\r\n'],
   ['no header', '\r\nbody\r\n'],
+  ['text alone', 'just text\r\n'],
+  ['white space first', ' To: somebody\r\nSubject: x\r\n\r\nbody\r\n'],
   ['a line of 5,000 octets', `Subject: x\r\n\r\n${'x'.repeat(5000)}\r\n`],
   ['8-bit body', 'Subject: x\r\n\r\n\xe9\xe8\xff\r\n'],
   ['8-bit header', 'Subject: \xe9\r\n\r\nx\r\n'],

@@ -2,7 +2,7 @@
 // credentials that are withdrawn while clients are connected.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT, startPostern } from '../support/postern.ts';
@@ -41,6 +41,16 @@ test('the ready file is there while it is true: an old one goes at the start, ou
   assert.equal(done.code, 3, done.stderr);
   assert.match(done.stderr, /Another program listens/);
   assert.ok(!existsSync(readyFile));
+});
+
+test('what lies in the data directory is for the account of the server alone, also where others may look in', async () => {
+  const dataDir = tempDir('um');
+  chmodSync(dataDir, 0o755);
+  const postern = await startPostern({ profiles: ['mx'], dataDir });
+  await postern.credential('app');
+  for (const name of readdirSync(dataDir)) if (name !== 'server.json') assert.equal(statSync(join(dataDir, name)).mode & 0o077, 0, name);
+  assert.equal(statSync(postern.readyFile).mode & 0o777, 0o644);
+  assert.equal((await postern.logged('data.open-to-others'))['level'], 'warn');
 });
 
 test('a ready file that cannot be written is a usage error, before anything is opened', async () => {

@@ -58,9 +58,9 @@ test('header and body are told apart wherever the bytes are cut', async () => {
   const part = fc.constantFrom('\r\n', '\r', '\n', 'a', 'Subject: x', '\r\n\r\n', ' ', '\xfc');
   await fc.assert(
     fc.asyncProperty(fc.array(part, { maxLength: 12 }), fc.array(fc.nat(200), { maxLength: 8 }), async (parts, cuts) => {
-      const text = parts.join('');
+      const text = `A: ${parts.join('')}`;
       const blank = text.indexOf('\r\n\r\n');
-      const end = text.startsWith('\r\n') ? 2 : blank === -1 ? text.length : blank + 4;
+      const end = blank === -1 ? text.length : blank + 4;
       assert.deepEqual(await takeIn(text, cuts), { head: text.slice(0, end), body: text.slice(end), refused: null });
     }),
   );
@@ -73,4 +73,26 @@ test('a header may be as large as the limit and not larger, wherever it is cut',
     assert.equal((await takeIn(`${header}body\r\n`, cuts, 100)).head, header);
     assert.equal((await takeIn(`${header}body\r\n`, cuts, 99)).refused, 552);
   }
+});
+
+test('text that does not begin as a header does is all body, whatever comes further down', async () => {
+  for (const text of [
+    'just text\r\n',
+    'just text',
+    ' From: a@example.com\r\n\r\nx',
+    '\tx: y\r\n',
+    'Dear all,\r\nFrom: a@example.com\r\n\r\nx\r\n',
+    'x'.repeat(3000),
+    `${'x'.repeat(3000)}\r\n\r\ny`,
+    ': x\r\n\r\n',
+  ])
+    for (const cuts of [[], [1], [500, 1500]]) assert.deepEqual(await takeIn(text, cuts), { head: '', body: text, refused: null }, text.slice(0, 30));
+  for (const [text, head] of [
+    ['', ''],
+    ['\r\nbody', '\r\n'],
+    ['\r\n', '\r\n'],
+    ['From a@example.com Tue Nov 24 08:00:00 2026\r\nSubject: x\r\n\r\nbody', 'From a@example.com Tue Nov 24 08:00:00 2026\r\nSubject: x\r\n\r\n'],
+    ['Subject : x\r\n', 'Subject : x\r\n'],
+  ] as const)
+    for (const cuts of [[], [1], [2], [3]]) assert.equal((await takeIn(text, cuts)).head, head, text);
 });

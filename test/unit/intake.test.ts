@@ -148,6 +148,17 @@ async function deliverTo(sink: MessageSink, chunks: readonly string[]): Promise<
   return sink.finish();
 }
 
+/** A clock that stands still and lets nobody wait; `waited` is what was asked for. */
+function playedClock(): { clock: Clock; waited: number[] } {
+  const waited: number[] = [];
+  const after: Clock['after'] = (ms, fn) => {
+    waited.push(ms);
+    queueMicrotask(fn);
+    return () => {};
+  };
+  return { clock: { nowMs: () => 1_000_000, after }, waited };
+}
+
 function content(message: NewMessage, chunks: Map<number, Buffer>): string {
   const written = Array.from({ length: message.written }, (_, n) => chunks.get(n) ?? assert.fail(`chunk ${n} was not written`));
   return Buffer.concat([...written, ...message.tail]).toString('latin1');
@@ -342,16 +353,18 @@ test('limits per address hold for the /64 of an IPv6 one; address lists know IPv
   }
 });
 
+test('SCRAM answers a name that is there as late as one that is not', async () => {
+  const { clock, waited } = playedClock();
+  const { policy, connection } = bench(credential(), {}, clock);
+  await policy.scramKeys(connection('submission'), 'app');
+  await policy.scramKeys(connection('submission'), 'nobody');
+  assert.equal(waited.length, 2);
+  assert.equal(waited[0], waited[1]);
+  assert.ok((waited[0] as number) > 0);
+});
+
 test('an address is slowed once it has failed as often as one connection may', async () => {
-  const waited: number[] = [];
-  const clock: Clock = {
-    nowMs: () => 1_000_000,
-    after(ms, fn) {
-      waited.push(ms);
-      queueMicrotask(fn);
-      return () => {};
-    },
-  };
+  const { clock, waited } = playedClock();
   const state = bench(credential(), {}, clock);
   for (let i = 0; i < 5; i++) await state.policy.authFailed(state.connection('submission', { clientAddress: '2001:db8::1' }));
   await state.policy.authFailed(state.connection('submission', { clientAddress: '2001:db8::ffff' }));
@@ -389,4 +402,19 @@ test('mail of other domains, and mail that comes in on 25, is not signed', async
   const inbound = bench();
   await submit(inbound, inbound.connection('mx'), inbound.transaction({ from: null }, 'x@local.example'), ['From: a@signed.example\r\n\r\n.\r\n']);
   for (const state of [other, inbound]) assert.ok(!content(state.accepted[0] as NewMessage, state.chunks).includes('DKIM-Signature'));
+});
+
+test('the first line of a message without a header is no part of what is put above it', async () => {
+  for (const text of [' , boss@other.example\r\n\r\nx\r\n', '\tBcc: y\r\n', 'plain text\r\n', 'Hello,\r\nFrom: boss@other.example\r\n\r\nx\r\n']) {
+    for (const profile of ['submission', 'mx'] as const) {
+      const state = bench();
+      assert.equal((await submit(state, state.connection(profile), state.transaction(), [text])).code, 250);
+      const [message] = state.accepted as [NewMessage];
+      const kept = content(message, state.chunks);
+      assert.ok(kept.endsWith(`\r\n\r\n${text}`), kept);
+      assert.equal(kept.indexOf('\r\n\r\n'), kept.length - text.length - 4, 'the blank line is above it');
+      assert.equal(message.envelope.sizeBytes, kept.length);
+      if (profile === 'submission') assert.match(kept, /^From: me@example\.com\r\n\r\n/m);
+    }
+  }
 });
