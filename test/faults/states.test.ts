@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { before, test } from 'node:test';
@@ -508,4 +509,24 @@ kill('unfolded', 'events that are in the outbox only reach the history, each onc
     ['accepted', 'delivered'],
   );
   await scene.end();
+});
+
+test('a snapshot of a server that runs is as good as what a kill leaves: the backup that docs/operations.md speaks of', async () => {
+  const scene = new Case('snapshot');
+  receiver.script = { reply: (line) => (line.startsWith('RCPT') ? '451 4.3.2 Not now' : undefined) };
+  const server = await scene.start();
+  const ids = [await scene.send(), await scene.send(scene.to, BIG)];
+  await until('both are deferred', async () => (await scene.queue()).filter((row) => row.state === 'deferred').length === 2);
+  // Nobody writes while it is copied: what an atomic snapshot of the file system shows.
+  process.kill(server.pid, 'SIGSTOP');
+  const copy = new Case('copy');
+  cpSync(scene.dataDir, copy.dataDir, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+  process.kill(server.pid, 'SIGCONT');
+  await scene.kill();
+  await copy.start();
+  assert.deepEqual((await copy.queue()).map((row) => row.id).toSorted(), ids.toSorted());
+  receiver.script = {};
+  await copy.server.json('queue', 'retry', '--all');
+  await copy.delivered(2);
+  await copy.end();
 });

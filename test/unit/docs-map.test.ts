@@ -63,6 +63,10 @@ test('every link between pages leads to a page', () => {
   assert.ok(links > 20);
 });
 
+test('README.md leads to every page of docs/', () => {
+  for (const name of readdirSync(join(ROOT, 'docs')).filter((one) => one.endsWith('.md'))) assert.ok(page('README.md').includes(`](docs/${name})`), `docs/${name}`);
+});
+
 test('every decision is in the list of decisions', () => {
   const files = readdirSync(join(ROOT, 'docs/decisions')).filter((name) => name !== 'README.md');
   for (const name of files) {
