@@ -107,7 +107,9 @@ type Content = { readonly sizeBytes: number; readonly eightBit: boolean; chunks(
 async function openContent(parts: AttemptParts, { client }: Connected, lease: Lease): Promise<Content> {
   const { envelope, body } = lease;
   const { sizeBytes, eightBit } = envelope;
-  const convert = eightBit && !client.capabilities.keywords.has('8BITMIME');
+  const { keywords } = client.capabilities;
+  // What needs SMTPUTF8 is refused for the lack of that, not for a conversion that would not help.
+  const convert = eightBit && !keywords.has('8BITMIME') && !(envelope.smtpUtf8 && !keywords.has('SMTPUTF8'));
   if (body !== null && !convert) return { sizeBytes, eightBit, chunks: () => body };
   if (convert && sizeBytes > MAX_DOWNGRADE_BYTES) return { problem: 'it is too large to be converted' };
   if (!convert && sizeBytes > WHOLE_BYTES) return { sizeBytes, eightBit, chunks: () => parts.body(lease) };

@@ -8,6 +8,7 @@ import type { LaneName, Security } from '#queue/records.ts';
 import { connectClient } from '#smtp/client.ts';
 import type { CertificateProblem, ClientFailure, ClientOptions, Presented, SmtpClient, TlsSession, TlsWanted } from '#smtp/client.ts';
 import type { Explanation } from '#smtp/explain.ts';
+import type { HostMemory } from './hosts.ts';
 
 /** An open connection and how it may be spoken of. `tls` is for people: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, `none (...)`. */
 export type Connected = {
@@ -43,12 +44,17 @@ export type Refusal = {
   readonly fix: string;
 };
 
+export type Except = { has(address: string): boolean };
+
 export type Connector = {
   readonly site: LaneName;
   /** Sites with the same hosts count their connections together. */
   readonly limit: string;
   readonly route: string;
-  connect(signal: AbortSignal): Promise<Connected | NotConnected>;
+  /** The site has several addresses: what one of them does not take may go to another. */
+  readonly several: boolean;
+  /** `except`: addresses that are not tried; with all of them excepted nothing is, and `tried` is empty. */
+  connect(signal: AbortSignal, except?: Except): Promise<Connected | NotConnected>;
 };
 
 /** What every route needs to dial. */
@@ -59,6 +65,7 @@ export type DialParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly sessions: SessionCache;
+  readonly hosts: HostMemory;
 };
 
 /** What a judge found out about a certificate, kept with the session so that a resumed one is told the same. */

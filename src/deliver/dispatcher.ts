@@ -18,14 +18,17 @@ import type { Demand } from '#tls/policy.ts';
 import type { Job } from './attempt.ts';
 import type { Connector, Refusal } from './connector.ts';
 import { SessionCache } from './connector.ts';
+import { HostMemory } from './hosts.ts';
 import { Lane } from './lane.ts';
 import type { LaneLimits, LaneParts } from './lane.ts';
 import { captured, expired, outcomeOfRefusal } from './outcome.ts';
+import { Places } from './places.ts';
 import { openPrivateCheck } from './reach.ts';
 import type { Route, Routes } from './route.ts';
 import { openLmtp } from './routes/lmtp.ts';
 import { openMxPlanner } from './routes/mx.ts';
-import type { MxParts, MxPlanner } from './routes/mx.ts';
+import type { MxPlanner } from './routes/mx.ts';
+import type { MxParts } from './routes/mx-hosts.ts';
 import { openSmarthost } from './routes/smarthost.ts';
 import { openSettler } from './settle.ts';
 import type { Settler, Verdict } from './settle.ts';
@@ -57,6 +60,10 @@ export type DispatcherParts = {
 export type Dispatcher = {
   /** Delivers leases, fresh or pulled. Returns at once. */
   take(leases: readonly Lease[]): void;
+  /** The lane a new recipient waits in: for mail that goes by MX its site, once the plan of its domain is known. */
+  laneFor(domain: string, mode: 'live' | 'sandbox'): LaneName;
+  /** Mail for this domain is on its way: its plan is made meanwhile. */
+  prepare(domain: string): void;
   /** Begins to pull what is due. */
   start(): void;
   /** Stops pulling; running transactions get `withinMs` to end; the rest goes back to the queue. */
@@ -87,13 +94,15 @@ class Deliveries implements Dispatcher {
   readonly #laneParts: LaneParts;
   readonly #planner: MxPlanner;
   readonly #settler: Settler;
+  readonly #places: Places;
   readonly #fixed = new Map<string, { readonly route: Route; readonly connector: Connector }>();
   readonly #dial;
   readonly #isPrivate = openPrivateCheck();
   #underWay = 0;
   #pulled = 0;
-  #connections = 0;
   #pulling = false;
+  /** Pulls asked for so far. */
+  #pulls = 0;
   /** The last pull left something due behind, and how many jobs have finished since. */
   #more = false;
   #finished = 0;
@@ -104,8 +113,10 @@ class Deliveries implements Dispatcher {
     const { queue, resolver, clock, log, counters, schedule, limits, hostname, timeouts, tlsContext, tlsPolicies, mxPort, allowPrivate, isSelf } = parts;
     const random = parts.random ?? Math.random;
     this.#parts = parts;
-    this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache() };
-    this.#planner = openMxPlanner({ ...this.#dial, ...tlsPolicies, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf });
+    const hosts = new HostMemory({ clock, log });
+    this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache(), hosts };
+    this.#places = new Places(counters);
+    this.#planner = openMxPlanner({ ...this.#dial, ...tlsPolicies, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf, random });
     this.#settler = openSettler({
       queue,
       schedule,
@@ -115,7 +126,7 @@ class Deliveries implements Dispatcher {
       hostname,
       newId: parts.newId,
       sign: (chunks, nowMs) => parts.signing.signWhole(chunks, nowMs),
-      laneFor: (domain, mode) => parts.routes.laneFor(domain, mode),
+      laneFor: (domain, mode) => this.laneFor(domain, mode),
       get maxAgeMs() {
         return schedule().maxAgeMs;
       },
@@ -123,7 +134,8 @@ class Deliveries implements Dispatcher {
     this.#laneParts = {
       clock,
       log,
-      counters,
+      places: this.#places,
+      hosts,
       schedule,
       limits,
       random,
@@ -134,29 +146,42 @@ class Deliveries implements Dispatcher {
         recipientsPerTransaction: () => limits().recipientsPerTransaction,
         signAgain: (chunks, nowMs) => parts.signing.signAgain(chunks, nowMs),
       },
-      slots: {
-        take: (limit) => this.#connections < limit && ++this.#connections > 0,
-        release: () => void this.#connections--,
-      },
       giveBack: (jobs, nextAtMs) => this.#giveBack(jobs, nextAtMs),
       backedOff: (lane, untilMs) => {
         for (const name of this.#namesOf(lane)) queue.backOff(name, untilMs);
       },
+      lastPull: () => this.#pulls,
       done: (lease) => this.#done(lease),
     };
   }
 
+  laneFor(domain: string, mode: 'live' | 'sandbox'): LaneName {
+    const lane = this.#parts.routes.laneFor(domain, mode);
+    return lane === provisional(domain) ? (this.#planner.siteOf(domain) ?? lane) : lane;
+  }
+
+  prepare(domain: string): void {
+    if (this.#parts.routes.match(domain).type !== 'mx') return;
+    const plan = this.#planner.plan(domain, 'policy');
+    if (isPromise(plan)) plan.catch(() => {});
+  }
+
   take(leases: readonly Lease[]): void {
+    this.#takeAll(leases, null);
+  }
+
+  /** `pull`: the pull that brought them, because their lanes were due. */
+  #takeAll(leases: readonly Lease[], pull: number | null): void {
     // One message may come as several leases, one a lane: together they may share transactions.
     const [first] = leases;
     if (first === undefined) return;
-    if (leases.length === 1) return this.#route(first);
+    if (leases.length === 1) return this.#route(first, pull);
     const byKey = new Map<number, Lease>();
     for (const lease of leases) {
       const known = byKey.get(lease.key);
       byKey.set(lease.key, known === undefined ? lease : { ...known, recipients: [...known.recipients, ...lease.recipients] });
     }
-    for (const lease of byKey.values()) this.#route(lease);
+    for (const lease of byKey.values()) this.#route(lease, pull);
   }
 
   start(): void {
@@ -181,11 +206,11 @@ class Deliveries implements Dispatcher {
   }
 
   stats(): { lanes: number; connections: number; underWay: number } {
-    return { lanes: this.#lanes.size, connections: this.#connections, underWay: this.#underWay };
+    return { lanes: this.#lanes.size, connections: this.#places.taken, underWay: this.#underWay };
   }
 
   /** Sorts the recipients of one message by site. Almost always there is one recipient, and its plan is known. */
-  #route(lease: Lease): void {
+  #route(lease: Lease, pull: number | null): void {
     const nowMs = this.#parts.clock.nowMs();
     if (this.#stopping) return this.#giveBack([{ lease, recipients: lease.recipients, requeued: false }]);
     if (isExpired(lease.envelope.expiresAtMs, nowMs)) return this.#settle(lease, lease.recipients, (recipient) => expired(recipient.lastOutcome, nowhere('queue', nowMs)));
@@ -214,13 +239,13 @@ class Deliveries implements Dispatcher {
     }
     const deal = (): void => {
       if (refused.length > 0) this.#begin(lease, this.#settler.settle(lease, lease.lane, refused));
-      for (const { connector, recipients } of bySite.values()) this.#push(connector, { lease, recipients, requeued: false });
+      for (const { connector, recipients } of bySite.values()) this.#push(connector, { lease, recipients, requeued: false }, pull);
     };
     if (planning.length === 0) return deal();
     this.#begin(lease, Promise.all(planning).then(deal));
   }
 
-  #push(connector: Connector, job: Job): void {
+  #push(connector: Connector, job: Job, pull: number | null): void {
     let lane = this.#lanes.get(connector.site);
     if (lane === undefined) {
       lane = new Lane(connector, this.#laneParts);
@@ -228,7 +253,7 @@ class Deliveries implements Dispatcher {
     }
     lane.connector = connector;
     this.#count(job.lease);
-    lane.push(job, { due: job.lease.body === null && job.lease.lane === connector.site });
+    lane.push(job, { pull: job.lease.lane === connector.site ? pull : null });
   }
 
   #connectorOf(route: Extract<Route, { type: 'smarthost' | 'lmtp' }>): Connector {
@@ -278,10 +303,11 @@ class Deliveries implements Dispatcher {
     try {
       while (this.#pulled < MAX_PULLED && !this.#stopping) {
         const skip = this.#full();
+        const pull = ++this.#pulls;
         const leases = await this.#parts.queue.lease({ limit: PULL_LIMIT, perLane: PULL_PER_LANE, skip });
         this.#more = skip.length > 0;
         if (leases.length === 0) return;
-        this.take(leases);
+        this.#takeAll(leases, pull);
       }
       this.#more = true;
     } catch (error) {
@@ -328,13 +354,7 @@ class Deliveries implements Dispatcher {
   }
 
   #namesOf(site: LaneName): LaneName[] {
-    return [
-      site,
-      ...this.#planner
-        .domainsOf(site)
-        .slice(0, MAX_NAMES)
-        .map((domain) => `mx:${domain}`),
-    ];
+    return [site, ...this.#planner.domainsOf(site).slice(0, MAX_NAMES).map(provisional)];
   }
 
   #giveBack(jobs: readonly Job[], nextAtMs?: number): void {
@@ -362,6 +382,11 @@ class Deliveries implements Dispatcher {
 function demandOf({ requireTls, tlsOptional, from }: Lease['envelope']): Demand {
   if (requireTls) return from === null ? 'encrypted' : 'requiretls';
   return tlsOptional === true ? 'tls-optional' : 'policy';
+}
+
+/** The lane of a domain whose site is not known yet. */
+function provisional(domain: string): LaneName {
+  return `mx:${domain}`;
 }
 
 function nowhere(route: string, startedAtMs: number): Parameters<typeof captured>[0] {

@@ -134,6 +134,31 @@ export function captured(attempt: Attempt): Outcome {
   };
 }
 
+/** Deferrals that tell of one recipient or one message, and nothing of the site. */
+const ABOUT_ONE: ReadonlySet<string> = new Set([
+  'greylisted',
+  'mailbox-full',
+  'mailbox-disabled',
+  'no-such-user',
+  'too-many-recipients',
+  'message-too-big',
+  'content-refused',
+  'conversion-failed',
+]);
+
+/** Whether a deferral says something of how the site does at present. */
+export function speaksOfSite(outcome: Outcome): boolean {
+  return !ABOUT_ONE.has(outcome.class);
+}
+
+/**
+ * Whether another host of the site may take at once what this one did not: it had some trouble of its own, and has not taken it. A greylist
+ * or a limit is for all hosts of a site and is not to be walked around.
+ */
+export function mayGoElsewhere(outcome: Outcome): boolean {
+  return outcome.verdict === 'deferred' && !outcome.possibleDuplicate && speaksOfSite(outcome) && outcome.class !== 'rate-limited' && outcome.class !== 'aborted';
+}
+
 function base(attempt: Attempt): Pick<Outcome, 'route' | 'remoteHost' | 'remoteAddress' | 'remotePort' | 'tls' | 'security' | 'possibleDuplicate' | 'startedAtMs' | 'durationMs'> {
   const { security } = attempt;
   return {

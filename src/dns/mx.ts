@@ -11,10 +11,11 @@ export type MxHost = { readonly host: string; readonly preference: number };
 
 /**
  * Where a domain's mail goes. `implicit` is the A/AAAA fallback; `null-mx` refuses mail; `unusable` means MX records whose names are
- * not host names. `authenticated`: the MX answer was DNSSEC-validated.
+ * not host names. `authenticated`: the MX answer was DNSSEC-validated. Hosts of one preference stand in the order of the answer: who
+ * connects shuffles them, each time anew (RFC 5321 5.1).
  */
 export type MxAnswer =
-  | { readonly status: 'found'; readonly hosts: readonly MxHost[]; readonly implicit: boolean; readonly authenticated: boolean }
+  | { readonly status: 'found'; readonly hosts: readonly MxHost[]; readonly implicit: boolean; readonly authenticated: boolean; readonly ttlSeconds: number }
   | { readonly status: 'no-domain' | 'null-mx' | 'unusable'; readonly detail: string }
   | { readonly status: 'failed'; readonly detail: string };
 
@@ -28,22 +29,23 @@ export type AddressAnswer =
 
 const HOSTS = 20;
 const ADDRESSES = 16;
+const LITERAL_TTL_SECONDS = 3600;
 
 /**
- * The mail hosts of a domain, best preference first, equal ones shuffled by `random` (RFC 5321 5.1), at most 20. A domain without MX
- * that exists is its own host; a domain that is no name at all counts as one that does not exist.
+ * The mail hosts of a domain, best preference first, at most 20. A domain without MX that exists is its own host; a domain that is no name
+ * at all counts as one that does not exist.
  */
-export async function findMx(resolver: Resolver, domain: string, options: { readonly random?: () => number } = {}): Promise<MxAnswer> {
+export async function findMx(resolver: Resolver, domain: string): Promise<MxAnswer> {
   const literal = literalAddress(domain);
-  if (literal !== null) return { status: 'found', hosts: [{ host: literal, preference: 0 }], implicit: true, authenticated: false };
+  if (literal !== null) return { status: 'found', hosts: [{ host: literal, preference: 0 }], implicit: true, authenticated: false, ttlSeconds: LITERAL_TTL_SECONDS };
   const name = canonicalName(domain);
   if (name === null) return { status: 'no-domain', detail: `${JSON.stringify(domain.slice(0, 100))} is not a domain name` };
   const answer = await resolver.mx(name);
   switch (answer.status) {
     case 'found':
-      return fromRecords(name, answer, options.random ?? Math.random);
+      return fromRecords(name, answer);
     case 'no-data':
-      return { status: 'found', hosts: [{ host: name, preference: 0 }], implicit: true, authenticated: answer.authenticated };
+      return { status: 'found', hosts: [{ host: name, preference: 0 }], implicit: true, authenticated: answer.authenticated, ttlSeconds: answer.ttlSeconds };
     case 'no-domain':
       return { status: 'no-domain', detail: `the domain ${name} does not exist (NXDOMAIN)` };
     case 'failed':
@@ -51,27 +53,27 @@ export async function findMx(resolver: Resolver, domain: string, options: { read
   }
 }
 
-function fromRecords(name: string, answer: Extract<DnsAnswer<MxRecord>, { status: 'found' }>, random: () => number): MxAnswer {
-  const { records, authenticated } = answer;
+function fromRecords(name: string, answer: Extract<DnsAnswer<MxRecord>, { status: 'found' }>): MxAnswer {
+  const { records, authenticated, ttlSeconds } = answer;
   if (records.length === 1 && records[0]?.exchange === '.') {
     return { status: 'null-mx', detail: `the domain ${name} says by a null MX record that it takes no mail` };
   }
-  const keyed: { host: string; preference: number; key: number }[] = [];
+  const usable: MxHost[] = [];
   for (const { exchange, preference } of records) {
     const host = canonicalName(exchange);
-    if (host !== null) keyed.push({ host, preference, key: random() });
+    if (host !== null) usable.push({ host, preference });
   }
-  if (keyed.length === 0) {
+  if (usable.length === 0) {
     const names = records.slice(0, 3).map((record) => JSON.stringify(record.exchange.slice(0, 80)));
     return { status: 'unusable', detail: `the MX records of ${name} name no usable host: ${names.join(', ')}` };
   }
-  keyed.sort((one, other) => one.preference - other.preference || one.key - other.key);
+  usable.sort((one, other) => one.preference - other.preference);
   const hosts = new Map<string, MxHost>();
-  for (const { host, preference } of keyed) {
+  for (const { host, preference } of usable) {
     if (hosts.size === HOSTS) break;
     if (!hosts.has(host)) hosts.set(host, { host, preference });
   }
-  return { status: 'found', hosts: [...hosts.values()], implicit: false, authenticated };
+  return { status: 'found', hosts: [...hosts.values()], implicit: false, authenticated, ttlSeconds };
 }
 
 /**

@@ -19,6 +19,7 @@ import { openResolver } from '#dns/resolver.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
 import { openIntake } from '#intake/intake.ts';
+import type { Sender } from '#intake/authenticate.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
 import { openTurnstile } from '#mail/dkim/turnstile.ts';
@@ -120,12 +121,12 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     limits: () => intakeLimits(live.config),
     isLocal: (domain) => local.has(domain),
     localDomain: () => local.first(),
-    laneFor: (domain, mode) => routes.laneFor(domain, mode),
+    laneFor: (domain, mode) => dispatcher.laneFor(domain, mode),
     signing,
     deliver: (leases) => dispatcher.take(leases),
     observe: intakeObserver(metrics, usage.note),
   });
-  const policy = currentDomains(observedPolicy(intake, metrics), [local, signatories]);
+  const policy = preparing(currentDomains(observedPolicy(intake, metrics), [local, signatories]), (domain) => dispatcher.prepare(domain));
   const listeners: Listener[] = [];
   dispatcher.start();
   return {
@@ -196,6 +197,18 @@ function currentDomains<I extends Identity>(policy: Policy<I>, sets: readonly Pi
     mail(connection, mail) {
       for (const set of sets) set.refresh();
       return policy.mail(connection, mail);
+    },
+  };
+}
+
+/** The way of a recipient is looked up while its message is still on the way. */
+function preparing(policy: Policy<Sender>, prepare: (domain: string) => void): Policy<Sender> {
+  return {
+    ...policy,
+    rcpt(connection, transaction, rcpt) {
+      const refused = policy.rcpt(connection, transaction, rcpt);
+      if (refused === null && connection.identity?.record.mode !== 'sandbox') prepare(rcpt.to.domain);
+      return refused;
     },
   };
 }

@@ -198,12 +198,14 @@ class Conversation {
         return this.#say(['receiver.test', ...offers].map((text, i, all) => `250${i === all.length - 1 ? ' ' : '-'}${text}`).join('\r\n'), line);
       }
       case 'MAIL':
-        this.#mail = line;
+        this.#mail = '';
         this.#rcpts = [];
         this.#chunks = [];
-        return this.#say('250 2.1.0 Ok', line);
+        return this.#say('250 2.1.0 Ok', line, (reply) => {
+          if (reply.startsWith('2')) this.#mail = line;
+        });
       case 'RCPT':
-        return this.#say('250 2.1.5 Ok', line, (reply) => {
+        return this.#say(this.#mail === '' ? '503 5.5.1 MAIL first' : '250 2.1.5 Ok', line, (reply) => {
           if (reply.startsWith('2')) this.#rcpts.push(line.slice('RCPT TO:'.length));
         });
       case 'DATA':
