@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { systemClock } from '#base/clock.ts';
 import { PosternError, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import type { Vault } from '#base/vault.ts';
 import type { AcmeConfig, Config } from '#config/config.ts';
 import type { CertificateParts } from '#http/routes/certificates.ts';
 import { openDnsResponder } from '#tls/acme/dns-01.ts';
@@ -30,6 +31,7 @@ type Parts = {
   readonly config: Config;
   readonly version: string;
   readonly dataDir: string;
+  readonly vault: Vault;
   readonly tls: ServerTls;
   readonly workers: Pick<Workers, 'reloadCertificates' | 'challenge'>;
   readonly listeners: readonly BoundListener[];
@@ -39,13 +41,14 @@ type Parts = {
 const DAY_MS = 86_400_000;
 
 /** The certificates as main reads them. It alone renews the self-signed one, at a start and a reload, before the workers read it. */
-export async function openMainTls({ config, dataDir, log }: Pick<Parts, 'config' | 'dataDir' | 'log'>): Promise<ServerTls> {
+export async function openMainTls(parts: Pick<Parts, 'config' | 'dataDir' | 'vault' | 'log'>): Promise<ServerTls> {
+  const { config, dataDir, vault, log } = parts;
   const { hostname, tls } = config;
   const renew = async (): Promise<void> => {
-    if (await needsStandIn(config, dataDir)) await ensureSelfSigned({ hostname, dataDir, clock: systemClock, log });
+    if (await needsStandIn(parts)) await ensureSelfSigned({ hostname, dataDir, clock: systemClock, log });
   };
   await renew();
-  const opened = await openServerTls({ ...tls, hostname, dataDir, clock: systemClock, log });
+  const opened = await openServerTls({ ...tls, hostname, dataDir, vault, clock: systemClock, log });
   return {
     ...opened,
     async reload() {
@@ -56,9 +59,9 @@ export async function openMainTls({ config, dataDir, log }: Pick<Parts, 'config'
 }
 
 /** Whether a self-signed certificate is shown: by configuration, or until the authority has issued one. */
-async function needsStandIn({ hostname, tls }: Config, dataDir: string): Promise<boolean> {
+async function needsStandIn({ config: { hostname, tls }, dataDir, vault }: Pick<Parts, 'config' | 'dataDir' | 'vault'>): Promise<boolean> {
   if (tls.mode !== 'acme') return tls.mode === 'self-signed';
-  return (await new AcmeFiles(dataDir).pair(hostname).catch(() => null)) === null;
+  return (await new AcmeFiles(dataDir, vault).pair(hostname).catch(() => null)) === null;
 }
 
 export function openCertificates(parts: Parts): Certificates {
@@ -90,10 +93,11 @@ export function openCertificates(parts: Parts): Certificates {
   };
 }
 
-function acmeKeeper({ config, version, dataDir, tls, workers, listeners, log }: Parts): Keeper {
+function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, log }: Parts): Keeper {
   const { acme } = config.tls;
   return openKeeper({
     dataDir,
+    vault,
     directory: acme.directory,
     contact: acme.contact,
     keyType: acme.keyType,

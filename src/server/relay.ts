@@ -75,7 +75,8 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const queue = observedQueue(client, metrics);
   const directory = openDirectoryReader(join(start.dataDir, 'directory.db'), generation);
   const local = await openLocalDomains({ directory, generation, configured: () => live.config.inbound.domains });
-  const signatories = await openSignatories({ directory, generation, vault: openVault(Buffer.from(start.secretKey)), log });
+  const vault = openVault(Buffer.from(start.secretKey));
+  const signatories = await openSignatories({ directory, generation, vault, log });
   const signing = openSigning({
     find: (domain) => signatories.find(domain),
     turnstile: openTurnstile({ atOnce: SIGNATURES_PER_CORE * availableParallelism(), waiting: SIGNATURES_WAITING }),
@@ -85,6 +86,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     ...start.config.tls,
     hostname: start.config.hostname,
     dataDir: start.dataDir,
+    vault,
     ticketKeys: Buffer.from(start.ticketKeys),
     clock: systemClock,
     log,

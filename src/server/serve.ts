@@ -110,11 +110,11 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   });
   closing.push(() => store.close());
   const secrets = await openSecrets({ dataDir, directory: store.directory, log }, { renew: options.newSecretKey });
-  const tls = await openMainTls({ config, dataDir, log });
+  const tls = await openMainTls({ config, dataDir, vault: secrets.vault, log });
   const workers = openWorkers({ config, log, dataDir, generation, store, secretKey: secrets.key });
   closing.push(() => workers.terminate());
   const listeners = await workers.start(config.listeners, { defaults: options.defaultListeners });
-  const certificates = openCertificates({ config, version: options.version, dataDir, tls, workers, listeners, log });
+  const certificates = openCertificates({ config, version: options.version, dataDir, vault: secrets.vault, tls, workers, listeners, log });
   closing.push(() => certificates.stop());
   const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply: (next) => workers.reload(next), tls, log });
   const state = { draining: false };

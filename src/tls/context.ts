@@ -9,6 +9,7 @@ import type { SecureContext } from 'node:tls';
 import type { Clock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import type { Vault } from '#base/vault.ts';
 import { AcmeFiles } from './acme/files.ts';
 import { ensureSelfSigned, readKeyPair, selfSignedPaths } from './files.ts';
 import type { KeyPair, KeyPairPaths } from './files.ts';
@@ -59,6 +60,8 @@ export type ServerTlsOptions = {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   readonly hostname: string;
   readonly dataDir: string;
+  /** Opens the private keys of mode `acme`. */
+  readonly vault: Vault;
   /** 48 secret bytes, the same for all workers, so that each resumes the others' sessions; absent: own ones. */
   readonly ticketKeys?: Buffer;
   readonly clock: Clock;
@@ -131,8 +134,8 @@ async function configuredPair({ cert, key }: ServerTlsOptions): Promise<KeyPair>
 }
 
 /** What ACME has brought so far, the one for the host name first. A broken file is made anew by the keeper; until then it is passed over. */
-async function issuedPairs({ dataDir, hostname, log }: ServerTlsOptions): Promise<Sourced[]> {
-  const files = new AcmeFiles(dataDir);
+async function issuedPairs({ dataDir, vault, hostname, log }: ServerTlsOptions): Promise<Sourced[]> {
+  const files = new AcmeFiles(dataDir, vault);
   const names = await files.names();
   const pairs = await Promise.all(
     names

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
@@ -96,7 +96,10 @@ describe('each challenge issues and renews', { skip }, () => {
     for (const name of [HOST, 'smtp.acme.test']) assert.equal((await visit(postern.port('submissions'), name)).subjectaltname, `DNS:${HOST}, DNS:smtp.acme.test`);
     const dir = join(postern.dataDir, 'acme');
     assert.equal(statSync(dir).mode & 0o777, 0o700);
-    for (const file of readdirSync(dir)) assert.equal(statSync(join(dir, file)).mode & 0o777, 0o600, file);
+    for (const file of readdirSync(dir)) {
+      assert.equal(statSync(join(dir, file)).mode & 0o777, 0o600, file);
+      assert.doesNotMatch(readFileSync(join(dir, file), 'latin1'), /BEGIN (?:EC |RSA )?PRIVATE KEY/, file);
+    }
     const view = await shown(postern);
     assert.equal(view.code, 0);
     const [certificate] = view.certificates;
@@ -565,7 +568,7 @@ describe('a kill -9 in the middle of an order', { skip }, () => {
 });
 
 describe('what is wanted changes', { skip }, () => {
-  it('other names are ordered, another host name retires the old certificate, a broken file is made anew', async () => {
+  it('other names are ordered, another host name retires the old certificate, a broken file or another key file has it issued again', async () => {
     const options = { hostname: HOST, profiles: ['submissions'] as const };
     const first = await startPostern({ ...options, config: acmeConfig([byHttp()]) });
     await first.logged('acme.installed', 30_000);
@@ -583,5 +586,13 @@ describe('what is wanted changes', { skip }, () => {
     await fourth.logged('acme.installed', 30_000);
     await visit(fourth.port('submissions'), 'other.acme.test');
     await fourth.stop();
+    // With another key file neither the account's key nor that of the certificate opens: both are had anew.
+    rmSync(join(first.dataDir, 'secret.key'));
+    const fifth = await startPostern({ ...options, hostname: 'other.acme.test', dataDir: first.dataDir, config: acmeConfig([byHttp()]) });
+    await fifth.logged('tls.certificate-broken');
+    await fifth.logged('acme.registered', 30_000);
+    await fifth.logged('acme.installed', 30_000);
+    await visit(fifth.port('submissions'), 'other.acme.test');
+    await fifth.stop();
   });
 });

@@ -17,6 +17,7 @@ import { openListener } from '#server/listener.ts';
 import type { Listener, ListenerOptions } from '#server/listener.ts';
 import type { Connection, Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { REPLIES } from '#smtp/reply.ts';
+import { VAULT_KEY_BYTES, openVault } from '#base/vault.ts';
 import { makeSelfSigned } from '#tls/certificate.ts';
 import { openChallengeTable } from '#tls/acme/tls-alpn-01.ts';
 import { openServerTls } from '#tls/context.ts';
@@ -58,6 +59,7 @@ async function bench(options: Partial<ListenerOptions<Identity>> & { limits?: ()
     minVersion: 'TLSv1.2',
     hostname: 'relay.test',
     dataDir,
+    vault: openVault(Buffer.alloc(VAULT_KEY_BYTES, 7)),
     clock: systemClock,
     log: silentLog,
   });

@@ -15,6 +15,7 @@ import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
 import { silentLog } from '#base/log.ts';
 import type { Log } from '#base/log.ts';
+import { VAULT_KEY_BYTES, openVault } from '#base/vault.ts';
 import { makeSelfSigned } from '#tls/certificate.ts';
 import { TICKET_KEY_BYTES, ensureSelfSigned, openServerTls, outboundTls } from '#tls/context.ts';
 import type { ServerTls, ServerTlsOptions } from '#tls/context.ts';
@@ -45,6 +46,7 @@ function options(extra: Partial<ServerTlsOptions> = {}): ServerTlsOptions {
     minVersion: 'TLSv1.2',
     hostname: 'relay.example.com',
     dataDir: join(dir, `data-${files++}`),
+    vault: openVault(Buffer.alloc(VAULT_KEY_BYTES, 7)),
     clock: systemClock,
     log: silentLog,
     ...extra,

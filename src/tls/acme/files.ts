@@ -1,11 +1,13 @@
 // What ACME keeps in DATA/acme: the account of each directory, the certificates with their keys, how their renewal stands, and the order under
-// way, so that a restart goes on with it. Directory 0700, files 0600, replaced whole. Decides nothing.
+// way, so that a restart goes on with it. Directory 0700, files 0600, replaced whole; private keys sealed. Decides nothing.
 
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
+import type { Vault } from '#base/vault.ts';
+import { pem } from '#tls/der.ts';
 import { checkKeyPair, replaceFile } from '#tls/files.ts';
 import type { KeyPair } from '#tls/files.ts';
 
@@ -60,12 +62,17 @@ const STATE = '.json';
 const ORDER = '.order.json';
 const ACCOUNT = 'account-';
 
+const PURPOSE = 'acme';
+const SEALED = 'POSTERN SEALED KEY';
+
 /** The files of one data directory. A certificate goes by its first name. */
 export class AcmeFiles {
   readonly #dir: string;
+  readonly #vault: Vault;
 
-  constructor(dataDir: string) {
+  constructor(dataDir: string, vault: Vault) {
     this.#dir = join(dataDir, 'acme');
+    this.#vault = vault;
   }
 
   /** Makes the directory; the only writer calls it before all else. */
@@ -88,14 +95,15 @@ export class AcmeFiles {
     const text = await readFile(path, 'latin1').catch(nothingThere);
     if (text === null) return null;
     const start = text.indexOf('-----BEGIN CERTIFICATE-----');
-    return checkKeyPair({ cert: path, key: path }, { keyPem: text.slice(0, Math.max(start, 0)), certPem: text.slice(Math.max(start, 0)) });
+    const [keyText, certPem] = start === -1 ? [text, ''] : [text.slice(0, start), text.slice(start)];
+    return checkKeyPair({ cert: path, key: path }, { keyPem: this.#open(name, keyText), certPem });
   }
 
   /** Throws PosternError when the two do not belong together; then nothing is written. */
   async savePair(name: string, pair: { readonly keyPem: string; readonly certPem: string }): Promise<KeyPair> {
     const path = this.#path(name, PAIR);
     const checked = checkKeyPair({ cert: path, key: path }, pair);
-    await replaceFile(path, `${pair.keyPem.trim()}\n${pair.certPem.trim()}\n`, 0o600);
+    await replaceFile(path, `${this.#seal(name, pair.keyPem)}${pair.certPem.trim()}\n`, 0o600);
     return checked;
   }
 
@@ -108,11 +116,11 @@ export class AcmeFiles {
   }
 
   async order(name: string): Promise<SavedOrder | null> {
-    return this.#json(this.#path(name, ORDER), orderSchema);
+    return this.#withKey(name, await this.#json(this.#path(name, ORDER), orderSchema));
   }
 
   async saveOrder(name: string, order: SavedOrder): Promise<void> {
-    await replaceFile(this.#path(name, ORDER), JSON.stringify(order), 0o600);
+    await replaceFile(this.#path(name, ORDER), JSON.stringify({ ...order, keyPem: this.#seal(name, order.keyPem) }), 0o600);
   }
 
   async removeOrder(name: string): Promise<void> {
@@ -120,16 +128,35 @@ export class AcmeFiles {
   }
 
   async account(directory: string): Promise<SavedAccount | null> {
-    return this.#json(this.#accountPath(directory), accountSchema);
+    return this.#withKey(directory, await this.#json(this.#accountPath(directory), accountSchema));
   }
 
   async saveAccount(account: SavedAccount): Promise<void> {
-    await replaceFile(this.#accountPath(account.directory), JSON.stringify(account), 0o600);
+    await replaceFile(this.#accountPath(account.directory), JSON.stringify({ ...account, keyPem: this.#seal(account.directory, account.keyPem) }), 0o600);
   }
 
   /** Everything of a certificate that nobody wants any more. */
   async remove(name: string): Promise<void> {
     await Promise.all([PAIR, STATE, ORDER].map((end) => rm(this.#path(name, end), { force: true })));
+  }
+
+  #seal(place: string, keyPem: string): string {
+    return pem(SEALED, this.#vault.seal(PURPOSE, place, Buffer.from(keyPem)));
+  }
+
+  /** A key that was put there unsealed, from elsewhere, is taken as it is. Throws PosternError for one that was sealed with another key file. */
+  #open(place: string, text: string): string {
+    const sealed = new RegExp(`-----BEGIN ${SEALED}-----([^-]+)-----END`).exec(text)?.[1];
+    return sealed === undefined ? text : this.#vault.open(PURPOSE, place, Buffer.from(sealed, 'base64')).toString();
+  }
+
+  /** Null where the key cannot be opened: then it is made anew. */
+  #withKey<T extends { readonly keyPem: string }>(place: string, saved: T | null): T | null {
+    try {
+      return saved === null ? null : { ...saved, keyPem: this.#open(place, saved.keyPem) };
+    } catch {
+      return null;
+    }
   }
 
   #path(name: string, end: string): string {

@@ -8,6 +8,7 @@ import { sleep } from '#base/clock.ts';
 import { PosternError, errorText } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import type { Vault } from '#base/vault.ts';
 import type { KeyPair } from '#tls/files.ts';
 import { certificateId } from './certificate-id.ts';
 import { AcmeClient } from './client.ts';
@@ -26,6 +27,8 @@ import { renewalTime, retryTime, windowTime } from './schedule.ts';
 
 export type KeeperOptions = {
   readonly dataDir: string;
+  /** Seals private keys. */
+  readonly vault: Vault;
   readonly directory: string;
   readonly contact: readonly string[];
   readonly keyType: KeyType;
@@ -91,7 +94,7 @@ class CertificateKeeper implements Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#files = new AcmeFiles(options.dataDir);
+    this.#files = new AcmeFiles(options.dataDir, options.vault);
   }
 
   start(): void {
