@@ -68,7 +68,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   warnOfOldRuntime(log);
   const data = holdDataDirectory(options.dataDir, log);
   const closing: (() => unknown)[] = [() => data.release()];
-  const end = awaitEnd(log);
+  const end = awaitEnd(log, systemClock);
   try {
     const server = await open(options, data.path, closing, end.broken);
     // For commands that want to reach this server without being told where it listens.

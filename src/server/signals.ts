@@ -1,5 +1,6 @@
 // What the outside world tells the process: end, end now, reload; and what breaks inside. Owns the process's handlers while a server runs.
 
+import type { Clock } from '#base/clock.ts';
 import { PosternError, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 
@@ -15,19 +16,27 @@ export type EndWatch = {
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGTERM: 15 };
 
-/** Installs the handlers. The first SIGTERM or SIGINT asks for the end; the second one ends the process at once. */
-export function awaitEnd(log: Log): EndWatch {
+/**
+ * One request to end may come as two signals: a supervisor signals the whole group (systemd, `timeout`, a shell), and bin/postern, which is
+ * in it, passes on its own. Whoever means it twice takes longer than this.
+ */
+const SAME_REQUEST_MS = 1000;
+
+/** Installs the handlers. The first SIGTERM or SIGINT asks for the end; a second request ends the process at once. */
+export function awaitEnd(log: Log, clock: Clock): EndWatch {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   // Nobody may be waiting yet when something breaks during the start.
   promise.catch(() => {});
-  let asked = false;
+  let askedAtMs: number | null = null;
   let reload: (() => Promise<unknown>) | null = null;
   const end = (signal: NodeJS.Signals): void => {
-    if (asked) {
+    const nowMs = clock.nowMs();
+    if (askedAtMs !== null) {
+      if (nowMs - askedAtMs < SAME_REQUEST_MS) return;
       log.warn('server.ended-at-once', { signal });
       process.exit(128 + (SIGNAL_NUMBERS[signal] ?? 0));
     }
-    asked = true;
+    askedAtMs = nowMs;
     resolve(signal);
   };
   const hangUp = (): void => {

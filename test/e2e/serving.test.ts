@@ -9,7 +9,7 @@ import { ROOT, startPostern } from '../support/postern.ts';
 import type { Credential, Postern } from '../support/postern.ts';
 import { plain, rawTlsTo, rawTo } from '../support/raw.ts';
 import type { Raw } from '../support/raw.ts';
-import { run, tempDir, until } from '../support/temp.ts';
+import { run, startProcess, tempDir, until } from '../support/temp.ts';
 import type { Done } from '../support/temp.ts';
 
 function serveOnce(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Done> {
@@ -76,6 +76,8 @@ test('SIGTERM in the middle of a transaction: it ends, its message is kept, then
   const [idle, busy] = [await rawTo(postern.port('mx')), await rawTo(postern.port('mx'))];
   for (const line of ['EHLO client.test', 'MAIL FROM:<a@e.example>', 'RCPT TO:<b@local.test>']) assert.match(await busy.ask(line), /^250/);
   const stopped = postern.stop();
+  // A supervisor that signals the whole group, and bin/postern that passes its own on, are one request.
+  process.kill(postern.pid, 'SIGTERM');
   assert.match(await idle.reply(), /^421 4\.3\.2/);
   assert.match(await busy.ask('DATA'), /^354/);
   const accepted = await busy.ask('Subject: late\r\n\r\nhi\r\n.');
@@ -86,6 +88,25 @@ test('SIGTERM in the middle of a transaction: it ends, its message is kept, then
   const again = await startPostern({ profiles: ['mx'], dataDir: postern.dataDir });
   const id = /queued as (\w+)/.exec(accepted)?.[1] ?? '';
   await until('it is there', async () => (await again.cli('message', 'show', id)).code === 0);
+});
+
+test('npm start passes a SIGTERM on: the server drains, and npm ends with its exit code', async () => {
+  const env = { POSTERN_LISTENER: '[{"profile":"mx","address":"127.0.0.1","port":0}]', POSTERN_HTTP__PORT: '0', POSTERN_DATA: join(tempDir('ns'), 'd') };
+  const npm = startProcess('npm', ['start'], { cwd: ROOT, env: { ...process.env, ...env } });
+  await until('it runs', () => npm.output().includes('is running as'), 60_000);
+  assert.equal(await npm.end('SIGTERM'), 0, npm.output());
+  assert.match(npm.output(), /server\.stopped/);
+});
+
+test('a second SIGTERM that is meant ends the server at once', async () => {
+  const postern = await startPostern({ profiles: ['mx'], config: '[inbound]\ndomains = ["local.test"]' });
+  const busy = await rawTo(postern.port('mx'));
+  for (const line of ['EHLO client.test', 'MAIL FROM:<a@e.example>']) assert.match(await busy.ask(line), /^250/);
+  process.kill(postern.pid, 'SIGTERM');
+  await postern.logged('server.draining');
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  assert.equal(await postern.stop(), 143);
+  await postern.logged('server.ended-at-once');
 });
 
 test('revoke and rotate hold at once, on connections that are open; when a credential was last used is known', async () => {
