@@ -1,15 +1,12 @@
 // A chain of certificates below an anchor that the DNS names instead of the system's store: dates, authority, path length, name constraints,
-// use. Reads the few DER structures that Node does not give. Pure. RFC 5280 4.1, 4.2.1, 6.1.
+// use. Pure. RFC 5280 4.1, 4.2.1, 6.1.
 
 import { X509Certificate, createHash } from 'node:crypto';
+import { TAG, derElements } from './der.ts';
+import type { DerElement } from './der.ts';
 
 export type ChainProblem = { readonly kind: 'expired' | 'not-yet-valid' | 'chain'; readonly text: string };
 
-const SEQUENCE = 0x30;
-const INTEGER = 0x02;
-const BOOLEAN = 0x01;
-const OBJECT_ID = 0x06;
-const OCTET_STRING = 0x04;
 const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
 const PERMITTED = 0xa0;
@@ -40,7 +37,7 @@ export function readCertificate(der: Buffer): X509Certificate | null {
 export function publicKeyInfo(certificate: X509Certificate): Buffer {
   const fields = tbsFields(certificate);
   const first = fields[0]?.tag === VERSION ? 1 : 0;
-  return fields[first + 5]?.raw ?? Buffer.alloc(0);
+  return fields[first + 5]?.whole ?? Buffer.alloc(0);
 }
 
 /** What is wrong with the dates, or null. */
@@ -98,7 +95,7 @@ function constraintProblem(issuer: X509Certificate, names: readonly string[]): C
   const extension = extensionsOf(issuer).find((one) => one.id === NAME_CONSTRAINTS);
   if (extension === undefined) return null;
   const [body] = elements(extension.value);
-  const bases = (tag: number): Element[] =>
+  const bases = (tag: number): DerElement[] =>
     elements(body?.content ?? Buffer.alloc(0))
       .filter((part) => part.tag === tag)
       .flatMap((part) => elements(part.content))
@@ -120,12 +117,11 @@ function within(name: string, base: string): boolean {
 
 function pathLength(issuer: X509Certificate): number | null {
   const extension = extensionsOf(issuer).find((one) => one.id === BASIC_CONSTRAINTS);
-  const length = elements(elements(extension?.value ?? Buffer.alloc(0))[0]?.content ?? Buffer.alloc(0)).find((part) => part.tag === INTEGER);
+  const length = elements(elements(extension?.value ?? Buffer.alloc(0))[0]?.content ?? Buffer.alloc(0)).find((part) => part.tag === TAG.integer);
   if (length === undefined) return null;
   return length.content.length > 4 ? Infinity : length.content.readIntBE(0, length.content.length);
 }
 
-type Element = { readonly tag: number; readonly content: Buffer; readonly raw: Buffer };
 type Extension = { readonly id: string; readonly critical: boolean; readonly value: Buffer };
 
 function extensionsOf(certificate: X509Certificate): Extension[] {
@@ -134,36 +130,25 @@ function extensionsOf(certificate: X509Certificate): Extension[] {
   return elements(sequence?.content ?? Buffer.alloc(0)).map((extension) => {
     const parts = elements(extension.content);
     return {
-      id: parts.find((part) => part.tag === OBJECT_ID)?.content.toString('hex') ?? '',
-      critical: parts.find((part) => part.tag === BOOLEAN)?.content[0] === 0xff,
-      value: parts.find((part) => part.tag === OCTET_STRING)?.content ?? Buffer.alloc(0),
+      id: parts.find((part) => part.tag === TAG.objectId)?.content.toString('hex') ?? '',
+      critical: parts.find((part) => part.tag === TAG.boolean)?.content[0] === 0xff,
+      value: parts.find((part) => part.tag === TAG.octetString)?.content ?? Buffer.alloc(0),
     };
   });
 }
 
-function tbsFields(certificate: X509Certificate): Element[] {
+function tbsFields(certificate: X509Certificate): readonly DerElement[] {
   const [whole] = elements(certificate.raw);
   const [tbs] = elements(whole?.content ?? Buffer.alloc(0));
-  return tbs?.tag === SEQUENCE ? elements(tbs.content) : [];
+  return tbs?.tag === TAG.sequence ? elements(tbs.content) : [];
 }
 
-/** The DER elements that lie one behind the other in these bytes; what is cut short ends the list. OpenSSL has read them before. */
-function elements(bytes: Buffer): Element[] {
-  const found: Element[] = [];
-  for (let at = 0; at + 2 <= bytes.length;) {
-    const first = bytes[at + 1] as number;
-    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
-    if (lengthBytes > 4 || at + 2 + lengthBytes > bytes.length) break;
-    const length = lengthBytes === 0 ? first : bytes.readUIntBE(at + 2, lengthBytes);
-    const start = at + 2 + lengthBytes;
-    if (start + length > bytes.length) break;
-    found.push({ tag: bytes[at] as number, content: bytes.subarray(start, start + length), raw: bytes.subarray(at, start + length) });
-    at = start + length;
-  }
-  return found;
+/** OpenSSL has read these bytes before; what is none is empty. */
+function elements(bytes: Buffer): readonly DerElement[] {
+  return derElements(bytes) ?? [];
 }
 
-function textOf({ content }: Element): string {
+function textOf({ content }: DerElement): string {
   return content.toString('latin1').toLowerCase();
 }
 
