@@ -79,7 +79,8 @@ async function makeMessage(
     hostname: parts.hostname,
     id,
     nowMs,
-    original: { from, envid: envelope.envid, ret: envelope.ret, acceptedAtMs: envelope.acceptedAtMs, ...original },
+    original: { from, envid: envelope.envid, ret: returned(envelope), acceptedAtMs: envelope.acceptedAtMs, ...original },
+    tlsOptional: envelope.tlsOptional === true,
     recipients: news.map(({ recipient, outcome }) => ({ address: recipient.address, orcpt: recipient.orcpt, outcome })),
     retryUntilMs: kind === 'delayed' ? envelope.expiresAtMs : null,
   };
@@ -96,7 +97,9 @@ async function makeMessage(
       sizeBytes: tail.reduce((sum, chunk) => sum + chunk.length, 0),
       eightBit: false,
       smtpUtf8: facts.smtpUtf8,
-      requireTls: false,
+      // As well protected as what it tells of (RFC 8689 5).
+      requireTls: envelope.requireTls,
+      ...(envelope.tlsOptional === true ? { tlsOptional: true } : {}),
       ret: null,
       envid: null,
       kind: 'dsn',
@@ -111,9 +114,14 @@ async function makeMessage(
   };
 }
 
+/** Of a message with REQUIRETLS the headers alone come back, whatever was asked (RFC 8689 5). */
+function returned({ requireTls, ret }: Envelope): Envelope['ret'] {
+  return requireTls ? 'hdrs' : ret;
+}
+
 /** The header, and the body where it is small enough to be returned whole. */
 async function readOriginal(envelope: Envelope, read: () => AsyncIterable<Buffer> | Iterable<Buffer>): Promise<{ headers: Buffer; body: Buffer[] | null }> {
-  const whole = envelope.ret === 'full' && envelope.sizeBytes <= MAX_RETURNED_BYTES;
+  const whole = returned(envelope) === 'full' && envelope.sizeBytes <= MAX_RETURNED_BYTES;
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of read()) {

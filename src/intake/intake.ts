@@ -144,6 +144,8 @@ type Head = {
   readonly utf8: boolean;
   /** What we added is not ASCII. */
   readonly eightBit: boolean;
+  /** TLS-Required: No. */
+  readonly tlsOptional: boolean;
   readonly bytes: number;
 };
 
@@ -234,6 +236,7 @@ class Incoming implements MessageSink {
       messageIdHeader: mended.messageIdHeader,
       utf8: this.#body.eightBit && !isAscii(head),
       eightBit: !isAscii(mended.chunks[0] as Buffer),
+      tlsOptional: fields.some((field) => field.name === 'tls-required' && field.value().toLowerCase() === 'no'),
       bytes: mended.chunks.reduce((sum, chunk) => sum + chunk.length, 0),
     };
     return null;
@@ -300,6 +303,8 @@ class Incoming implements MessageSink {
       eightBit: this.#body.eightBit || head.eightBit,
       smtpUtf8: mail.smtpUtf8 && (head.utf8 || !asciiEnvelope(mail, this.#transaction)),
       requireTls: mail.requireTls,
+      // REQUIRETLS is the stronger word (RFC 8689 4.1).
+      ...(head.tlsOptional && !mail.requireTls ? { tlsOptional: true } : {}),
       ret: mail.ret,
       envid: mail.envid,
       kind: 'mail',

@@ -59,6 +59,7 @@ function topHeader(options: DsnOptions, boundary: string): string {
     foldHeader('Message-ID', [messageId]),
     about === null ? '' : foldHeader('References', [about]),
     foldHeader('Auto-Submitted', ['auto-replied']),
+    options.tlsOptional === true ? foldHeader('TLS-Required', ['No']) : '',
     foldHeader('MIME-Version', ['1.0']),
     foldHeader('Content-Type', ['multipart/report;', `report-type=${smtpUtf8 ? 'global-delivery-status' : 'delivery-status'};`, `boundary="${boundary}"`]),
   ].join('');

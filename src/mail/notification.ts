@@ -46,6 +46,8 @@ export type DsnOptions = {
   readonly recipients: readonly DsnRecipient[];
   /** Until when delivery is tried, for `delayed`. */
   readonly retryUntilMs: number | null;
+  /** The original said TLS-Required: No, and so does the notification (RFC 8689 5). */
+  readonly tlsOptional?: boolean;
   /** For tests; else random. */
   readonly boundary?: string;
 };

@@ -13,8 +13,8 @@ export type TransactionOptions = {
   readonly protocol: 'smtp' | 'lmtp';
   readonly capabilities: Capabilities;
   readonly timeouts: { readonly commandMs: number; readonly dataMs: number };
-  /** TLS is on and the certificate verifies: what REQUIRETLS asks of the next hop. */
-  readonly verifiedTls: boolean;
+  /** How safe the connection is: what REQUIRETLS asks of the next hop. `local`: it does not leave this machine. */
+  readonly safety: 'verified' | 'encrypted' | 'local' | 'none';
   /** The last transaction ended midway: begin with RSET. */
   readonly reset: boolean;
 };
@@ -40,12 +40,22 @@ function preflight(options: TransactionOptions, envelope: ClientEnvelope): Clien
   const { capabilities } = options;
   const offered = (keyword: string): boolean => capabilities.keywords.has(keyword);
   if (envelope.smtpUtf8 && !offered('SMTPUTF8')) return policy('ERR_SMTPUTF8', 'the next hop does not offer SMTPUTF8, which the addresses or headers of this message need');
-  if (envelope.requireTls && !options.verifiedTls) return policy('ERR_REQUIRETLS', 'the message requires verified TLS on every hop (REQUIRETLS), and this connection has none');
-  if (envelope.requireTls && options.protocol === 'smtp' && !offered('REQUIRETLS'))
-    return policy('ERR_REQUIRETLS', 'the message requires TLS on every hop, and the next hop does not offer REQUIRETLS');
+  const insecure = envelope.requireTls ? requireTlsProblem(options, envelope) : null;
+  if (insecure !== null) return policy('ERR_REQUIRETLS', insecure);
   const { sizeBytes } = capabilities;
   if (sizeBytes !== null && envelope.sizeBytes > sizeBytes) return policy('ERR_SIZE', `the message has ${envelope.sizeBytes} octets, the next hop takes at most ${sizeBytes}`);
   return null;
+}
+
+/**
+ * Why this hop cannot have a message with REQUIRETLS (RFC 8689 4.2.1), or null. A mail store on this machine is no hop. A report about such
+ * a message must not be lost because the way back does not know REQUIRETLS (5).
+ */
+function requireTlsProblem({ safety, protocol, capabilities }: TransactionOptions, { from }: ClientEnvelope): string | null {
+  if (protocol === 'lmtp' && safety === 'local') return null;
+  if (from === null) return safety === 'verified' || safety === 'encrypted' ? null : 'the message is a report about one with REQUIRETLS, and this connection has no TLS';
+  if (safety !== 'verified') return 'the message requires verified TLS on every hop (REQUIRETLS), and this connection has none';
+  return protocol === 'lmtp' || capabilities.keywords.has('REQUIRETLS') ? null : 'the message requires TLS on every hop, and the next hop does not offer REQUIRETLS';
 }
 
 class Transaction {

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { authenticate } from './client-auth.ts';
 import { runTransaction } from './client-transaction.ts';
-import type { Body } from './client-transaction.ts';
+import type { Body, TransactionOptions } from './client-transaction.ts';
 import type { Capabilities, ClientEnvelope, ClientFailure, ClientOptions, ConnectResult, RemoteReply, SmtpClient, TransactionResult } from './client-types.ts';
 import { Wire, openSocket, secureSocket } from './client-wire.ts';
 
@@ -167,10 +167,14 @@ class Client implements SmtpClient {
     return this.#options.recorder?.entries ?? [];
   }
 
+  get #safety(): TransactionOptions['safety'] {
+    if (this.tls !== null) return this.tls.verified ? 'verified' : 'encrypted';
+    return 'socket' in this.#options.target || /^(127\.|::1$)/.test(this.remote.address) ? 'local' : 'none';
+  }
+
   async transact(envelope: ClientEnvelope, body: Body): Promise<TransactionResult> {
     const { protocol, timeouts } = this.#options;
-    const verifiedTls = this.tls?.verified ?? false;
-    const ended = await runTransaction({ wire: this.#wire, protocol, capabilities: this.capabilities, timeouts, verifiedTls, reset: this.#reset }, envelope, body);
+    const ended = await runTransaction({ wire: this.#wire, protocol, capabilities: this.capabilities, timeouts, safety: this.#safety, reset: this.#reset }, envelope, body);
     this.#reset = ended.midway;
     this.transactions++;
     if ('replies' in ended.result && ended.result.replies.some(({ reply }) => reply.code === 421)) this.#closing = true;

@@ -9,7 +9,10 @@ import type { Credential } from './postern.ts';
 export type Mail = { readonly from?: string | null; readonly to: readonly string[]; readonly content?: string | Buffer; readonly envelope?: Partial<ClientEnvelope> };
 
 /** A connection ready for MAIL; with a credential over TLS, certificates not checked. */
-export async function connectTo(port: number, options: { credential?: Credential; implicit?: boolean; address?: string; tls?: boolean } = {}): Promise<SmtpClient> {
+export async function connectTo(
+  port: number,
+  options: { credential?: Credential; implicit?: boolean; address?: string; tls?: boolean; /** PEM: then the certificate verifies. */ ca?: string } = {},
+): Promise<SmtpClient> {
   const { credential, implicit } = options;
   const secured = credential !== undefined || options.tls === true;
   const result = await connectClient({
@@ -17,7 +20,12 @@ export async function connectTo(port: number, options: { credential?: Credential
     target: { address: options.address ?? '127.0.0.1', port },
     helo: 'client.test',
     recorder: null,
-    tls: { wanted: implicit === true ? 'implicit' : secured ? 'starttls-required' : 'none', serverName: 'relay.test', verify: false, context: createSecureContext() },
+    tls: {
+      wanted: implicit === true ? 'implicit' : secured ? 'starttls-required' : 'none',
+      serverName: 'relay.test',
+      verify: false,
+      context: createSecureContext(options.ca === undefined ? {} : { ca: options.ca }),
+    },
     ...(credential === undefined ? {} : { auth: credential }),
     timeouts: { connectMs: 10_000, greetingMs: 20_000, commandMs: 20_000, dataMs: 60_000 },
   });
