@@ -12,6 +12,7 @@ import type { DomainDetailView, DomainView } from '#http/routes/domains.ts';
 import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
+import type { TlsPolicyView } from '#http/routes/tls.ts';
 import type { Selection } from '#queue/queue.ts';
 import { socketPath } from '#server/socket-path.ts';
 
@@ -39,6 +40,7 @@ export type Api = {
   message(id: string): Promise<MessageView>;
   /** The raw content, as it comes. */
   body(id: string): Promise<AsyncIterable<Buffer>>;
+  tlsPolicy(domain: string, demand: string): Promise<TlsPolicyView>;
   reload(): Promise<ReloadReport>;
   certificates(): Promise<CertificatesView>;
   renewCertificates(name: string | null): Promise<{ readonly ordered: readonly (readonly string[])[] }>;
@@ -67,6 +69,7 @@ export function openApi(options: { readonly dataDir: string }): Api {
     messages: (query) => get(`/v1/messages?${new URLSearchParams(query)}`),
     message: (id) => get(`/v1/messages/${part(id)}`),
     body: (id) => open(dataDir, 'GET', `/v1/messages/${part(id)}/body`),
+    tlsPolicy: (domain, demand) => get(`/v1/tls/policy/${part(domain)}?${new URLSearchParams({ demand })}`),
     reload: () => post('/v1/reload'),
     certificates: () => get('/v1/certificates'),
     renewCertificates: (name) => post('/v1/certificates/renew', { name }),

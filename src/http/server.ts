@@ -22,6 +22,8 @@ import type { MessageParts } from './routes/messages.ts';
 import { laneRoutes, queueRoutes } from './routes/queue.ts';
 import { reloadRoutes } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
+import { tlsRoutes } from './routes/tls.ts';
+import type { TlsParts } from './routes/tls.ts';
 
 const HEADER_BYTES = 16 * 1024;
 const REQUEST_MS = 30_000;
@@ -33,6 +35,7 @@ export type AppParts = HealthParts &
     readonly directory: Directory;
     readonly domains: DomainService;
     readonly certificates: CertificateParts;
+    readonly tls: TlsParts;
     readonly reload: () => Promise<ReloadReport>;
     readonly log: Log;
   };
@@ -81,6 +84,7 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.route('/v1/queue', queueRoutes(parts.admin));
   app.route('/v1/lanes', laneRoutes(parts.admin));
   app.route('/v1/messages', messageRoutes(parts));
+  app.route('/v1/tls', tlsRoutes(parts.tls));
   app.route('/v1/reload', reloadRoutes(parts.reload));
   return app;
 }

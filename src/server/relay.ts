@@ -11,10 +11,8 @@ import { openVault } from '#base/vault.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { openDispatcher } from '#deliver/dispatcher.ts';
 import type { DispatcherParts } from '#deliver/dispatcher.ts';
-import { openPrivateCheck } from '#deliver/reach.ts';
 import { openRoutes } from '#deliver/route.ts';
 import type { Routes } from '#deliver/route.ts';
-import { matchesPattern } from '#dns/name.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
@@ -30,7 +28,6 @@ import { openChallengeTable } from '#tls/acme/tls-alpn-01.ts';
 import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 import { openTransport } from '#store/transport.ts';
 import { openServerTls, outboundTls } from '#tls/context.ts';
-import { openMtaSts } from '#tls/mta-sts.ts';
 import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { openLocalDomains } from './local-domains.ts';
@@ -39,6 +36,7 @@ import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLo
 import { openSelfCheck } from './self.ts';
 import { openSignatories, signatureLifetimeMs } from './signatories.ts';
 import type { Signatories } from './signatories.ts';
+import { openTlsPolicies } from './tls-policies.ts';
 import type { WorkerStart } from './worker-protocol.ts';
 
 export type Relay = {
@@ -99,16 +97,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const resolver = openResolver({ ...dns, clock: systemClock });
   const delivery = deliverySettings(live);
   const transport = openTransport(join(start.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
-  const isPrivate = openPrivateCheck();
-  const sts = openMtaSts({
-    resolver,
-    tlsContext: delivery.tlsContext,
-    isRefused: (address) => !delivery.allowPrivate && isPrivate(address),
-    memory: transport.sts,
-    clock: systemClock,
-    log,
-  });
-  const tlsPolicies = { sts, configured: (domain: string) => live.config.tlsPolicies.find(({ match }) => matchesPattern(match, domain)) ?? null };
+  const tlsPolicies = openTlsPolicies({ config: () => live.config, resolver, tlsContext: () => delivery.tlsContext, memory: transport.sts, log });
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
   const dispatcher = openDispatcher({ ...delivery, tlsPolicies, queue, routes, resolver, signing, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
   const intake = openIntake({

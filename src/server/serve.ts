@@ -19,6 +19,7 @@ import { openCertificates, openMainTls } from './certificates.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { collectMetrics, readiness } from './monitoring.ts';
 import { openDomains } from './domains.ts';
+import { openOutward } from './outward.ts';
 import { prepareReadyFile, readyReport, writeReadyFile } from './ready-file.ts';
 import type { ReadyReport } from './ready-file.ts';
 import { openReloader } from './reload.ts';
@@ -116,7 +117,14 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const listeners = await workers.start(config.listeners, { defaults: options.defaultListeners });
   const certificates = openCertificates({ config, version: options.version, dataDir, vault: secrets.vault, tls, workers, listeners, log });
   closing.push(() => certificates.stop());
-  const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply: (next) => workers.reload(next), tls, log });
+  const live = { config };
+  const apply = async (next: Config): Promise<void> => {
+    await workers.reload(next);
+    live.config = next;
+  };
+  const outward = openOutward({ config: () => live.config, transport: store.transport, listeners, log });
+  closing.push(() => outward.close());
+  const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply, tls, log });
   const state = { draining: false };
   const domains = openDomains({ directory: store.directory, vault: secrets.vault, hostname: config.hostname, clock: systemClock });
   for (const name of secrets.orphans) await domains.add({ name, inbound: false });
@@ -124,6 +132,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     log,
     reload,
     certificates,
+    tls: outward,
     directory: store.directory,
     domains,
     admin: store.admin,

@@ -15,7 +15,7 @@ import type { StsFailure } from './policy.ts';
 
 export type StsFetchParts = {
   readonly resolver: Resolver;
-  readonly tlsContext: SecureContext;
+  readonly tlsContext: () => SecureContext;
   /** Addresses that are not connected to. */
   readonly isRefused: (address: string) => boolean;
   /** 443, but in tests. */
@@ -62,7 +62,7 @@ function fetchFrom(parts: StsFetchParts, { host, address }: { host: string; addr
           host: address,
           port: parts.port ?? 443,
           servername: host,
-          secureContext: parts.tlsContext,
+          secureContext: parts.tlsContext(),
           checkServerIdentity: (_, certificate) => identityProblem(host, certificate),
           ALPNProtocols: ['http/1.1'],
         }),

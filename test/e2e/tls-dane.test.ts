@@ -205,3 +205,44 @@ test('message show tells policy, certificate and why', async () => {
   const line = postern.log().find((one) => one['event'] === 'delivery.delivered' && one['id'] === id);
   assert.deepEqual([line?.['tlsPolicy'], line?.['tlsRequired']], ['dane', 'dane']);
 });
+
+type PolicyView = {
+  mx: { dnssec: boolean; lane: string };
+  hosts: {
+    host: string;
+    policy: string;
+    required: string | null;
+    names: string[];
+    tlsa: { status: string; records: string[]; ignored: { why: string }[] };
+    refused: { class: string } | null;
+  }[];
+};
+
+test('tls policy tells what would be required of each host, and the evidence', async () => {
+  const view = await postern.json<PolicyView>('tls', 'policy', 'two.signed.test');
+  assert.equal(view.mx.dnssec, true);
+  assert.equal(view.mx.lane, 'mx:mx-ee-wrong.signed.test:mx-ee.signed.test/dane');
+  assert.deepEqual(
+    view.hosts.map(({ host, policy, required, tlsa }) => [host, policy, required, tlsa.records]),
+    [
+      ['mx-ee-wrong.signed.test', 'dane', 'dane', [tlsaFor(other, 3, 1, 1)]],
+      ['mx-ee.signed.test', 'dane', 'dane', [tlsaFor(plain, 3, 1, 1)]],
+    ],
+  );
+  const anchor = await postern.json<PolicyView>('tls', 'policy', 'ta-nexthop.signed.test');
+  assert.equal(anchor.mx.lane, 'mx:mx-ta-nexthop.signed.test/dane-ta=ta-nexthop.signed.test');
+  assert.deepEqual(anchor.hosts[0]?.names, ['mx-ta-nexthop.signed.test', 'ta-nexthop.signed.test']);
+  const pkix = await postern.json<PolicyView>('tls', 'policy', 'pkix.signed.test');
+  assert.deepEqual([pkix.hosts[0]?.required, pkix.hosts[0]?.tlsa.status], ['encrypted', 'unusable']);
+  assert.match(pkix.hosts[0]?.tlsa.ignored[0]?.why ?? '', /PKIX/);
+});
+
+test('tls policy ends with 1 where no host could be used, and says why', async () => {
+  const done = await postern.cli('tls', 'policy', 'bogus.signed.test');
+  assert.equal(done.code, 1);
+  assert.match(done.stdout, /the host is not used \(dane-lookup-failed\)/);
+  const required = await postern.cli('tls', 'policy', 'plain.test', '--requiretls');
+  assert.equal(required.code, 1);
+  assert.match(required.stdout, /neither DNSSEC nor MTA-STS says/);
+  assert.equal((await postern.cli('tls', 'policy', 'plain.test')).code, 0);
+});

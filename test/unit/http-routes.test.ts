@@ -48,6 +48,7 @@ before(async () => {
   const app = createApp({
     log: silentLog,
     certificates: { mode: 'self-signed', certificates: () => [], renewals: () => [], renew: null },
+    tls: { policy: () => assert.fail('no policy is asked for') },
     directory: store.directory,
     domains: openDomains({ directory: store.directory, vault: openVault(randomBytes(32)), hostname: 'relay.example.net', clock: systemClock }),
     admin: store.admin,

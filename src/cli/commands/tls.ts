@@ -1,4 +1,4 @@
-// `postern tls`: the certificates that clients are shown, how their renewal stands, and renewing now.
+// `postern tls`: the certificates that clients are shown, how their renewal stands, and renewing now; and what TLS delivery requires of others.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -7,6 +7,8 @@ import { openApi } from '#cli/api.ts';
 import type { Api } from '#cli/api.ts';
 import { dateText, spanText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
+import { showPolicy } from '#cli/tls/policy.ts';
+import type { PolicyOptions } from '#cli/tls/policy.ts';
 import type { CertificatesView } from '#http/routes/certificates.ts';
 
 type Certificate = CertificatesView['certificates'][number];
@@ -18,15 +20,16 @@ Examples:
   postern --json tls show
   postern tls renew                   with tls.mode = "acme": have the certificate issued again now
   postern tls renew --no-wait
+  postern tls policy example.net      what mail to a domain needs of TLS, of each of its mail hosts, and why
 
-docs/certificates.md tells how to have certificates issued and renewed by an authority.`;
+docs/certificates.md tells how to have certificates issued and renewed by an authority, docs/tls.md what is required of other servers.`;
 
 const POLL_MS = 500;
 /** Longer than an authority may take to validate and to issue. */
 const WAIT_MS = 25 * 60_000;
 
 export function register(program: Command, cli: Cli): void {
-  const command = program.command('tls').description('see the certificates and renew them').addHelpText('after', EXAMPLES);
+  const command = program.command('tls').description('the certificates of this server, and the TLS policies of others').addHelpText('after', EXAMPLES);
   command
     .command('show')
     .description('show the certificates that clients are shown')
@@ -36,6 +39,12 @@ export function register(program: Command, cli: Cli): void {
     .description('have the certificates issued again now: all, or the one that has this name (tls.mode = "acme")')
     .option('--no-wait', 'do not wait for the result')
     .action((name: string | undefined, options: { wait: boolean }) => renew(cli, name ?? null, options.wait));
+  command
+    .command('policy <domain>')
+    .description('show what delivery to a domain requires of each of its mail hosts, with the evidence: DANE, MTA-STS, [[tls_policy]]')
+    .option('--requiretls', 'for a message that is sent with REQUIRETLS')
+    .option('--tls-optional', 'for a message that says TLS-Required: No')
+    .action((domain: string, options: PolicyOptions) => showPolicy(cli, domain, options));
 }
 
 async function show(cli: Cli): Promise<void> {

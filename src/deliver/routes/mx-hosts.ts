@@ -16,18 +16,18 @@ import type { MtaSts } from '#tls/mta-sts.ts';
 import { decide } from '#tls/policy.ts';
 import type { ConfiguredPolicy, Demand, HostEvidence, StsEvidence } from '#tls/policy.ts';
 
-export type MxParts = DialParts & {
+/** What it takes to look into a domain. */
+export type LookParts = {
   readonly resolver: Resolver;
   readonly port: number;
-  readonly allowPrivate: boolean;
-  readonly isPrivate: (address: string) => boolean;
   /** True for this server's own names, and for its own addresses on the port it would be dialled on. */
   readonly isSelf: (host: string, addresses: readonly string[]) => boolean;
   readonly sts: Pick<MtaSts, 'evidence'>;
   /** The row of [[tls_policy]] for a domain. */
   readonly configured: (domain: string) => ConfiguredPolicy | null;
-  readonly random: () => number;
 };
+
+export type MxParts = DialParts & LookParts & { readonly allowPrivate: boolean; readonly isPrivate: (address: string) => boolean; readonly random: () => number };
 
 /** What is known of a domain: its hosts, and what it says of TLS. */
 export type Domain = {
@@ -91,6 +91,8 @@ class Search {
   #refusal: Refusal | null = null;
   /** Something may be otherwise next time, or is mended. */
   #mayPass = false;
+  /** A host was left out because it had this mail already. */
+  #excepted = false;
 
   constructor(parts: MxParts, secure: SecureParts, about: { evidence: SiteEvidence; domain: string | null; except: Except }) {
     this.#parts = parts;
@@ -110,7 +112,7 @@ class Search {
       }
       if (!('client' in result)) this.#tried.push(result);
     }
-    if (this.#evidence.demand === 'requiretls') return { tried: this.#tried, permanent: cannotRequireTls(this.#tried) };
+    if (this.#evidence.demand === 'requiretls') return { tried: this.#tried, permanent: this.#excepted ? null : cannotRequireTls(this.#tried) };
     return { tried: this.#tried, permanent: this.#mayPass || this.#tried.some((one) => one.failure.kind !== 'policy') ? null : this.#refusal };
   }
 
@@ -150,7 +152,7 @@ class Search {
     if (allowed.length === 0 && refused !== undefined) this.#refusal = privateAddress(host, refused);
     const open = allowed.filter((address) => !this.#except.has(address));
     // Had this mail already, and may take it next time.
-    if (open.length < allowed.length) this.#mayPass = true;
+    if (open.length < allowed.length) this.#mayPass = this.#excepted = true;
     return open.map((address) => ({ at: { host, address, port }, decision }));
   }
 
@@ -183,7 +185,7 @@ function shuffled<T>(items: readonly T[], random: () => number): readonly T[] {
 }
 
 /** What the DNS says of a host's certificate. */
-export function daneOf(parts: MxParts, host: string, mxSecure: boolean): Promise<DaneEvidence> {
+export function daneOf(parts: LookParts, host: string, mxSecure: boolean): Promise<DaneEvidence> {
   if (isIP(host) !== 0) return Promise.resolve({ status: 'none', why: `${host} is an address, not a name` });
   return findTlsa(parts.resolver, { host, port: parts.port, mxSecure });
 }

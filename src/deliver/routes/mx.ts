@@ -12,7 +12,7 @@ import type { LaneName } from '#queue/records.ts';
 import { isDomainSpecific } from '#tls/policy.ts';
 import type { Demand } from '#tls/policy.ts';
 import { daneOf, mxConnector } from './mx-hosts.ts';
-import type { Domain, MxLane, MxParts } from './mx-hosts.ts';
+import type { Domain, LookParts, MxLane, MxParts } from './mx-hosts.ts';
 
 /** Where a domain's mail goes, or why nowhere. */
 export type Plan = { readonly connector: Connector } | { readonly refusal: Refusal };
@@ -111,7 +111,8 @@ function isCurrent(parts: MxParts, plan: MaybePromise<Known>): boolean {
   return isPromise(plan) || 'refusal' in plan || plan.configured === parts.configured(plan.name);
 }
 
-async function lookInto(parts: MxParts, domain: string): Promise<Known> {
+/** What the DNS and the policies say of a domain now. */
+export async function lookInto(parts: LookParts, domain: string): Promise<Known> {
   const [plan, sts] = await Promise.all([planDomain(parts, domain), parts.sts.evidence(domain)]);
   if ('refusal' in plan) return plan;
   const { hosts, mxSecure, implicit, ttlSeconds } = plan;
@@ -134,7 +135,7 @@ function siteOf(hosts: readonly MxHost[]): LaneName {
 }
 
 /** The name of the lane, and whether it is the domain's own. Those that DANE protects do not meet those it does not, at the same hosts. */
-function laneOf(domain: Domain, demand: Demand): MxLane {
+export function laneOf(domain: Domain, demand: Demand): MxLane {
   const shared = siteOf(domain.hosts);
   const own = ownOf(domain, demand);
   if (own !== null) return { site: `${shared}/${own}=${domain.name}`, shared, own: true };
@@ -152,7 +153,7 @@ function ownOf({ mxAuthentic, sts, configured, dane, name }: Domain, demand: Dem
 
 type Hosts = { readonly hosts: readonly MxHost[]; readonly mxSecure: boolean; readonly implicit: boolean; readonly ttlSeconds: number };
 
-async function planDomain(parts: MxParts, domain: string): Promise<Hosts | { refusal: Refusal }> {
+async function planDomain(parts: LookParts, domain: string): Promise<Hosts | { refusal: Refusal }> {
   const answer = await findMx(parts.resolver, domain);
   switch (answer.status) {
     case 'no-domain':
@@ -209,7 +210,7 @@ async function planDomain(parts: MxParts, domain: string): Promise<Hosts | { ref
 }
 
 /** A host that is this server itself, and all that are no better, must not be tried: the mail would go in circles (RFC 5321 5.1). */
-async function withoutSelf(parts: MxParts, domain: string, found: Hosts): Promise<Hosts | { refusal: Refusal }> {
+async function withoutSelf(parts: LookParts, domain: string, found: Hosts): Promise<Hosts | { refusal: Refusal }> {
   let own = Infinity;
   for (const host of found.hosts) {
     if (host.preference >= own) continue;
