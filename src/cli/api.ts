@@ -8,7 +8,7 @@ import { PosternError, errorCode } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
 import type { CertificatesView } from '#http/routes/certificates.ts';
 import type { CredentialSecret, CredentialView, NewCredentialInput } from '#http/routes/credentials.ts';
-import type { DomainDetailView, DomainView } from '#http/routes/domains.ts';
+import type { DomainCheckView, DomainDetailView, DomainView, RotationStep } from '#http/routes/domains.ts';
 import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
@@ -31,6 +31,8 @@ export type Api = {
   domains(): Promise<{ readonly domains: readonly DomainView[] }>;
   domain(name: string): Promise<DomainDetailView>;
   addDomain(input: { name: string; inbound: boolean; returnPath?: string | undefined }): Promise<DomainDetailView>;
+  checkDomain(name: string): Promise<DomainCheckView>;
+  rotateDomain(name: string, step: RotationStep): Promise<DomainDetailView>;
   removeDomain(name: string): Promise<{ readonly name: string; readonly removed: boolean }>;
   queue(query: QueueQuery): Promise<{ readonly recipients: readonly QueueRowView[]; readonly next: string | null }>;
   queued(id: string): Promise<QueuedMessageView>;
@@ -61,6 +63,8 @@ export function openApi(options: { readonly dataDir: string }): Api {
     domains: () => get('/v1/domains'),
     domain: (name) => get(`/v1/domains/${part(name)}`),
     addDomain: (input) => post('/v1/domains', input),
+    checkDomain: (name) => post(`/v1/domains/${part(name)}/check`),
+    rotateDomain: (name, step) => post(`/v1/domains/${part(name)}/rotate`, { step }),
     removeDomain: (name) => remove(`/v1/domains/${part(name)}`),
     queue: (query) => get(`/v1/queue?${new URLSearchParams(query)}`),
     queued: (id) => get(`/v1/queue/${part(id)}`),

@@ -53,6 +53,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
     },
     routes: buildRoutes(values, mistakes),
     tlsPolicies: buildTlsPolicies(values, mistakes),
+    domains: { checkMs: values.domainCheck },
     inbound: { domains: values.inboundDomains },
     queue: {
       maxAgeMs: values.maxAge,

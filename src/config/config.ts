@@ -76,6 +76,8 @@ export type Config = {
   };
   readonly routes: readonly RouteConfig[];
   readonly tlsPolicies: readonly TlsPolicyConfig[];
+  /** Null: domains are not looked at by themselves. */
+  readonly domains: { readonly checkMs: number | null };
   readonly inbound: { readonly domains: readonly string[] };
   readonly queue: {
     readonly maxAgeMs: number;

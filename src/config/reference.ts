@@ -14,6 +14,7 @@ const TABLES: Readonly<Record<string, string>> = {
   delivery: 'Outbound connections.',
   route: 'Where recipients go. The first route that matches is taken; without a match (and without any route) mail goes to the mail hosts of the domain.',
   tls_policy: 'What mail to certain domains needs of TLS, beside what they publish themselves; see [tls.md](tls.md).',
+  domains: 'Domains that mail is sent from, as `domain add` keeps them.',
   inbound: 'Domains that mail is received for.',
   queue: 'How long and how often delivery is tried.',
   limits: 'What clients may do.',

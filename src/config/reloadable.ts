@@ -4,6 +4,7 @@ const RELOADABLE = [
   'limits',
   'routes',
   'tlsPolicies',
+  'domains',
   'inbound.domains',
   'queue.maxAgeMs',
   'queue.delayWarningMs',

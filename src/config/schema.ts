@@ -115,6 +115,12 @@ export const ROWS = {
     doc: 'Domains whose mail is accepted on port 25 and handled by the routes; beside those of `domain add --inbound`.',
   }),
 
+  domainCheck: row('domains.check', kind.optionalDuration('5m', '30d'), {
+    fallback: '6h',
+    ...live,
+    doc: 'How often the DNS records of a domain (`domain add`) are looked at once they are right; "off": only by `domain check`. A domain that waits for records is looked at every five minutes.',
+  }),
+
   maxAge: row('queue.max_age', kind.duration('1s', '30d'), { fallback: '4d', ...live, doc: 'How long delivery is tried before the message bounces.' }),
   delayWarning: row('queue.delay_warning', kind.optionalDuration('1s', '30d'), { fallback: '4h', ...live, doc: 'When the sender is told of a delay; "off": never.' }),
   retryFirst: row('queue.retry.first', kind.duration('100ms', '1d'), { fallback: '1m', ...live, doc: 'The pause after the first attempt.' }),

@@ -12,7 +12,7 @@ const LONGEST_NEGATIVE_TTL_SECONDS = 600;
 /** Without a SOA there is no TTL for nothing (RFC 2308 5); enough to spare the resolver a burst. */
 const BARE_NEGATIVE_TTL_SECONDS = 5;
 
-export type QueryType = 'A' | 'AAAA' | 'MX' | 'TXT' | 'CNAME' | 'PTR' | 'TLSA';
+export type QueryType = 'A' | 'AAAA' | 'MX' | 'TXT' | 'CNAME' | 'PTR' | 'TLSA' | 'NS';
 export type DnsRecord = string | MxRecord | TlsaRecord;
 
 const RCODE_NAMES = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
@@ -45,7 +45,7 @@ export function interpret(packet: DecodedPacket, question: { readonly name: stri
   return { status: rcode === 3 ? 'no-domain' : 'no-data', authenticated, ttlSeconds: Math.max(Math.min(ttlSeconds, negativeTtl(packet)), 1) };
 }
 
-function ttlOf(answer: Answer): number {
+export function ttlOf(answer: Answer): number {
   const ttl = 'ttl' in answer ? (answer.ttl ?? 0) : 0;
   // The top bit set means zero (RFC 2181 8).
   return ttl > 0x7fffffff ? 0 : ttl;
@@ -58,7 +58,7 @@ function negativeTtl(packet: DecodedPacket): number {
 }
 
 /** One record's data, or null when it makes no sense. */
-function readRecord(answer: Answer): DnsRecord | null {
+export function readRecord(answer: Answer): DnsRecord | null {
   switch (answer.type) {
     case 'A':
       return isIPv4(answer.data) ? answer.data : null;
@@ -66,6 +66,7 @@ function readRecord(answer: Answer): DnsRecord | null {
       return isIPv6(answer.data) ? answer.data : null;
     case 'CNAME':
     case 'PTR':
+    case 'NS':
       return answer.data.toLowerCase();
     case 'MX':
       return { preference: answer.data.preference ?? 0, exchange: answer.data.exchange.toLowerCase() };

@@ -21,6 +21,8 @@ export type ExchangeOptions = {
   readonly name: string;
   readonly type: RecordType;
   readonly edns: boolean;
+  /** False: what the server itself is responsible for, nothing it would have to ask for. */
+  readonly recursion?: boolean;
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -47,13 +49,13 @@ export async function exchange(options: ExchangeOptions): Promise<ExchangeResult
   return within(ask, Math.max(deadlineMs - clock.nowMs(), 1), overTcp);
 }
 
-function encodeQuery(id: number, { name, type, edns }: ExchangeOptions): Buffer {
+function encodeQuery(id: number, { name, type, edns, recursion }: ExchangeOptions): Buffer {
   // @types/dns-packet wants every OPT field that the encoder fills in by itself.
   const opt = { type: 'OPT', name: '.', udpPayloadSize: UDP_PAYLOAD_BYTES, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] } as const;
   return packet.encode({
     type: 'query',
     id,
-    flags: packet.RECURSION_DESIRED | packet.AUTHENTIC_DATA,
+    flags: (recursion === false ? 0 : packet.RECURSION_DESIRED) | packet.AUTHENTIC_DATA,
     questions: [{ name, type, class: 'IN' }],
     additionals: edns ? [{ ...opt, options: [] }] : [],
   });

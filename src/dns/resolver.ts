@@ -169,8 +169,8 @@ function failed(cause: Failed['cause'], detail: string): Failed {
   return { status: 'failed', cause, detail };
 }
 
-/** `ip`, `ip:port`, `[v6]` or `[v6]:port`. */
-function parseServer(text: string): DnsServer {
+/** `ip`, `ip:port`, `[v6]` or `[v6]:port`; throws PosternError for anything else. */
+export function parseServer(text: string): DnsServer {
   const match = isIP(text) === 6 ? [text, text] : (/^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text) ?? /^([\d.]+)(?::(\d{1,5}))?$/.exec(text));
   const address = match?.[1] ?? '';
   const family = isIP(address);

@@ -18,12 +18,14 @@ import type { BoundListener } from './binding.ts';
 import { openCertificates, openMainTls } from './certificates.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { collectMetrics, readiness } from './monitoring.ts';
+import { keepDomains } from './domain-keeper.ts';
 import { openDomains } from './domains.ts';
 import { openOutward } from './outward.ts';
 import { prepareReadyFile, readyReport, writeReadyFile } from './ready-file.ts';
 import type { ReadyReport } from './ready-file.ts';
 import { openReloader } from './reload.ts';
 import { openSecrets } from './secrets.ts';
+import { signatureLifetimeMs } from './signatories.ts';
 import { awaitEnd } from './signals.ts';
 import { Workers } from './workers.ts';
 import { socketPath } from './socket-path.ts';
@@ -126,8 +128,18 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   closing.push(() => outward.close());
   const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply, tls, log });
   const state = { draining: false };
-  const domains = openDomains({ directory: store.directory, vault: secrets.vault, hostname: config.hostname, clock: systemClock });
+  const domains = openDomains({
+    directory: store.directory,
+    vault: secrets.vault,
+    hostname: config.hostname,
+    dns: config.dns,
+    signatureLifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs),
+    clock: systemClock,
+    log,
+  });
   for (const name of secrets.orphans) await domains.add({ name, inbound: false });
+  const keeper = keepDomains({ domains, keys: store.directory, everyMs: () => live.config.domains.checkMs, clock: systemClock, log });
+  closing.push(() => keeper.stop());
   const app = createApp({
     log,
     reload,

@@ -12,11 +12,15 @@ export type Dns = {
   /** Knot's control socket, for knotc. */ readonly control: string;
   readonly knot: Running;
   readonly unbound: Running;
+  /** Other records for a zone, from now on. */
+  setZone(name: string, records: string): Promise<void>;
 };
 
 export type DnsOptions = {
   readonly address?: string;
   readonly port?: number;
+  /** Where Knot listens, at port 53, so that whoever asks the responsible servers reaches it; default: a free port, which only Unbound knows. */
+  readonly authority?: string;
   /** Zones that Knot signs, and that Unbound validates by their own trust anchors; the others are not signed. */
   readonly signed?: readonly string[];
 };
@@ -25,11 +29,13 @@ export type DnsOptions = {
 export async function startDns(zones: Readonly<Record<string, string>>, options: DnsOptions = {}): Promise<Dns> {
   const dir = tempDir('dns');
   const address = options.address ?? '127.0.0.1';
-  const [knotPort, unboundPort] = [await freePort(), options.port ?? (await freePort())];
+  const knotAddress = options.authority ?? '127.0.0.1';
+  const [knotPort, unboundPort] = [options.authority === undefined ? await freePort() : 53, options.port ?? (await freePort())];
   const names = Object.keys(zones);
   const signed = options.signed ?? [];
-  for (const [name, records] of Object.entries(zones)) {
-    const head = `$ORIGIN ${name}.\n$TTL 60\n@ SOA ns.${name}. hostmaster.${name}. 1 60 60 60 1\n@ NS ns.${name}.\nns A 127.0.0.1\n`;
+  let serial = 0;
+  const writeZone = (name: string, records: string): void => {
+    const head = `$ORIGIN ${name}.\n$TTL 60\n@ SOA ns.${name}. hostmaster.${name}. ${++serial} 60 60 60 1\n@ NS ns.${name}.\nns A ${knotAddress}\n`;
     writeFileSync(
       join(dir, `${name}.zone`),
       `${head}${records
@@ -37,13 +43,14 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
         .map((line) => line.trim())
         .join('\n')}\n`,
     );
-  }
+  };
+  for (const [name, records] of Object.entries(zones)) writeZone(name, records);
   writeFileSync(
     join(dir, 'knot.conf'),
     [
       'server:',
       `  rundir: "${dir}"`,
-      `  listen: 127.0.0.1@${knotPort}`,
+      `  listen: ${knotAddress}@${knotPort}`,
       'log:',
       '  - target: stderr',
       '    any: warning',
@@ -84,7 +91,7 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
       ...names.map((name) => `  local-zone: "${name}." transparent`),
       'remote-control:',
       '  control-enable: no',
-      ...names.flatMap((name) => ['stub-zone:', `  name: "${name}."`, `  stub-addr: 127.0.0.1@${knotPort}`]),
+      ...names.flatMap((name) => ['stub-zone:', `  name: "${name}."`, `  stub-addr: ${knotAddress}@${knotPort}`]),
       '',
     ].join('\n'),
   );
@@ -94,7 +101,18 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
   await until('DNS answers', () => resolver.resolveSoa(names[0] ?? '').catch(() => null), 20_000).catch((error: unknown) => {
     throw new Error(`${String(error)}\nknot: ${knot.output()}\nunbound: ${unbound.output()}`);
   });
-  return { server: `${address}:${unboundPort}`, control: join(dir, 'knot.sock'), knot, unbound };
+  const control = join(dir, 'knot.sock');
+  return {
+    server: `${address}:${unboundPort}`,
+    control,
+    knot,
+    unbound,
+    async setZone(name, records) {
+      writeZone(name, records);
+      const done = await run('/usr/sbin/knotc', ['-s', control, '-b', 'zone-reload', `${name}.`]);
+      if (done.code !== 0) throw new Error(`knotc: ${done.stdout}${done.stderr}`);
+    },
+  };
 }
 
 /** The DS record of the key that Knot has made for a zone. */

@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeKeys, publishedKey } from '#mail/dkim/keys.ts';
 import { publishedRecords } from '#mail/identity/records.ts';
+import { merged } from '#mail/identity/judge.ts';
+import { walkSpf } from '#mail/identity/spf-walk.ts';
 import { textStrings, zoneFile, zoneLine } from '#mail/identity/zone.ts';
+import { zoneResolver } from '../support/zone.ts';
 
 const DOMAIN = { name: 'example.com', inbound: false, returnPath: 'bounce', createdAtMs: Date.UTC(2026, 10, 24, 8), keys: [] };
 
@@ -72,4 +75,45 @@ test('zone lines: absolute names, texts in strings of 255 octets, quotes and byt
   assert.deepEqual(textStrings(''), ['']);
   const file = zoneFile([{ type: 'TXT', name: 'a.example', value: 'x', purpose: 'spf' }], ({ purpose }) => purpose);
   assert.equal(file, '; spf\na.example. 3600 IN TXT "x"\n');
+});
+
+test('an SPF record is walked to its end: look-ups counted, the chain shown, errors found, macros left alone', async () => {
+  const resolver = zoneResolver({
+    'a.example': [{ TXT: 'v=spf1 include:b.example mx a:gone.example exists:%{i}.list.example -all' }, { MX: [10, 'mx.a.example'] }],
+    'b.example': [{ TXT: 'v=spf1 ip4:192.0.2.1 include:c.example redirect=d.example' }],
+    'c.example': [{ TXT: 'v=spf1 a ~all' }, { A: '192.0.2.2' }],
+    'd.example': [{ TXT: 'v=spf1 ptr -all' }],
+  });
+  const walk = await walkSpf(resolver, 'a.example', 'v=spf1 include:b.example mx a:gone.example exists:%{i}.list.example -all');
+  assert.deepEqual(
+    walk.chain.map((line) => line.replace(/ \(.*/, '')),
+    [
+      'include:b.example',
+      '  include:c.example',
+      '    a',
+      '  redirect=d.example',
+      '    ptr',
+      'mx',
+      'a:gone.example',
+      '    ^ a:gone.example finds nothing',
+      'exists:%{i}.list.example',
+    ],
+  );
+  assert.deepEqual([walk.lookups, walk.voids, walk.problems, walk.cut], [8, 1, [], false]);
+});
+
+test('a record that includes itself, or nothing, ends', async () => {
+  const loop = await walkSpf(
+    zoneResolver({ 'l.example': [{ TXT: 'v=spf1 include:l.example include:l.example -all' }] }),
+    'l.example',
+    'v=spf1 include:l.example include:l.example -all',
+  );
+  assert.ok(loop.cut && loop.lookups > 10);
+  const none = await walkSpf(zoneResolver({ 'n.example': [{ TXT: 'x' }] }), 'n.example', 'v=spf1 include:none.example include:n.example -all');
+  assert.deepEqual([none.lookups, none.voids, none.problems.length], [2, 1, 2]);
+});
+
+test('several SPF records become one: every term once, this server first, the strictest end', () => {
+  assert.equal(merged(['v=spf1 mx include:a.example ~all', 'v=spf1 MX:x include:a.example -all'], 'relay.example'), 'v=spf1 a:relay.example mx include:a.example MX:x -all');
+  assert.equal(merged(['v=spf1 redirect=a.example'], 'relay.example'), 'v=spf1 a:relay.example redirect=a.example');
 });

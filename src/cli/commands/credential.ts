@@ -46,7 +46,19 @@ async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
   const made = await openApi({ dataDir: cli.dataDir() }).addCredential({ name, domains: options.domain ?? [], mode, allowIps: options.allowIp ?? [], ratePerHour });
   show(cli, made);
   if (mode === 'sandbox') cli.out.note('It is a sandbox: its mail is captured (postern message list) and never leaves. For delivery make one with --live.');
-  else if (made.domains.length === 0) cli.out.note('It may send as any domain. Limit it with --domain when only one application uses it.');
+  else if (made.domains.length > 0) await noteUnverified(cli, made.domains);
+  else cli.out.note('It may send as any domain. Limit it with --domain when only one application uses it.');
+}
+
+/** A domain that is kept here should be right in the DNS before its mail goes out; it goes out all the same. */
+async function noteUnverified(cli: Cli, names: readonly string[]): Promise<void> {
+  const { domains } = await openApi({ dataDir: cli.dataDir() }).domains();
+  for (const name of names) {
+    const domain = domains.find((one) => one.name === name || name.endsWith(`.${one.name}`));
+    if (domain === undefined) cli.out.note(`${name} has no signing keys here, so its mail is not signed. Make them with: postern domain add ${name}`);
+    else if (domain.status !== 'verified')
+      cli.out.note(`The DNS records of ${domain.name} are not verified (${domain.status}): its mail may be refused. See: postern domain check ${domain.name}`);
+  }
 }
 
 async function rotate(cli: Cli, name: string): Promise<void> {
