@@ -51,8 +51,13 @@ function cellsOf(line: string): string[] {
 
 /** The text of every source file under src/. */
 export function sources(): string[] {
-  return readdirSync(join(ROOT, 'src'), { recursive: true })
-    .map(String)
+  return files('src').map(page);
+}
+
+/** The TypeScript files under a folder, by their paths from the root. */
+export function files(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true })
+    .map((name) => join(folder, String(name)))
     .filter((name) => name.endsWith('.ts'))
-    .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8'));
+    .toSorted();
 }

@@ -9,8 +9,9 @@ import { silentLog } from '#base/log.ts';
 import { METRICS } from '#events/metrics.ts';
 import { createApp } from '#http/server.ts';
 import type { AppParts } from '#http/server.ts';
+import type { Decision } from '#tls/policy.ts';
 import { PAGES } from '../../scripts/pages.ts';
-import { ROOT, codes, page, sources, tableRows } from '../support/markdown.ts';
+import { ROOT, codes, files, page, sources, tableRows } from '../support/markdown.ts';
 
 /** Both ways; `where` says what is to be done about it. */
 function assertSame(documented: readonly string[], real: readonly string[], where: string): void {
@@ -55,6 +56,27 @@ test('every log event has a row in docs/operations.md, with its level, and every
     for (const level of levels) assert.ok(events.get(event)?.has(level), `${event} is not said as ${level}`);
     assert.match(row['what it means, and what to do'] ?? '', /\w.*\.$/, event);
   }
+});
+
+/** The words of src/tls/policy.ts; a new one is missing here for the compiler. */
+const POLICY_REFUSALS: Readonly<Record<Extract<Decision, { refused: unknown }>['refused'], true>> = {
+  'dane-lookup-failed': true,
+  'dane-required': true,
+  'mta-sts-mx-mismatch': true,
+  'requiretls-mx-unverified': true,
+};
+
+test('every class of a failure has a row in docs/failures.md, and every row is a class', () => {
+  const explaining = ['src/smtp/explain.ts', ...files('src/deliver')].map(page).join('\n');
+  const literals = [...explaining.matchAll(/\bclass: ([^\n]*?)(?:,(?: |$)|;|$)|\bdeferred\(('[^']+')/gm)].flatMap((match) =>
+    // What is compared is no class.
+    codes((match[1] ?? match[2] ?? '').replaceAll(/=== '[^']*'/g, '').replaceAll("'", '`')),
+  );
+  assertSame(
+    tableRows(page('docs/failures.md'), 'class').flatMap((row) => codes(row['class'] ?? '')),
+    [...new Set([...literals, ...Object.keys(POLICY_REFUSALS)])],
+    'the tables of docs/failures.md',
+  );
 });
 
 test('every metric has a row in docs/operations.md that names its labels, and every row is a metric', () => {
