@@ -54,7 +54,13 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
     routes: buildRoutes(values, mistakes),
     tlsPolicies: buildTlsPolicies(values, mistakes),
     domains: { checkMs: values.domainCheck },
-    inbound: { domains: values.inboundDomains },
+    inbound: {
+      domains: values.inboundDomains,
+      dmarc: values.inboundDmarc,
+      dnsTimeoutMs: values.inboundDnsTimeout,
+      trustedSealers: values.trustedSealers,
+      trustedNetworks: values.trustedNetworks,
+    },
     queue: {
       maxAgeMs: values.maxAge,
       delayWarningMs: values.delayWarning,

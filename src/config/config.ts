@@ -78,7 +78,16 @@ export type Config = {
   readonly tlsPolicies: readonly TlsPolicyConfig[];
   /** Null: domains are not looked at by themselves. */
   readonly domains: { readonly checkMs: number | null };
-  readonly inbound: { readonly domains: readonly string[] };
+  readonly inbound: {
+    readonly domains: readonly string[];
+    readonly dmarc: 'reject' | 'quarantine' | 'off';
+    /** For all questions about one message together. */
+    readonly dnsTimeoutMs: number;
+    /** Domains whose ARC seals are believed. */
+    readonly trustedSealers: readonly string[];
+    /** Networks (CIDR) whose mail is not judged. */
+    readonly trustedNetworks: readonly string[];
+  };
   readonly queue: {
     readonly maxAgeMs: number;
     readonly delayWarningMs: number | null;

@@ -5,7 +5,7 @@ const RELOADABLE = [
   'routes',
   'tlsPolicies',
   'domains',
-  'inbound.domains',
+  'inbound',
   'queue.maxAgeMs',
   'queue.delayWarningMs',
   'queue.retry',

@@ -114,6 +114,26 @@ export const ROWS = {
     ...live,
     doc: 'Domains whose mail is accepted on port 25 and handled by the routes; beside those of `domain add --inbound`.',
   }),
+  inboundDmarc: row('inbound.dmarc', kind.choice(['reject', 'quarantine', 'off']), {
+    fallback: 'reject',
+    ...live,
+    doc: 'What becomes of mail on port 25 that fails DMARC. `reject`: what the domain of the author asks for, a refusal (550) or a tag. `quarantine`: at most a tag, the field X-Postern-Quarantine. `off`: judged and told in Authentication-Results only.',
+  }),
+  inboundDnsTimeout: row('inbound.dns_timeout', kind.duration('500ms', '60s'), {
+    fallback: '5s',
+    ...live,
+    doc: 'For all that is asked of the DNS to judge one message on port 25, together. What has no answer by then counts as a passing error.',
+  }),
+  trustedSealers: row('inbound.trusted_sealers', kind.list(kind.domain), {
+    fallback: [],
+    ...live,
+    doc: 'Domains of forwarders and mailing lists whose ARC seals are believed: mail that passed DMARC when it reached them is taken though it fails here.',
+  }),
+  trustedNetworks: row('inbound.trusted_networks', kind.list(kind.network), {
+    fallback: [],
+    ...live,
+    doc: 'Networks whose mail on port 25 is not judged: relays of your own, a filter in front that has judged it.',
+  }),
 
   domainCheck: row('domains.check', kind.optionalDuration('5m', '30d'), {
     fallback: '6h',

@@ -15,6 +15,12 @@ export const METRICS = {
   postern_accepted_messages_total: { type: 'counter', help: 'Messages answered with 250 after their content, by port profile.', labels: ['profile'] },
   postern_accepted_bytes_total: { type: 'counter', help: 'Bytes of accepted messages, by port profile.', labels: ['profile'] },
   postern_refusals_total: { type: 'counter', help: 'Refusals of a connection, command or message, by port profile and enhanced code.', labels: ['profile', 'code'] },
+  postern_authentication_total: {
+    type: 'counter',
+    help: 'Messages by port 25, by method (spf, dkim, dmarc, arc) and result; of several DKIM signatures the best.',
+    labels: ['method', 'result'],
+  },
+  postern_dispositions_total: { type: 'counter', help: 'Messages by port 25, by what DMARC came to: accepted, quarantined, rejected, deferred.', labels: ['disposition'] },
   postern_accept_seconds: { type: 'histogram', help: 'From DATA or the first BDAT to the durable 250.', labels: [], bounds: ANSWER_SECONDS },
   postern_outcomes_total: { type: 'counter', help: 'Delivery attempts of recipients, by route, verdict and whether TLS was used.', labels: ['route', 'verdict', 'tls'] },
   postern_attempt_seconds: { type: 'histogram', help: 'Duration of one delivery attempt.', labels: [], bounds: ANSWER_SECONDS },

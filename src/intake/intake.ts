@@ -9,9 +9,10 @@ import { limitKey } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
 import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
+import type { Authentication } from '#mail/authentication.ts';
 import type { BodyHash } from '#mail/dkim/canonical.ts';
 import type { Signatory, Signing } from '#mail/dkim/signing.ts';
-import { decodeWords, parseHeaders, parseMailboxes } from '#mail/headers.ts';
+import { decodeWords, parseHeaders, parseMailboxes, removeFields } from '#mail/headers.ts';
 import type { Field } from '#mail/headers.ts';
 import { countReceived, formatReceived } from '#mail/received.ts';
 import type { NewMessage, Queue } from '#queue/queue.ts';
@@ -27,6 +28,8 @@ import type { Sender } from './authenticate.ts';
 import { authorizeFrom, authorizeMail, authorizeRcpt } from './authorize.ts';
 import { IncomingBody } from './body.ts';
 import { mendHeader } from './fixups.ts';
+import { isForged } from './inspect.ts';
+import type { Inspection, Inspector } from './inspect.ts';
 
 const SUBJECT_CHARACTERS = 200;
 const HOUR_MS = 3_600_000;
@@ -47,6 +50,8 @@ export type IntakeParts = {
   readonly localDomain: () => string | null;
   readonly laneFor: (domain: string, mode: 'live' | 'sandbox') => LaneName;
   readonly signing: Pick<Signing, 'signatoryOf' | 'bodyHash' | 'sign'>;
+  /** Judges what comes by port 25. */
+  readonly inspector: Inspector;
   /** Fresh leases of what was just accepted, to be delivered from memory. */
   readonly deliver: (leases: readonly Lease[]) => void;
   /** One-way observers (metrics): no decision is taken from them. */
@@ -69,6 +74,7 @@ export type IntakeObserver = {
   used(credential: string): void;
   accepted(profile: string, sizeBytes: number, waitedMs: number): void;
   refused(profile: string, reply: Reply): void;
+  judged(authentication: Authentication): void;
 };
 
 /** Makes the policy of one worker. */
@@ -144,6 +150,8 @@ type Head = {
   readonly utf8: boolean;
   /** What we added is not ASCII. */
   readonly eightBit: boolean;
+  /** The first chunk begins with our Received, of this length. */
+  readonly receivedBytes: number;
   /** TLS-Required: No. */
   readonly tlsOptional: boolean;
   readonly bytes: number;
@@ -157,9 +165,11 @@ class Incoming implements MessageSink {
   readonly #id: MessageId;
   readonly #nowMs: number;
   readonly #body: IncomingBody;
+  readonly #inspection: Inspection | null;
   #head: Head | null = null;
   /** Who signs, and the hash of the body as far as it has come. */
   #signature: { readonly by: Signatory; readonly hash: BodyHash } | null = null;
+  #authentication: Authentication | null = null;
 
   constructor(parts: IntakeParts, connection: Connection<Sender>, transaction: Transaction) {
     this.#parts = parts;
@@ -172,9 +182,13 @@ class Incoming implements MessageSink {
       queue: parts.queue,
       headerBytes: parts.limits().headerBytes,
       header: (head) => this.#header(head),
-      body: (chunk) => this.#signature?.hash.update(chunk),
+      body: (chunk) => {
+        this.#signature?.hash.update(chunk);
+        this.#inspection?.body(chunk);
+      },
       failed: (error) => this.#failed(error),
     });
+    this.#inspection = connection.profile === 'mx' ? parts.inspector.begin(arrivalOf(connection, transaction)) : null;
   }
 
   write(chunk: Buffer): MaybePromise<Reply | void> {
@@ -188,8 +202,8 @@ class Incoming implements MessageSink {
       return refusal;
     }
     const head = this.#head as Head;
-    const signed = this.#signature === null ? this.#store(head) : this.#sign(head, this.#signature).then((whole) => this.#store(whole));
-    return signed.catch((error: unknown) => {
+    const whole = this.#inspection === null ? this.#signed(head) : this.#inspected(head, this.#inspection);
+    return whole.catch((error: unknown) => {
       this.abort();
       return this.#failed(error);
     });
@@ -200,6 +214,10 @@ class Incoming implements MessageSink {
     return isPromise(parts) ? parts.then((stored) => this.#accept(head, stored)) : this.#accept(head, parts);
   }
 
+  #signed(head: Head): Promise<Reply> {
+    return this.#signature === null ? this.#store(head) : this.#sign(head, this.#signature).then((whole) => this.#store(whole));
+  }
+
   /** The header with the signatures on top. */
   async #sign(head: Head, { by, hash }: { readonly by: Signatory; readonly hash: BodyHash }): Promise<Head> {
     const fields = await this.#parts.signing.sign(by, { header: Buffer.concat(head.chunks), bodyHash: hash.digest(), nowMs: this.#nowMs });
@@ -208,22 +226,60 @@ class Incoming implements MessageSink {
 
   abort(): void {
     this.#body.abort();
+    this.#inspection?.abort();
   }
 
-  #header(head: Buffer): Reply | null {
-    const { fields } = parseHeaders(head);
-    const from = fields.filter((field) => field.name === 'from');
+  /** Waits for the judgement; what it has to say goes below our Received, as trace fields do. */
+  async #inspected(head: Head, inspection: Inspection): Promise<Reply> {
+    const { refusal, fields, authentication } = await inspection.finish();
+    this.#authentication = authentication;
+    if (authentication !== null) this.#judged(authentication);
+    if (refusal !== null) {
+      this.abort();
+      return refusal;
+    }
+    const [first, ...rest] = head.chunks as [Buffer, ...Buffer[]];
+    const added = Buffer.from(fields, 'latin1');
+    const chunks = [first.subarray(0, head.receivedBytes), added, first.subarray(head.receivedBytes), ...rest].filter((chunk) => chunk.length > 0);
+    return this.#store({ ...head, chunks, bytes: head.bytes + added.length });
+  }
+
+  #judged(authentication: Authentication): void {
+    const { spf, dkim, dmarc, arc, disposition, why } = authentication;
+    this.#parts.observe?.judged(authentication);
+    this.#parts.log.info('message.judged', {
+      id: this.#id,
+      session: this.#connection.id,
+      client: this.#connection.clientAddress,
+      from: this.#transaction.mail.from?.text ?? '',
+      author: dmarc.domain,
+      spf: spf.result,
+      dkim: dkim.map((one) => `${one.domain ?? '?'}=${one.result}`),
+      dmarc: dmarc.result,
+      policy: dmarc.policy,
+      arc: arc.result,
+      disposition,
+      cause: why === '' ? undefined : why,
+    });
+  }
+
+  #header(arrived: Buffer): Reply | null {
+    const arrivedFields = parseHeaders(arrived).fields;
+    const from = arrivedFields.filter((field) => field.name === 'from');
     const mailboxes = from.flatMap((field) => parseMailboxes(field.value()));
-    const refusal = this.#checkHeader(fields, from.length, mailboxes);
+    const refusal = this.#checkHeader(arrivedFields, from.length, mailboxes);
     if (refusal !== null) return refusal;
+    this.#inspection?.header(arrived, arrivedFields);
+    const { head, fields } = withoutForged(this.#parts.hostname, arrived, arrivedFields);
     const submission = this.#connection.profile !== 'mx';
     // Without a From header the sender of the envelope is put there.
     const { from: envelopeFrom } = this.#transaction.mail;
     const authors = from.length === 0 && envelopeFrom !== null ? [envelopeFrom] : mailboxes;
     const by = submission ? this.#parts.signing.signatoryOf(authors) : null;
     this.#signature = by === null ? null : { by, hash: this.#parts.signing.bodyHash() };
+    const received = this.#received();
     const mended = mendHeader(head, fields, {
-      received: this.#received(),
+      received,
       submission,
       nowMs: this.#nowMs,
       messageId: `<${this.#id}@${this.#parts.hostname}>`,
@@ -236,6 +292,7 @@ class Incoming implements MessageSink {
       messageIdHeader: mended.messageIdHeader,
       utf8: this.#body.eightBit && !isAscii(head),
       eightBit: !isAscii(mended.chunks[0] as Buffer),
+      receivedBytes: Buffer.byteLength(received),
       tlsOptional: fields.some((field) => field.name === 'tls-required' && field.value().toLowerCase() === 'no'),
       bytes: mended.chunks.reduce((sum, chunk) => sum + chunk.length, 0),
     };
@@ -293,12 +350,14 @@ class Incoming implements MessageSink {
     const { mail } = this.#transaction;
     const connection = this.#connection;
     const { maxAgeMs, delayWarningMs } = this.#parts.limits();
+    // The content may have taken long to come, and to judge: its time begins now.
+    const nowMs = this.#parts.clock.nowMs();
     return {
       id: this.#id,
       from: mail.from,
-      acceptedAtMs: this.#nowMs,
-      expiresAtMs: this.#nowMs + maxAgeMs,
-      warnAtMs: delayWarningMs === null ? null : this.#nowMs + delayWarningMs,
+      acceptedAtMs: nowMs,
+      expiresAtMs: nowMs + maxAgeMs,
+      warnAtMs: delayWarningMs === null ? null : nowMs + delayWarningMs,
       sizeBytes: head.bytes + this.#body.bodyBytes,
       eightBit: this.#body.eightBit || head.eightBit,
       smtpUtf8: mail.smtpUtf8 && (head.utf8 || !asciiEnvelope(mail, this.#transaction)),
@@ -318,6 +377,7 @@ class Incoming implements MessageSink {
       },
       subject: head.subject,
       messageIdHeader: head.messageIdHeader,
+      ...(this.#authentication === null ? {} : { authentication: this.#authentication }),
     };
   }
 
@@ -344,6 +404,17 @@ class Incoming implements MessageSink {
     this.#parts.log.error('message.not-stored', { id: this.#id, session: this.#connection.id, cause: errorText(error) });
     return full ? REPLIES.storeFull : REPLIES.localError(this.#id);
   }
+}
+
+function arrivalOf(connection: Connection<Sender>, { mail, recipients }: Transaction): Parameters<Inspector['begin']>[0] {
+  return { clientAddress: connection.clientAddress, helo: connection.helo ?? '', from: mail.from, recipients: recipients.map((rcpt) => rcpt.to) };
+}
+
+/** The header without fields that pretend to be this host's (RFC 8601 5); almost always there are none. */
+function withoutForged(hostname: string, head: Buffer, fields: readonly Field[]): { readonly head: Buffer; readonly fields: readonly Field[] } {
+  if (!fields.some((field) => isForged(hostname, field))) return { head, fields };
+  const kept = Buffer.concat(removeFields(head, fields, (field) => isForged(hostname, field)));
+  return { head: kept, fields: parseHeaders(kept).fields };
 }
 
 function asciiEnvelope(mail: MailCommand, transaction: Transaction): boolean {

@@ -1,6 +1,7 @@
 // The records of the queue: what a message is, what happened to it. The recipient is the unit of fate; body bytes never
 // change after acceptance. Plain data: everything here survives JSON.
 
+import type { Authentication } from '#mail/authentication.ts';
 import type { Address, ReversePath } from '#smtp/address.ts';
 import type { Notify, Profile } from '#smtp/policy.ts';
 
@@ -39,6 +40,8 @@ export type Envelope = {
   readonly kind: 'mail' | 'dsn';
   readonly mode: 'live' | 'sandbox';
   readonly origin: Origin;
+  /** Where it came from, as far as that can be known: mail by port 25 only, and not that of trusted networks. */
+  readonly authentication?: Authentication;
   /** For lists: the Subject, decoded and cut to 200 characters, and the Message-ID. */
   readonly subject: string;
   readonly messageIdHeader: string;

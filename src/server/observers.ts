@@ -19,6 +19,13 @@ export function intakeObserver(metrics: Metrics, used: (credential: string) => v
     refused(profile, reply) {
       metrics.add('postern_refusals_total', [profile, reply.enhanced || String(reply.code)]);
     },
+    judged({ spf, dkim, dmarc, arc, disposition }) {
+      metrics.add('postern_authentication_total', ['spf', spf.result]);
+      metrics.add('postern_authentication_total', ['dkim', bestOf(dkim.map((one) => one.result))]);
+      metrics.add('postern_authentication_total', ['dmarc', dmarc.result]);
+      metrics.add('postern_authentication_total', ['arc', arc.result]);
+      metrics.add('postern_dispositions_total', [disposition]);
+    },
   };
 }
 
@@ -41,6 +48,11 @@ export function openUsage(clock: Clock, options: { readonly everyMs: number; rea
     },
     close: tell,
   };
+}
+
+/** One word for all signatures of a message: that one passes is what counts. */
+function bestOf(results: readonly string[]): string {
+  return ['pass', 'temperror', 'fail', 'policy', 'permerror', 'neutral'].find((result) => results.includes(result)) ?? 'none';
 }
 
 /** Counts connections at their end, when their TLS is known, and failed authentications. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { openCounters } from '#base/counters.ts';
 import { openMessageIds } from '#base/id.ts';
+import { openNetworks } from '#base/ip.ts';
 import { openLog } from '#base/log.ts';
 import { openVault } from '#base/vault.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
@@ -16,6 +17,7 @@ import type { Routes } from '#deliver/route.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
+import { openInspector } from '#intake/inspect.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { Sender } from '#intake/authenticate.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
@@ -114,6 +116,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     localDomain: () => local.first(),
     laneFor: (domain, mode) => dispatcher.laneFor(domain, mode),
     signing,
+    inspector: openInspector({ hostname, resolver, clock: systemClock, settings: () => live.config.inbound, isTrusted: liveNetworks(() => live.config.inbound.trustedNetworks) }),
     deliver: (leases) => dispatcher.take(leases),
     observe: intakeObserver(metrics, usage.note),
   });
@@ -175,6 +178,16 @@ function liveRoutes(live: Live): Routes {
     return built.routes;
   };
   return { match: (domain) => current().match(domain), laneFor: (domain, mode) => current().laneFor(domain, mode) };
+}
+
+/** Whether an address is in the networks of the configuration as it is now. */
+function liveNetworks(current: () => readonly string[]): (address: string) => boolean {
+  let built = { from: current(), networks: openNetworks(current()) };
+  return (address) => {
+    const from = current();
+    if (built.from !== from) built = { from, networks: openNetworks(from) };
+    return built.networks.has(address);
+  };
 }
 
 /** What the directory says of domains is looked at when a connection or a transaction begins, so that it is up to date at RCPT and at the content. */

@@ -44,6 +44,11 @@ function mib(bytes: number): string {
   return bytes >= 1_000_000 ? `${Math.floor(bytes / 100_000) / 10} MB` : `${bytes} bytes`;
 }
 
+/** Texts with parts from outside, so that a line stays under 512 octets. */
+function short(text: string): string {
+  return text.length > 300 ? `${text.slice(0, 297)}...` : text;
+}
+
 /** All the replies. docs/replies.md lists them; a test compares the two. */
 export const REPLIES = {
   // The session goes as it should.
@@ -103,6 +108,14 @@ export const REPLIES = {
     reply(550, '5.7.1', `Relay not permitted: ${domain} is not handled here; to send through this server use port 587 or 465 with authentication`),
   senderNotAllowed: (sender: string, domains: readonly string[]) =>
     reply(550, '5.7.1', `Sender ${sender} not allowed for this credential; it may send as: ${domains.slice(0, 5).join(', ')}`),
+  dmarcRefused: (domain: string, why: string, explanation: string | null) =>
+    reply(550, '5.7.26', [
+      `Email rejected per DMARC policy for ${domain}: ${short(why)}`,
+      ...(explanation === null ? [] : [`The sender's domain says: ${short(explanation)}`]),
+      `To mend it, sign the mail with DKIM as ${domain}, or send it from a server that the SPF record of the domain names`,
+    ]),
+  dmarcUnknown: (domain: string, why: string) => reply(451, '4.7.0', `The DMARC policy for ${domain} could not be applied, try again later: ${short(why)}`),
+  fromRefused: (why: string) => reply(550, '5.7.1', `Refused: ${short(why)}; send one From field, with addresses of one domain`),
   headerRefused: (why: string) => reply(550, '5.6.0', why),
   rateExceeded: (perHour: number) => reply(450, '4.7.1', `Rate of this credential exceeded (${perHour} messages an hour); try again later`),
   tooManyHops: (hops: number) => reply(554, '5.4.6', `Too many hops: more than ${hops} Received headers, the message is probably in a loop`),

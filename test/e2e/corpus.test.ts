@@ -26,7 +26,7 @@ before(async () => {
   receivers.set('data', data).set('chunking', chunking);
   const dns = await startDns({ 'data.test': '@ MX 10 mx\nmx A 127.0.0.7', 'chunking.test': '@ MX 10 mx\nmx A 127.0.0.8' });
   postern = await startPostern({
-    config: `[dns]\nservers = ["${dns.server}"]\n[delivery]\nmx_port = ${data.port}\nallow_private_addresses = true\n[inbound]\ndomains = ["data.test", "chunking.test"]\n`,
+    config: `[dns]\nservers = ["${dns.server}"]\n[delivery]\nmx_port = ${data.port}\nallow_private_addresses = true\n[inbound]\ndomains = ["data.test", "chunking.test"]\ndmarc = "quarantine"\n`,
   });
   app = await postern.credential('app', '--live');
 });
@@ -70,7 +70,7 @@ async function exchange(sample: Sample, n: number, domain: 'data' | 'chunking'):
 }
 
 for (const domain of ['data', 'chunking'] as const) {
-  test(`by MTA on 25, then ${domain}: every byte below the Received field is the same`, async () => {
+  test(`by MTA on 25, then ${domain}: every byte below the trace fields is the same`, async () => {
     const all = [...corpus(), ...OWN];
     assert.ok(all.length > 40, `only ${all.length} samples: the corpora are missing`);
     const refused: string[] = [];
@@ -81,8 +81,10 @@ for (const domain of ['data', 'chunking'] as const) {
         const expected = sample.content.subarray(-2).toString('latin1') === '\r\n' ? sample.content : Buffer.concat([sample.content, Buffer.from('\r\n')]);
         const added = got.content.length - expected.length;
         assert.ok(got.content.subarray(added).equals(expected), `${sample.name} was changed`);
-        // What is added is one Received field, and the empty line of a message that is all header.
-        assert.match(got.content.subarray(0, added).toString('latin1'), /^Received: [^\r\n]+(\r\n[ \t][^\r\n]+)*\r\n(\r\n)?$/, sample.name);
+        // What is added is Received and the judgement, and the empty line of a message that is all header.
+        const trace =
+          /^Received: [^\r\n]+(\r\n[ \t][^\r\n]+)*\r\n(X-Postern-Quarantine: [^\r\n]+(\r\n[ \t][^\r\n]+)*\r\n)?Authentication-Results: [^\r\n]+(\r\n[ \t][^\r\n]+)*\r\n(\r\n)?$/;
+        assert.match(got.content.subarray(0, added).toString('latin1'), trace, sample.name);
       } else {
         assert.match(reply, /^5\d\d 5\.\d+\.\d+ \S/, `${sample.name}: ${reply}`);
         refused.push(`${sample.name}: ${reply}`);

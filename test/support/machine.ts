@@ -2,11 +2,13 @@
 // does not wait. A connection takes microseconds.
 
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
+import { systemClock } from '#base/clock.ts';
 import { createCounters, openCounters } from '#base/counters.ts';
 import { openMessageIds } from '#base/id.ts';
 import { silentLog } from '#base/log.ts';
 import type { Log } from '#base/log.ts';
 import type { Sender } from '#intake/authenticate.ts';
+import { openInspector } from '#intake/inspect.ts';
 import { openIntake } from '#intake/intake.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
 import { openTurnstile } from '#mail/dkim/turnstile.ts';
@@ -16,6 +18,7 @@ import type { Connection, Policy, Profile, SessionLimits } from '#smtp/policy.ts
 import { Session } from '#smtp/session.ts';
 import type { Credential } from '#store/directory.ts';
 import type { Line, Login } from './dialogue.ts';
+import { zoneResolver } from './zone.ts';
 
 /** The limits of the dialogues; the real server is configured with the same. */
 export const LIMITS: SessionLimits & { readonly headerBytes: number } = {
@@ -94,6 +97,13 @@ export function openMachine(): Machine {
     localDomain: () => LOCAL_DOMAIN,
     laneFor: (domain) => `mx:${domain}`,
     signing: unsigned,
+    inspector: openInspector({
+      hostname: HOSTNAME,
+      resolver: zoneResolver({}),
+      clock: systemClock,
+      settings: () => ({ dmarc: 'off', dnsTimeoutMs: 1000, trustedSealers: [] }),
+      isTrusted: () => false,
+    }),
     deliver() {},
   });
   return { policy, stored, connect: (profile, options = {}) => new MachineLine(policy, profile, options) };

@@ -7,6 +7,7 @@ import { createCounters, openCounters } from '#base/counters.ts';
 import { openMessageIds } from '#base/id.ts';
 import { silentLog } from '#base/log.ts';
 import type { Sender } from '#intake/authenticate.ts';
+import { openInspector } from '#intake/inspect.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
 import { BodyHash } from '#mail/dkim/canonical.ts';
@@ -21,6 +22,7 @@ import type { Connection, MailCommand, MessageSink, Policy, Profile, Transaction
 import { formatReply } from '#smtp/reply.ts';
 import type { Reply } from '#smtp/reply.ts';
 import type { Credential, DirectoryReader } from '#store/directory.ts';
+import { zoneResolver } from '../support/zone.ts';
 
 const PASSWORD = 'correct horse';
 
@@ -108,6 +110,13 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}, clock:
       localDomain: () => 'local.example',
       laneFor: (domain, mode) => (mode === 'sandbox' ? 'capture:' : `mx:${domain}`),
       signing: openSigning({ find: (domain) => (domain === 'signed.example' ? SIGNATORY : null), turnstile: openTurnstile({ atOnce: 2, waiting: 10 }), lifetimeMs: () => 1000 }),
+      inspector: openInspector({
+        hostname: 'relay.example.net',
+        resolver: zoneResolver({ 'example.com': [{ TXT: 'v=spf1 ip4:192.0.2.7 -all' }], '_dmarc.example.com': [{ TXT: 'v=DMARC1; p=reject' }] }),
+        clock: systemClock,
+        settings: () => ({ dmarc: 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
+        isTrusted: (client) => client === '10.0.0.1',
+      }),
       deliver: (leases) => void state.delivered.push(...leases),
     }),
     connection: (profile, overrides = {}) => ({
@@ -206,7 +215,7 @@ test('the sender rules of a credential hold for MAIL FROM and for From', async (
   assert.equal(state.accepted.length, 1);
 });
 
-test('25 takes local domains only, and mends nothing but Received', async () => {
+test('25 takes local domains only, and adds Received and the judgement, nothing else', async () => {
   const state = bench();
   const connection = state.connection('mx');
   const rcpt = (to: string): Reply | null => state.policy.rcpt(connection, state.transaction(), { to: address(to), notify: null, orcpt: null }) as Reply | null;
@@ -215,7 +224,41 @@ test('25 takes local domains only, and mends nothing but Received', async () => 
   assert.deepEqual([refused?.code, refused?.enhanced], [550, '5.7.1']);
   assert.match(String(refused?.lines), /Relay not permitted.*587.*465/s);
   await submit(state, connection, state.transaction({}, 'a@local.example'), ['Bcc: kept@local.example\r\n\r\nx\r\n']);
-  assert.match(content(state.accepted[0] as NewMessage, state.chunks), /^Received: [^]*\r\nBcc: kept@local\.example\r\n\r\nx\r\n$/);
+  assert.match(
+    content(state.accepted[0] as NewMessage, state.chunks),
+    /^Received: [^]*\r\nX-Postern-Quarantine: [^]*\r\nAuthentication-Results: [^]*\r\nBcc: kept@local\.example\r\n\r\nx\r\n$/,
+  );
+});
+
+test('mail by 25 is judged: what passes is told on top and in the envelope, what the domain forbids is refused and not kept', async () => {
+  const state = bench();
+  const connection = state.connection('mx');
+  const mail = 'From: Me <me@example.com>\r\nAuthentication-Results: relay.example.net; dmarc=pass\r\nAuthentication-Results: elsewhere.example; spf=pass\r\n\r\nx\r\n';
+  assert.equal((await submit(state, connection, state.transaction({}, 'a@local.example'), [mail])).code, 250);
+  const [message] = state.accepted as [NewMessage];
+  const text = content(message, state.chunks);
+  assert.match(
+    text.replaceAll(/\r\n[\t ]+/g, ' '),
+    /^Received: [^\r]+\r\nAuthentication-Results: relay\.example\.net; spf=pass smtp\.mailfrom=example\.com; dkim=none; dmarc=pass header\.from=example\.com policy\.dmarc=reject\r\nFrom: /,
+  );
+  assert.equal(text.match(/^Authentication-Results: relay/gm)?.length, 1, 'the forged one is gone');
+  assert.match(text, /^Authentication-Results: elsewhere\.example; spf=pass\r$/m);
+  assert.equal(message.envelope.sizeBytes, text.length);
+  assert.deepEqual([message.envelope.authentication?.dmarc.result, message.envelope.authentication?.disposition], ['pass', 'accepted']);
+
+  const forged = state.connection('mx', { clientAddress: '203.0.113.9' });
+  const large = [mail, 'y'.repeat(300_000)];
+  const reply = await submit(state, forged, state.transaction({}, 'a@local.example'), large);
+  assert.deepEqual([reply.code, reply.enhanced], [550, '5.7.26']);
+  assert.match(reply.lines.join('\n'), /DMARC policy for example\.com: neither SPF nor DKIM.*\n.*sign the mail with DKIM/);
+  assert.equal(state.accepted.length, 1);
+  assert.equal(state.abandoned.length, 1, 'the chunks of a refused message are dropped');
+
+  const own = state.connection('mx', { clientAddress: '10.0.0.1' });
+  assert.equal((await submit(state, own, state.transaction({}, 'a@local.example'), [mail])).code, 250);
+  const [, trusted] = state.accepted as [NewMessage, NewMessage];
+  assert.match(content(trusted, state.chunks), /\r\nAuthentication-Results: relay\.example\.net; none\r\nFrom: /);
+  assert.equal(trusted.envelope.authentication, undefined);
 });
 
 test('a large message goes to the queue in chunks, the header as chunk 0', async () => {

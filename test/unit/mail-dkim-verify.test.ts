@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { BodyHashes, SignedHeader } from '#mail/dkim/check.ts';
 import { BodyHash } from '#mail/dkim/canonical.ts';
 import type { CanonicalizationName } from '#mail/dkim/canonical.ts';
-import { openKeys } from '#mail/dkim/key.ts';
+import { openKeyCache, openKeys } from '#mail/dkim/key.ts';
 import { signatureOf } from '#mail/dkim/signer.ts';
 import { beginDkim } from '#mail/dkim/verify.ts';
 import type { DkimVerdict } from '#mail/dkim/verify.ts';
@@ -20,7 +20,7 @@ import type { Zone } from '../support/zone.ts';
 async function verify(content: Buffer, zone: Zone): Promise<DkimVerdict[]> {
   const { fields, endOffset } = parseHeaders(content);
   const body = new BodyHashes();
-  const finish = beginDkim({ keys: openKeys(zoneResolver(zone)), header: new SignedHeader(content, fields), body, nowMs: Date.UTC(2026, 10, 24) });
+  const finish = beginDkim({ keys: openKeys(zoneResolver(zone), openKeyCache()), header: new SignedHeader(content, fields), body, nowMs: Date.UTC(2026, 10, 24) });
   for (let at = endOffset; at < content.length; at++) body.update(content.subarray(at, at + 1));
   return finish();
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { evaluateDmarc } from '#mail/dmarc/evaluate.ts';
+import { beginDmarc } from '#mail/dmarc/evaluate.ts';
 import type { Identifier } from '#mail/dmarc/evaluate.ts';
 import { zoneResolver } from '../support/zone.ts';
 import type { ZoneRecord } from '../support/zone.ts';
@@ -44,7 +44,7 @@ function identifierOf(text: string): Identifier {
 for (const one of cases) {
   it(one.name, async () => {
     const resolver = zoneResolver(zoneOf(one));
-    const verdict = await evaluateDmarc(resolver, { fromFields: one.fields ?? 1, domains: one.from, identifiers: one.identifiers.map(identifierOf) });
+    const verdict = await beginDmarc(resolver, { fromFields: one.fields ?? 1, domains: one.from })(one.identifiers.map(identifierOf));
     const told = JSON.stringify(verdict);
     assert.equal(verdict.result, one.result, told);
     if (one.policy !== undefined) assert.equal(verdict.policy, one.policy, told);

@@ -87,8 +87,28 @@ function headLines(message: MessageView): string[] {
     `from        ${message.from || '<> (automatic)'}`,
     `accepted    ${dateText(message.acceptedAt)} on ${origin.profile} from ${origin.clientAddress}${by}, ${origin.tls ?? 'no TLS'}`,
     `size        ${sizeText(message.sizeBytes)}`,
+    ...authenticationLines(envelope.authentication),
     `kind        ${message.mode === 'sandbox' ? 'sandbox: captured, never sent' : message.kind === 'dsn' ? 'delivery report' : 'mail'}`,
   ];
+}
+
+/** What was found of where it came from, each with its reason. */
+function authenticationLines(found: MessageView['envelope']['authentication']): string[] {
+  if (found === undefined) return [];
+  const { spf, dkim, dmarc, arc, disposition, why } = found;
+  const because = (reason: string): string => (reason === '' ? '' : `: ${reason}`);
+  const lines = [`spf         ${spf.result} for ${spf.domain} (${spf.identity === 'helo' ? 'HELO' : 'MAIL FROM'})${because(spf.reason)}`];
+  if (dkim.length === 0) lines.push('dkim        none: the message has no signature');
+  for (const one of dkim) lines.push(`dkim        ${one.result} for ${one.domain ?? '?'}, selector ${one.selector ?? '?'}${because(one.reason)}`);
+  const policy = dmarc.policy === null ? '' : ` (policy ${dmarc.policy} at ${dmarc.policyDomain ?? '?'}${dmarc.testing ? ', in test mode' : ''})`;
+  const by = dmarc.by === null ? '' : ` by ${dmarc.by.toUpperCase()}`;
+  lines.push(`dmarc       ${dmarc.result}${by} for ${dmarc.domain ?? '(no author)'}${policy}${because(dmarc.reason)}`);
+  if (arc.result !== 'none')
+    lines.push(
+      `arc         ${arc.result}, ${arc.instance} ${arc.instance === 1 ? 'set' : 'sets'}${arc.sealer === null ? '' : `, last sealed by ${arc.sealer}`}${because(arc.reason)}`,
+    );
+  if (disposition !== 'accepted' || why !== '') lines.push(`judged      ${disposition}${because(why)}`);
+  return lines;
 }
 
 function recipientLine(recipient: MessageView['recipients'][number]): string {

@@ -26,10 +26,28 @@ export type Keys = { find(domain: string, selector: string): Promise<PublicKey |
 const KEPT = 2000;
 const MAX_RECORD_CHARACTERS = 16 * 1024;
 
-/** Finds keys by the DNS; one a worker. */
-export function openKeys(resolver: Pick<Resolver, 'txt'>): Keys {
+/** Keys made ready, for all messages of a worker: to make one takes as long as to use it. */
+export type KeyCache = { read(record: string): PublicKey | NoKey };
+
+export function openKeyCache(): KeyCache {
   // A Map iterates in order of insertion: its first key was used least recently.
   const ready = new Map<string, PublicKey | NoKey>();
+  return {
+    read(record) {
+      const key = ready.get(record) ?? readKey(record);
+      ready.delete(record);
+      ready.set(record, key);
+      for (const oldest of ready.keys()) {
+        if (ready.size <= KEPT) break;
+        ready.delete(oldest);
+      }
+      return key;
+    },
+  };
+}
+
+/** Finds keys by the DNS. */
+export function openKeys(resolver: Pick<Resolver, 'txt'>, cache: KeyCache): Keys {
   return {
     async find(domain, selector) {
       const name = `${selector}._domainkey.${domain}`;
@@ -38,15 +56,7 @@ export function openKeys(resolver: Pick<Resolver, 'txt'>): Keys {
         return { failure: answer.cause === 'bad-name' ? 'permerror' : 'temperror', reason: `the key ${name} could not be looked up: ${answer.detail}` };
       }
       if (answer.status !== 'found') return { failure: 'permerror', reason: `there is no key ${name}` };
-      const text = answer.records.find((record) => /(?:^|;)\s*p\s*=/.test(record)) ?? answer.records[0] ?? '';
-      const known = ready.get(text);
-      const key = known ?? readKey(text);
-      ready.delete(text);
-      ready.set(text, key);
-      for (const oldest of ready.keys()) {
-        if (ready.size <= KEPT) break;
-        ready.delete(oldest);
-      }
+      const key = cache.read(answer.records.find((record) => /(?:^|;)\s*p\s*=/.test(record)) ?? answer.records[0] ?? '');
       return 'failure' in key ? { ...key, reason: `the key ${name} ${key.reason}` } : key;
     },
   };

@@ -23,12 +23,8 @@ export type DmarcVerdict = {
 /** A domain that authenticated the message, or would if the DNS had answered (`certain` false). */
 export type Identifier = { readonly by: 'dkim' | 'spf'; readonly domain: string; readonly certain: boolean };
 
-export type DmarcQuestion = {
-  /** Number of From fields, and the domains in them, canonical; '' for an address that cannot be read. */
-  readonly fromFields: number;
-  readonly domains: readonly string[];
-  readonly identifiers: readonly Identifier[];
-};
+/** Number of From fields, and the domains in them, canonical; '' for an address that cannot be read. */
+export type Author = { readonly fromFields: number; readonly domains: readonly string[] };
 
 const MAX_AUTHOR_DOMAINS = 4;
 const SEVERITY: Readonly<Record<DmarcVerdict['result'], number>> = { pass: 0, none: 1, temperror: 2, fail: 3, permerror: 4 };
@@ -36,16 +32,20 @@ const STRICTNESS: Readonly<Record<DmarcPolicy, number>> = { none: 0, quarantine:
 const MILDER: Readonly<Record<DmarcPolicy, DmarcPolicy>> = { none: 'none', quarantine: 'none', reject: 'quarantine' };
 
 /**
- * Evaluates. Never rejects. With several author domains each is evaluated and the worst counts: a domain that is shown to the reader must not
- * hide behind another.
+ * Begins to look for the policy; what it returns is called once it is known what authenticated the message. Neither rejects. With several
+ * author domains each is evaluated and the worst counts: a domain that is shown to the reader must not hide behind another.
  */
-export async function evaluateDmarc(resolver: Pick<Resolver, 'txt' | 'a' | 'aaaa' | 'mx'>, question: DmarcQuestion): Promise<DmarcVerdict> {
-  const broken = malformed(question);
-  if (broken !== null) return nothing('permerror', null, broken);
-  const domains = [...new Set(question.domains)];
+export function beginDmarc(resolver: Pick<Resolver, 'txt' | 'a'>, author: Author): (identifiers: readonly Identifier[]) => Promise<DmarcVerdict> {
+  const broken = malformed(author);
+  if (broken !== null) return () => Promise.resolve(nothing('permerror', null, broken));
   const tree = openTree(resolver);
-  const verdicts = await Promise.all(domains.map((domain) => evaluateOne({ resolver, tree, identifiers: question.identifiers }, domain)));
-  return verdicts.reduce((worst, one) => (weight(one) > weight(worst) ? one : worst));
+  const domains = [...new Set(author.domains)];
+  // Asked now, so that the answers are there when the content has come; a failure is found again when it counts.
+  for (const domain of domains) tree.policy(domain).catch(() => {});
+  return async (identifiers) => {
+    const verdicts = await Promise.all(domains.map((domain) => evaluateOne({ resolver, tree, identifiers }, domain)));
+    return verdicts.reduce((worst, one) => (weight(one) > weight(worst) ? one : worst));
+  };
 }
 
 function weight(verdict: DmarcVerdict): number {
@@ -53,7 +53,7 @@ function weight(verdict: DmarcVerdict): number {
 }
 
 /** A header without exactly one From of readable addresses says nothing that could be held against a policy. */
-function malformed({ fromFields, domains }: DmarcQuestion): string | null {
+function malformed({ fromFields, domains }: Author): string | null {
   if (fromFields === 0) return 'the message has no From field';
   if (fromFields > 1) return `the message has ${fromFields} From fields; one may be there`;
   if (domains.length === 0) return 'the From field names no address';
@@ -62,7 +62,7 @@ function malformed({ fromFields, domains }: DmarcQuestion): string | null {
   return count > MAX_AUTHOR_DOMAINS ? `the From field names ${count} domains` : null;
 }
 
-type Parts = { readonly resolver: Pick<Resolver, 'a' | 'aaaa' | 'mx'>; readonly tree: Tree; readonly identifiers: readonly Identifier[] };
+type Parts = { readonly resolver: Pick<Resolver, 'a'>; readonly tree: Tree; readonly identifiers: readonly Identifier[] };
 
 async function evaluateOne(parts: Parts, domain: string): Promise<DmarcVerdict> {
   if (domain.startsWith('[')) return nothing('none', domain, 'the author address has no domain name');

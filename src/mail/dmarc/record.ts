@@ -18,7 +18,7 @@ export type DmarcRecord = {
 };
 
 const MAX_CHARACTERS = 8192;
-const POLICIES: readonly string[] = ['none', 'quarantine', 'reject'];
+const POLICIES: ReadonlySet<string> = new Set(['none', 'quarantine', 'reject']);
 
 /** The record, or null when the text is no DMARC record: `v=DMARC1` comes first, exactly so. */
 export function parseDmarcRecord(text: string): DmarcRecord | null {
@@ -50,5 +50,5 @@ export function parseDmarcRecord(text: string): DmarcRecord | null {
 }
 
 function policyOf(word: string): DmarcPolicy | null {
-  return POLICIES.includes(word) ? (word as DmarcPolicy) : null;
+  return POLICIES.has(word) ? (word as DmarcPolicy) : null;
 }

@@ -1,0 +1,177 @@
+// The judgement on a message that comes by port 25: SPF as soon as it begins, DKIM and ARC as its content passes, DMARC at its end; then what
+// is done with it and what is written on top of it. Keeps nothing of the body. RFC 7208, 6376, 8617, 9989, 8601.
+
+import type { Clock } from '#base/clock.ts';
+import { boundResolver } from '#dns/bounded.ts';
+import type { BoundedResolver } from '#dns/bounded.ts';
+import type { Resolver } from '#dns/resolver.ts';
+import { beginArc } from '#mail/arc/verify.ts';
+import type { ArcVerdict } from '#mail/arc/verify.ts';
+import { claimsToBe, formatAuthenticationResults } from '#mail/authentication.ts';
+import type { Authentication } from '#mail/authentication.ts';
+import { BodyHashes, SignedHeader } from '#mail/dkim/check.ts';
+import { openKeyCache, openKeys } from '#mail/dkim/key.ts';
+import type { KeyCache } from '#mail/dkim/key.ts';
+import { beginDkim } from '#mail/dkim/verify.ts';
+import type { DkimVerdict } from '#mail/dkim/verify.ts';
+import { beginDmarc } from '#mail/dmarc/evaluate.ts';
+import type { DmarcVerdict, Identifier } from '#mail/dmarc/evaluate.ts';
+import { foldHeader, parseMailboxes } from '#mail/headers.ts';
+import type { Field } from '#mail/headers.ts';
+import { checkSpf } from '#mail/spf/check.ts';
+import type { SpfResult } from '#mail/spf/check.ts';
+import type { Address, ReversePath } from '#smtp/address.ts';
+import type { Reply } from '#smtp/reply.ts';
+import { REPLIES } from '#smtp/reply.ts';
+import { dispositionOf } from './disposition.ts';
+import type { Disposition, DmarcMode } from './disposition.ts';
+
+export type InspectorParts = {
+  readonly hostname: string;
+  readonly resolver: Resolver;
+  readonly clock: Clock;
+  /** Read anew for each message, so that a reload takes effect. */
+  readonly settings: () => { readonly dmarc: DmarcMode; readonly dnsTimeoutMs: number; readonly trustedSealers: readonly string[] };
+  readonly isTrusted: (clientAddress: string) => boolean;
+};
+
+/** Who brings the message, and for whom. */
+export type Arrival = { readonly clientAddress: string; readonly helo: string; readonly from: ReversePath; readonly recipients: readonly Address[] };
+
+/** What came of it: a refusal, or the fields to put on top. `authentication` is null for clients that are not judged. */
+export type Inspected = { readonly refusal: Reply | null; readonly fields: string; readonly authentication: Authentication | null };
+
+export type Inspection = {
+  /** The header, once it is complete. */
+  header(head: Buffer, fields: readonly Field[]): void;
+  body(chunk: Buffer): void;
+  /** The content has ended; never rejects. */
+  finish(): Promise<Inspected>;
+  /** The message is given up. */
+  abort(): void;
+};
+
+export type Inspector = { begin(arrival: Arrival): Inspection };
+
+const QUESTIONS = 300;
+const QUARANTINE_FIELD = 'X-Postern-Quarantine';
+
+/** Fields that only this host may write: what came in with them is not passed on. */
+export function isForged(hostname: string, field: Field): boolean {
+  return field.name === QUARANTINE_FIELD.toLowerCase() || claimsToBe(hostname, field);
+}
+
+export function openInspector(parts: InspectorParts): Inspector {
+  const keys = openKeyCache();
+  return {
+    begin: (arrival) => (parts.isTrusted(arrival.clientAddress) ? notInspected(parts.hostname) : new Judgement({ ...parts, keys }, arrival)),
+  };
+}
+
+function notInspected(hostname: string): Inspection {
+  return {
+    header() {},
+    body() {},
+    finish: () => Promise.resolve({ refusal: null, fields: formatAuthenticationResults(hostname, null), authentication: null }),
+    abort() {},
+  };
+}
+
+type Checks = { readonly dkim: () => Promise<DkimVerdict[]>; readonly arc: () => Promise<ArcVerdict>; readonly dmarc: (found: readonly Identifier[]) => Promise<DmarcVerdict> };
+
+type JudgementParts = InspectorParts & { readonly keys: KeyCache };
+
+class Judgement implements Inspection {
+  readonly #parts: JudgementParts;
+  readonly #arrival: Arrival;
+  readonly #resolver: BoundedResolver;
+  readonly #spf: Promise<SpfResult>;
+  readonly #body = new BodyHashes();
+  #checks: Checks | null = null;
+  #anonymous = true;
+
+  constructor(parts: JudgementParts, arrival: Arrival) {
+    const { hostname, resolver, clock } = parts;
+    this.#parts = parts;
+    this.#arrival = arrival;
+    this.#resolver = boundResolver(resolver, { clock, withinMs: parts.settings().dnsTimeoutMs, questions: QUESTIONS });
+    // Without a sender the client's own name stands for it (RFC 7208 2.4).
+    const { from, helo, clientAddress } = arrival;
+    this.#spf = checkSpf(this.#resolver, {
+      address: clientAddress,
+      domain: from?.domain ?? helo.toLowerCase(),
+      local: from?.local ?? 'postmaster',
+      helo,
+      hostname,
+      nowMs: clock.nowMs(),
+    });
+  }
+
+  header(head: Buffer, fields: readonly Field[]): void {
+    const from = fields.filter((field) => field.name === 'from');
+    const domains = from.flatMap((field) => parseMailboxes(field.value())).map((mailbox) => mailbox.domain);
+    this.#anonymous = domains.length === 0;
+    const header = new SignedHeader(head, fields);
+    const common = { keys: openKeys(this.#resolver, this.#parts.keys), header, body: this.#body, nowMs: this.#parts.clock.nowMs() };
+    this.#checks = { dkim: beginDkim(common), arc: beginArc(common), dmarc: beginDmarc(this.#resolver, { fromFields: from.length, domains }) };
+  }
+
+  body(chunk: Buffer): void {
+    this.#body.update(chunk);
+  }
+
+  async finish(): Promise<Inspected> {
+    const checks = this.#checks;
+    if (checks === null) throw new Error('the header never came');
+    try {
+      const [spf, dkim, arc] = await Promise.all([this.#spf, checks.dkim(), checks.arc()]);
+      const dmarc = await checks.dmarc(identifiersOf(spf, dkim));
+      const { dmarc: mode, trustedSealers } = this.#parts.settings();
+      const disposition = dispositionOf({ mode, dmarc, arc, trustedSealers, recipients: this.#arrival.recipients, anonymous: this.#anonymous });
+      const authentication = this.#record({ spf, dkim, arc, dmarc }, disposition);
+      return { refusal: await this.#refusal(authentication, spf), fields: this.#fields(authentication), authentication };
+    } finally {
+      this.#resolver.end();
+    }
+  }
+
+  abort(): void {
+    this.#resolver.end();
+  }
+
+  #record(found: { spf: SpfResult; dkim: DkimVerdict[]; arc: ArcVerdict; dmarc: DmarcVerdict }, { what, why }: Disposition): Authentication {
+    const { spf, dkim, arc, dmarc } = found;
+    return {
+      spf: { result: spf.result, identity: this.#arrival.from === null ? 'helo' : 'mailfrom', domain: spf.domain, reason: spf.reason },
+      dkim,
+      dmarc,
+      arc: { result: arc.result, instance: arc.instance, sealer: arc.sealers.at(-1) ?? null, reason: arc.reason },
+      disposition: what,
+      why,
+    };
+  }
+
+  #fields(authentication: Authentication): string {
+    const results = formatAuthenticationResults(this.#parts.hostname, authentication);
+    if (authentication.disposition !== 'quarantined') return results;
+    const { dmarc, why } = authentication;
+    return foldHeader(QUARANTINE_FIELD, [`dmarc=${dmarc.result};`, `policy=${dmarc.policy ?? 'none'};`, ...why.replace(/[^\x20-\x7e]+/g, '?').split(' ')]) + results;
+  }
+
+  async #refusal({ disposition, dmarc }: Authentication, spf: SpfResult): Promise<Reply | null> {
+    const { domain, reason } = dmarc;
+    if (disposition === 'deferred') return REPLIES.dmarcUnknown(domain ?? '', reason);
+    if (disposition !== 'rejected') return null;
+    return domain === null || dmarc.result === 'permerror' ? REPLIES.fromRefused(reason) : REPLIES.dmarcRefused(domain, reason, await spf.explain());
+  }
+}
+
+/** What authenticated the message, and what might have if the DNS had answered. */
+function identifiersOf(spf: SpfResult, dkim: readonly DkimVerdict[]): Identifier[] {
+  const found: Identifier[] = [];
+  for (const { result, domain } of dkim) {
+    if (domain !== null && (result === 'pass' || result === 'temperror')) found.push({ by: 'dkim', domain, certain: result === 'pass' });
+  }
+  if (spf.result === 'pass' || spf.result === 'temperror') found.push({ by: 'spf', domain: spf.domain, certain: spf.result === 'pass' });
+  return found;
+}

@@ -1,0 +1,218 @@
+// The judgement on mail by port 25: what the verdicts lead to, as a table; then the inspector itself, with a DNS that answers, lies and stalls.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import type { Cancel, Clock } from '#base/clock.ts';
+import { systemClock } from '#base/clock.ts';
+import { boundResolver } from '#dns/bounded.ts';
+import type { Resolver } from '#dns/resolver.ts';
+import { dispositionOf } from '#intake/disposition.ts';
+import type { Circumstances, DmarcMode } from '#intake/disposition.ts';
+import { isForged, openInspector } from '#intake/inspect.ts';
+import type { Inspected } from '#intake/inspect.ts';
+import type { ArcVerdict } from '#mail/arc/verify.ts';
+import type { DmarcVerdict } from '#mail/dmarc/evaluate.ts';
+import { parseHeaders } from '#mail/headers.ts';
+import { parseMailbox } from '#smtp/address.ts';
+import type { Address } from '#smtp/address.ts';
+import { zoneResolver } from '../support/zone.ts';
+import type { Zone } from '../support/zone.ts';
+
+const NO_ARC: ArcVerdict = { result: 'none', instance: 0, sealers: [], claimed: null, temporary: false, reason: '' };
+const SEALED: ArcVerdict = {
+  result: 'pass',
+  instance: 1,
+  sealers: ['lists.example'],
+  claimed: 'i=1; lists.example; spf=pass; dmarc=pass header.from=example.com',
+  temporary: false,
+  reason: '',
+};
+
+function address(text: string): Address {
+  const parsed = parseMailbox(text);
+  assert.ok(parsed, text);
+  return parsed;
+}
+
+function of(result: DmarcVerdict['result'], policy: DmarcVerdict['policy'], more: Partial<Circumstances> = {}): Circumstances {
+  const dmarc: DmarcVerdict = { result, domain: 'example.com', policyDomain: 'example.com', policy, testing: false, by: null, reason: 'because' };
+  return { mode: 'reject', dmarc, arc: NO_ARC, trustedSealers: [], recipients: [address('a@local.example')], anonymous: false, ...more };
+}
+
+describe('what the verdicts lead to', () => {
+  const trusted = { arc: SEALED, trustedSealers: ['lists.example'] };
+  const modes = (reject: string, quarantine: string, off = 'accepted'): Record<DmarcMode, string> => ({ reject, quarantine, off });
+  const rows: readonly [string, Circumstances, Record<DmarcMode, string>][] = [
+    ['pass', of('pass', 'reject'), modes('accepted', 'accepted')],
+    ['no policy', of('none', null), modes('accepted', 'accepted')],
+    ['fail, p=reject', of('fail', 'reject'), modes('rejected', 'quarantined')],
+    ['fail, p=quarantine', of('fail', 'quarantine'), modes('quarantined', 'quarantined')],
+    ['fail, p=none', of('fail', 'none'), modes('accepted', 'accepted')],
+    ['fail, to postmaster only', of('fail', 'reject', { recipients: [address('Postmaster@local.example'), address('abuse@local.example')] }), modes('quarantined', 'quarantined')],
+    ['fail, to postmaster and another', of('fail', 'reject', { recipients: [address('postmaster@local.example'), address('a@local.example')] }), modes('rejected', 'quarantined')],
+    ['fail, sealed by a trusted host that saw it pass', of('fail', 'reject', trusted), modes('accepted', 'accepted')],
+    ['fail, quarantine, sealed by a trusted host', of('fail', 'quarantine', trusted), modes('accepted', 'accepted')],
+    ['fail, sealed by a host that nobody trusts', of('fail', 'reject', { arc: SEALED }), modes('rejected', 'quarantined')],
+    ['fail, a trusted host saw it fail', of('fail', 'reject', { ...trusted, arc: { ...SEALED, claimed: 'i=1; lists.example; dmarc=fail' } }), modes('rejected', 'quarantined')],
+    ['fail, the chain of a trusted host is broken', of('fail', 'reject', { ...trusted, arc: { ...SEALED, result: 'fail' } }), modes('rejected', 'quarantined')],
+    [
+      'fail, the newest seal is of another host',
+      of('fail', 'reject', { ...trusted, arc: { ...SEALED, sealers: ['lists.example', 'evil.example'] } }),
+      modes('rejected', 'quarantined'),
+    ],
+    ['several authors', of('permerror', null), modes('rejected', 'quarantined')],
+    ['no author', of('permerror', null, { anonymous: true }), modes('quarantined', 'quarantined')],
+    ['policy reject, not decidable now', of('temperror', 'reject'), modes('deferred', 'accepted')],
+    ['policy none, not decidable now', of('temperror', 'none'), modes('accepted', 'accepted')],
+    ['policy not to be had', of('temperror', null), modes('accepted', 'accepted')],
+  ];
+  for (const [name, circumstances, expected] of rows) {
+    it(name, () => {
+      for (const mode of ['reject', 'quarantine', 'off'] as const) assert.equal(dispositionOf({ ...circumstances, mode }).what, expected[mode], mode);
+    });
+  }
+});
+
+describe('fields that pretend to be of this host', () => {
+  for (const [value, forged] of [
+    ['relay.example.net; spf=pass', true],
+    ['RELAY.example.NET; spf=pass', true],
+    ['relay.example.net 1; spf=pass', true],
+    ['relay.example.net', true],
+    ['(a (nested) comment) relay.example.net (more); spf=pass', true],
+    ['"relay.example.net"; spf=pass', true],
+    ['\r\n\trelay.example.net;\r\n\tspf=pass', true],
+    ['relay.example.net.; spf=pass', true],
+    ['relay.example.net/1; spf=pass', false],
+    ['; relay.example.net; spf=pass', true],
+    ['mx.example.net; spf=pass', false],
+    ['not-relay.example.net; spf=pass', false],
+    ['elsewhere.example; spf=pass smtp.helo=relay.example.net', false],
+  ] as const) {
+    it(JSON.stringify(value), () => {
+      const [field] = parseHeaders(Buffer.from(`Authentication-Results: ${value}\r\n\r\n`)).fields;
+      assert.ok(field);
+      assert.equal(isForged('relay.example.net', field), forged);
+    });
+  }
+  it('the tag of a quarantine', () => {
+    const [field] = parseHeaders(Buffer.from('X-Postern-Quarantine: dmarc=pass\r\n\r\n')).fields;
+    assert.ok(field && isForged('relay.example.net', field));
+  });
+});
+
+type Given = { readonly zone: Zone; readonly content: string; readonly from?: string | null; readonly helo?: string; readonly client?: string; readonly dmarc?: DmarcMode };
+
+async function inspect(given: Given): Promise<Inspected> {
+  const inspector = openInspector({
+    hostname: 'relay.example.net',
+    resolver: zoneResolver(given.zone),
+    clock: systemClock,
+    settings: () => ({ dmarc: given.dmarc ?? 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
+    isTrusted: () => false,
+  });
+  const from = given.from === undefined ? address('me@example.com') : given.from === null ? null : address(given.from);
+  const inspection = inspector.begin({ clientAddress: given.client ?? '192.0.2.7', helo: given.helo ?? 'client.example', from, recipients: [address('a@local.example')] });
+  const bytes = Buffer.from(given.content);
+  const { fields, endOffset } = parseHeaders(bytes);
+  inspection.header(bytes.subarray(0, endOffset), fields);
+  inspection.body(bytes.subarray(endOffset));
+  return inspection.finish();
+}
+
+const REJECT: Zone = {
+  'example.com': [{ TXT: 'v=spf1 ip4:192.0.2.7 -all exp=why.example.com' }],
+  'why.example.com': [{ TXT: '%{i} may not send for %{d}' }],
+  '_dmarc.example.com': [{ TXT: 'v=DMARC1; p=reject' }],
+};
+const MAIL = 'From: me@example.com\r\nSubject: x\r\n\r\nx\r\n';
+
+describe('the inspector', () => {
+  it('tells a refused sender why, and what its domain says', async () => {
+    const { refusal, authentication } = await inspect({ zone: REJECT, content: MAIL, client: '203.0.113.5' });
+    assert.deepEqual([refusal?.code, refusal?.enhanced], [550, '5.7.26']);
+    assert.match(String(refusal?.lines), /neither SPF nor DKIM.*domain says: 203\.0\.113\.5 may not send for example\.com/s);
+    assert.deepEqual([authentication?.spf.result, authentication?.dmarc.result, authentication?.disposition], ['fail', 'fail', 'rejected']);
+  });
+
+  it('tags with quarantine, reasons in both fields, lines not too long', async () => {
+    const { refusal, fields } = await inspect({ zone: REJECT, content: MAIL, client: '203.0.113.5', dmarc: 'quarantine' });
+    assert.equal(refusal, null);
+    assert.match(fields, /^X-Postern-Quarantine: dmarc=fail; policy=reject; neither SPF/);
+    assert.match(
+      fields.replaceAll(/\r\n\t/g, ' '),
+      /Authentication-Results: relay\.example\.net; spf=fail reason="203\.0\.113\.5 matches '-all' of example\.com" smtp\.mailfrom=example\.com; dkim=none; dmarc=fail /,
+    );
+    for (const line of fields.split('\r\n')) assert.ok(line.length <= 78, line);
+  });
+
+  it('a null sender is judged by the name of the client', async () => {
+    const { authentication } = await inspect({ zone: REJECT, content: MAIL, from: null, helo: 'EXAMPLE.com' });
+    assert.deepEqual([authentication?.spf.identity, authentication?.spf.result, authentication?.dmarc.result, authentication?.dmarc.by], ['helo', 'pass', 'pass', 'spf']);
+    const literal = await inspect({ zone: REJECT, content: 'Subject: x\r\n\r\nx\r\n', from: null, helo: '[192.0.2.7]' });
+    assert.deepEqual([literal.authentication?.spf.result, literal.refusal], ['none', null]);
+  });
+
+  it('two From fields are refused, none is tagged', async () => {
+    const two = await inspect({ zone: REJECT, content: `From: eve@example.org\r\n${MAIL}` });
+    assert.deepEqual([two.refusal?.code, two.refusal?.enhanced], [550, '5.7.1']);
+    const none = await inspect({ zone: REJECT, content: 'Subject: x\r\n\r\nx\r\n' });
+    assert.deepEqual([none.refusal, none.authentication?.disposition], [null, 'quarantined']);
+  });
+
+  it('a key that cannot be had while the policy is reject: try again', async () => {
+    const bodyHash = createHash('sha256').update('x\r\n').digest('base64');
+    const content = `DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=key; h=from; bh=${bodyHash}; b=AAAA\r\n${MAIL}`;
+    const { refusal, authentication } = await inspect({ zone: { ...REJECT, 'key._domainkey.example.com': ['TIMEOUT'] }, content, client: '203.0.113.5' });
+    assert.equal(authentication?.dkim[0]?.result, 'temperror');
+    assert.deepEqual([refusal?.code, refusal?.enhanced, authentication.disposition], [451, '4.7.0', 'deferred']);
+  });
+
+  it('a DNS that answers nothing costs nobody the mail', async () => {
+    const { refusal, authentication } = await inspect({ zone: { 'example.com': ['TIMEOUT'], '_dmarc.example.com': ['TIMEOUT'] }, content: MAIL });
+    assert.deepEqual([refusal, authentication?.spf.result, authentication?.dmarc.result, authentication?.disposition], [null, 'temperror', 'temperror', 'accepted']);
+  });
+});
+
+describe('the bounds of a task on the DNS', () => {
+  const never: Resolver = { ...zoneResolver({}), txt: () => new Promise(() => {}) };
+
+  /** A clock whose timers the test fires. */
+  function handClock(): { clock: Clock; fire(): void; armed(): number } {
+    const timers = new Set<() => void>();
+    const after = (_ms: number, run: () => void): Cancel => {
+      timers.add(run);
+      return () => void timers.delete(run);
+    };
+    return { clock: { ...systemClock, after }, fire: () => timers.forEach((run) => run()), armed: () => timers.size };
+  }
+
+  it('answers that the DNS did not when the time is over, and at once afterwards', async () => {
+    const hand = handClock();
+    const bounded = boundResolver(never, { clock: hand.clock, withinMs: 20_000, questions: 10 });
+    const answer = bounded.txt('example.com');
+    hand.fire();
+    assert.deepEqual([(await answer).status, (await bounded.a('example.com')).status], ['failed', 'failed']);
+  });
+
+  it('asks no more than it may', async () => {
+    const resolver = zoneResolver({});
+    const bounded = boundResolver(resolver, { clock: systemClock, withinMs: 60_000, questions: 2 });
+    const answers = await Promise.all(['a.example', 'b.example', 'c.example'].map((name) => bounded.txt(name)));
+    assert.deepEqual(
+      answers.map((answer) => answer.status),
+      ['no-domain', 'no-domain', 'failed'],
+    );
+    assert.equal(resolver.asked.length, 2);
+    bounded.end();
+  });
+
+  it('leaves no timer behind', () => {
+    const hand = handClock();
+    const bounded = boundResolver(never, { clock: hand.clock, withinMs: 20_000, questions: 10 });
+    assert.equal(hand.armed(), 1);
+    bounded.end();
+    assert.equal(hand.armed(), 0);
+  });
+});
