@@ -80,18 +80,25 @@ export type IntakeObserver = {
 /** Makes the policy of one worker. */
 export function openIntake(parts: IntakeParts): Policy<Sender> {
   const authenticator = openAuthenticator(parts);
+  const refused = new WeakSet<Connection<Sender>>();
+  const uncount = (connection: Connection<Sender>): void => {
+    parts.counters.add('connections', -1);
+    parts.counters.add(addressKey(connection), -1);
+  };
   return {
     ...authenticator,
     connect(connection) {
       const { connections, connectionsPerAddress } = parts.limits();
       const all = parts.counters.add('connections', 1);
       const own = parts.counters.add(addressKey(connection), 1);
-      if (own > connectionsPerAddress) return REPLIES.tooManyConnections('from your address', connectionsPerAddress);
-      return all > connections ? REPLIES.tooManyConnections('to this server', connections) : null;
+      if (own <= connectionsPerAddress && all <= connections) return null;
+      // What is refused takes no place of those that are not, however long it stays to be told so.
+      uncount(connection);
+      refused.add(connection);
+      return own > connectionsPerAddress ? REPLIES.tooManyConnections('from your address', connectionsPerAddress) : REPLIES.tooManyConnections('to this server', connections);
     },
     closed(connection) {
-      parts.counters.add('connections', -1);
-      parts.counters.add(addressKey(connection), -1);
+      if (!refused.has(connection)) uncount(connection);
     },
     mail: (connection, mail) => whileCurrent(parts, connection, () => authorizeMail(connection, mail)),
     rcpt: (connection, _transaction, rcpt) => authorizeRcpt(connection, rcpt, parts.isLocal),

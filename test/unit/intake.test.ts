@@ -310,6 +310,10 @@ test('connections are counted, refused with 421 past the limit, and given back',
   const connections = [1, 2, 3].map((n) => state.connection('submission', { id: String(n) }));
   const codes = connections.map((connection) => (state.policy.connect(connection) as Reply | null)?.code ?? null);
   assert.deepEqual(codes, [null, null, 421]);
+  // A refused one that stays takes no place: one leaves, one may come.
+  state.policy.closed(connections[0] as Connection<Sender>);
+  assert.equal(state.policy.connect(connections[0] as Connection<Sender>), null);
+  assert.equal((state.policy.connect(state.connection('submission')) as Reply | null)?.code, 421);
   for (const connection of connections) state.policy.closed(connection);
   assert.equal(state.policy.connect(connections[0] as Connection<Sender>), null);
 });
