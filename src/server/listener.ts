@@ -118,7 +118,7 @@ class SocketSession<I extends Identity> {
   #socket: Socket;
   #session: Session<I> | null = null;
   #lifetime: NodeJS.Timeout | null = null;
-  #deadline: { readonly ms: number; readonly timer: NodeJS.Timeout } | null = null;
+  #deadline: { dueMs: number; readonly firesMs: number; passed: () => void; readonly timer: NodeJS.Timeout } | null = null;
   #proxyBytes: Buffer | null = null;
   #client: { address: string; port: number };
   /** Why the socket is not read: the session has enough to do, or the client does not read what we say. */
@@ -209,27 +209,44 @@ class SocketSession<I extends Identity> {
 
   #io(): SessionIo {
     const { profile, observe } = this.#shared;
+    const timedOut = (): void => this.#session?.timedOut();
     return {
       write: (text) => this.#write(text),
       startTls: () => this.#startTls(() => observe?.('tls', profile)),
       pause: () => this.#stop('bySession'),
       resume: () => this.#goOn('bySession'),
       end: () => this.#end(),
-      timeout: (ms) => this.#arm(ms, () => this.#session?.timedOut()),
+      timeout: (ms) => this.#arm(ms, timedOut),
     };
   }
 
-  /** One deadline at a time. It is not moved by bytes that come or go: a client that trickles is no better than a silent one. */
+  /**
+   * One deadline at a time. It is not moved by bytes that come or go: a client that trickles is no better than a silent one. Moved later, as
+   * each command does, it costs no timer: the one that runs looks again when it fires.
+   */
   #arm(ms: number, passed: () => void): void {
     if (this.#ended) return;
-    if (this.#deadline?.ms === ms) {
-      this.#deadline.timer.refresh();
+    const dueMs = performance.now() + ms;
+    const running = this.#deadline;
+    if (running !== null && running.firesMs <= dueMs) {
+      running.dueMs = dueMs;
+      running.passed = passed;
       return;
     }
     this.#disarm();
-    const timer = setTimeout(passed, ms);
-    timer.unref();
-    this.#deadline = { ms, timer };
+    const deadline = { dueMs, firesMs: dueMs, passed, timer: setTimeout(() => this.#fire(), ms) };
+    deadline.timer.unref();
+    this.#deadline = deadline;
+  }
+
+  #fire(): void {
+    const deadline = this.#deadline;
+    if (deadline === null) return;
+    this.#deadline = null;
+    const leftMs = deadline.dueMs - performance.now();
+    // Timers may be a little early.
+    if (leftMs > 1) this.#arm(leftMs, deadline.passed);
+    else deadline.passed();
   }
 
   #disarm(): void {
