@@ -12,7 +12,10 @@ type Network = { readonly address: string; readonly bits: number; readonly famil
  * there) is left out. Text that is no address comes back as it is.
  */
 export function canonicalIp(text: string): string {
-  if (!text.includes(':') || isIP(text) !== 6) return text;
+  if (!text.includes(':')) return text;
+  // As the system writes an IPv4 client of a socket for both families.
+  if (text.startsWith('::ffff:') && isIP(text.slice(7)) === 4) return text.slice(7);
+  if (isIP(text) !== 6) return text;
   const zone = text.indexOf('%');
   // The URL parser compresses as RFC 5952 says, and writes everything in hexadecimal.
   const short = new URL(`http://[${zone === -1 ? text : text.slice(0, zone)}]/`).hostname.slice(1, -1);
