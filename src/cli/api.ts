@@ -72,7 +72,7 @@ export function openApi(options: { readonly dataDir: string }): Api {
     change: (verb, selection) => post(`/v1/queue/${verb}`, selection),
     messages: (query) => get(`/v1/messages?${new URLSearchParams(query)}`),
     message: (id) => get(`/v1/messages/${part(id)}`),
-    body: (id) => open(dataDir, 'GET', `/v1/messages/${part(id)}/body`),
+    body: async (id) => whole(await open(dataDir, 'GET', `/v1/messages/${part(id)}/body`)),
     tlsPolicy: (domain, demand) => get(`/v1/tls/policy/${part(domain)}?${new URLSearchParams({ demand })}`),
     reload: () => post('/v1/reload'),
     certificates: () => get('/v1/certificates'),
@@ -105,6 +105,22 @@ function open(dataDir: string, method: string, path: string, body?: unknown): Pr
     });
     outgoing.end(payload);
   });
+}
+
+/** What comes, and an error when it ends before its end. */
+async function* whole(answer: IncomingMessage): AsyncIterable<Buffer> {
+  try {
+    yield* answer as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw new PosternError(
+      {
+        code: 'content-broken-off',
+        cause: 'The content broke off before its end: the message left the queue meanwhile, or the server failed.',
+        fix: 'What was written so far is not all of it. See postern message show ID, and the log of the server.',
+      },
+      { exitCode: 1, cause: error },
+    );
+  }
 }
 
 async function collect(answer: IncomingMessage): Promise<Buffer> {

@@ -42,7 +42,7 @@ export type AppParts = HealthParts &
 
 /** How a request came in: through the socket's file permission, or over TCP. */
 export type Access = 'socket' | 'tcp';
-type Env = { Bindings: { access: Access } };
+type Env = { Bindings: { access: Access; cut(): void } };
 
 /** The app: routes, limits, and the one place where an unexpected error becomes an answer. */
 export function createApp(parts: AppParts): Hono<Env> {
@@ -113,7 +113,7 @@ export async function listenOnTcp(app: Hono<Env>, options: { address: string; po
 }
 
 function createHttpServer(app: Hono<Env>, access: Access): Server {
-  const listener = getRequestListener((request) => app.fetch(request, { access }), { overrideGlobalObjects: false });
+  const listener = getRequestListener((request, { outgoing }) => app.fetch(request, { access, cut: () => void outgoing.destroy() }), { overrideGlobalObjects: false });
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES, headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: IDLE_MS, connectionsCheckingInterval: 5_000 },
     (request, response) => void listener(request, response),

@@ -30,9 +30,9 @@ export type Queue = {
   lease(request: { limit: number; perLane: number; skip: readonly LaneName[]; only?: LaneName }): Promise<readonly Lease[]>;
   /** Leases whose recipients have expired or whose delay warning is due, whatever their lane and next attempt. */
   leaseOverdue(request: { limit: number }): Promise<readonly Lease[]>;
-  /** The body, chunk by chunk, read from disk. */
+  /** The body, chunk by chunk, read from disk. Rejects with `lease-lost` when the message is no longer there: what came so far is not all of it. */
   body(lease: Pick<Lease, 'key'> & { readonly envelope: Pick<Envelope, 'id'> }): AsyncIterable<Buffer>;
-  /** Writes outcomes. Resolves when durable. */
+  /** Writes outcomes. Resolves when durable. Rejects with `lease-lost`, and changes nothing, when one of the recipients is no longer this lease's. */
   settle(settled: Settled): Promise<void>;
   /** Gives leases back untouched, ready now or at `nextAtMs`. */
   giveBack(leases: readonly Lease[], options?: { nextAtMs?: number }): Promise<void>;
@@ -107,10 +107,11 @@ export type QueueAdmin = {
   read(id: MessageId): Promise<AsyncIterable<Buffer> | null>;
   lanes(): Promise<readonly LaneRow[]>;
   counts(): Promise<QueueCounts>;
-  /** Due now, and the lane's back-off ends. */
+  /** Due now, and the back-off of their lanes ends. */
   retry(selection: Selection): Promise<number>;
-  /** Kept until released. A held lane, domain, credential or `all` also holds what comes later. */
+  /** Kept until released. A held lane, domain, credential or `all` also holds what comes later, over restarts too. */
   hold(selection: Selection): Promise<number>;
+  /** Ends this hold; what another one covers stays held. A message goes at once whatever covers it; `all` ends every hold. */
   release(selection: Selection): Promise<number>;
   /** Removed without a DSN; leased recipients are not touched. Captured messages are removed. */
   cancel(selection: Selection): Promise<number>;

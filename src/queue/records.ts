@@ -103,11 +103,12 @@ export type Outcome = {
 export type LeasedRecipient = Recipient & { readonly attempts: number; readonly warned: boolean; readonly lastOutcome: Outcome | null };
 
 /**
- * The right to deliver these recipients of one message, all of one lane, until settled or returned. `key` is the engine's handle
- * (fencing token). `body` is there when the message was accepted just now by the same worker and still fits its memory budget.
+ * The right to deliver these recipients of one message, all of one lane, until settled or returned. `key` is the engine's handle of the
+ * message, `token` that of this right: leases that were given at once share it, and it is never given again (fencing). `body` is there when the message was accepted just now by the same worker and still fits its memory budget.
  */
 export type Lease = {
   readonly key: number;
+  readonly token: number;
   readonly envelope: Envelope;
   readonly lane: LaneName;
   readonly recipients: readonly LeasedRecipient[];

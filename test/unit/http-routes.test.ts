@@ -13,7 +13,7 @@ import { openVault } from '#base/vault.ts';
 import { openApi } from '#cli/api.ts';
 import { Metrics } from '#events/metrics.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
-import type { HttpServer } from '#http/server.ts';
+import type { AppParts, HttpServer } from '#http/server.ts';
 import { PosternError } from '#base/failure.ts';
 import { openDomains } from '#server/domains.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
@@ -30,6 +30,7 @@ let queue: QueueClient;
 let socket: HttpServer;
 let tcp: HttpServer;
 let reloads = 0;
+let parts: AppParts;
 
 before(async () => {
   store = await openStore({
@@ -45,7 +46,7 @@ before(async () => {
   const metrics = new Metrics();
   metrics.add('postern_accepted_messages_total', ['mx'], 3);
   metrics.observe('postern_accept_seconds', 4);
-  const app = createApp({
+  parts = {
     log: silentLog,
     certificates: { mode: 'self-signed', certificates: () => [], renewals: () => [], renew: null },
     tls: { policy: () => assert.fail('no policy is asked for') },
@@ -69,7 +70,8 @@ before(async () => {
       if (reloads > 1) throw new PosternError({ code: 'config-invalid', cause: 'c', fix: 'f' });
       return { changed: ['limits.recipients'], needRestart: [], certificates: true };
     },
-  });
+  };
+  const app = createApp(parts);
   socket = await listenOnSocket(app, join(dataDir, 'postern.sock'));
   tcp = await listenOnTcp(app, { address: '127.0.0.1', port: 0 });
 });
@@ -228,4 +230,19 @@ test('what is not there, is malformed or too large is a problem too', async () =
 
 test('a server that is not there: exit code 3 with the fix', async () => {
   await assert.rejects(openApi({ dataDir: join(dataDir, 'elsewhere') }).domains(), refusedWith('server-not-running', 3));
+});
+
+test('content that breaks off is an error, never a shorter message', async () => {
+  async function* half(): AsyncIterable<Buffer> {
+    yield Buffer.from('the first half');
+    throw new Error('the message is gone');
+  }
+  const other = mkdtempSync(join(tmpdir(), 'postern-half-'));
+  const server = await listenOnSocket(createApp({ ...parts, admin: { ...store.admin, read: async () => half() } }), join(other, 'postern.sock'));
+  const read = async (): Promise<void> => {
+    for await (const chunk of await openApi({ dataDir: other }).body('0000000000000000')) assert.equal(String(chunk), 'the first half');
+  };
+  await assert.rejects(read(), refusedWith('content-broken-off', 1));
+  await server.close();
+  rmSync(other, { recursive: true });
 });

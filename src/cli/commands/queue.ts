@@ -25,7 +25,7 @@ Examples:
 const DESCRIPTIONS: Readonly<Record<Verb, string>> = {
   retry: 'try now, whatever the back-off',
   hold: 'keep until released; a held lane, domain or credential (or --all) also holds what comes later',
-  release: 'let what was held go on',
+  release: 'let what was held go on; what another hold covers stays held, and --all ends every hold',
   cancel: 'remove without a bounce; also removes captured messages',
 };
 

@@ -1,8 +1,9 @@
 // /v1/messages: what became of every message. Reading only; a body is there while the queue (or the capture) holds it.
 
 import { Hono } from 'hono';
-import { stream } from 'hono/streaming';
 import { z } from 'zod';
+import { errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
 import type { QueueAdmin } from '#queue/queue.ts';
 import type { HistoryReader, MessageDetail, MessageRow } from '#store/history.ts';
 import { credentialName, limit, messageId, since } from '#http/fields.ts';
@@ -25,10 +26,13 @@ const FILTER = z.strictObject({
   limit,
 });
 
-export type MessageParts = { readonly admin: QueueAdmin; readonly history: HistoryReader; readonly flushHistory: () => Promise<void> };
+export type MessageParts = { readonly admin: QueueAdmin; readonly history: HistoryReader; readonly flushHistory: () => Promise<void>; readonly log: Log };
 
-export function messageRoutes(parts: MessageParts): Hono {
-  const app = new Hono();
+/** Ends the connection in the middle of an answer. */
+type Env = { Bindings: { cut(): void } };
+
+export function messageRoutes(parts: MessageParts): Hono<Env> {
+  const app = new Hono<Env>();
   app.get('/', async (context) => {
     const { since: sinceMs, ...given } = parseInput(FILTER, context.req.query());
     const filter = Object.fromEntries(Object.entries({ ...given, sinceMs }).filter(([, field]) => field !== undefined));
@@ -49,12 +53,17 @@ export function messageRoutes(parts: MessageParts): Hono {
     if (body === null) throw notFound(`content of message ${id}`, 'Content is kept while a message waits in the queue or is captured; what was delivered is gone.');
     context.header('content-type', 'message/rfc822');
     context.header('x-content-type-options', 'nosniff');
-    return stream(context, async (out) => {
-      for await (const chunk of body) {
-        if (out.aborted) return;
-        await out.write(new Uint8Array(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.byteLength));
-      }
-    });
+    return context.body(ReadableStream.from(wholeOrCut(body, { cut: context.env.cut, log: parts.log, id })));
   });
   return app;
+}
+
+/** The content; where it cannot be read to its end the connection is cut, as half a message must not look like a whole one. */
+async function* wholeOrCut(body: AsyncIterable<Buffer>, on: { cut: () => void; log: Log; id: string }): AsyncIterable<Uint8Array<ArrayBuffer>> {
+  try {
+    yield* body as AsyncIterable<Uint8Array<ArrayBuffer>>;
+  } catch (error) {
+    on.log.warn('http.broken-off', { id: on.id, cause: errorText(error) });
+    on.cut();
+  }
 }

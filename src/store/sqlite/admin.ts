@@ -7,7 +7,7 @@ import type { LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts'
 import type { Database } from './database.ts';
 import type { Engine } from './engine.ts';
 import type { Holds, Lanes } from './lanes.ts';
-import { CAPTURED, HELD, KEY_SPAN, LEASED, READY } from './schema.ts';
+import { CAPTURED, HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
 import type { AdminAnswer, AdminCall, ListFilter } from './wire.ts';
 
 const STRETCH = 2000;
@@ -67,7 +67,8 @@ export class Admin {
   /** Records or clears a lasting hold; called once, before the first stretch. */
   begin(call: Extract<AdminCall, { selection: Selection }>): void {
     const { selection } = call;
-    if (call.verb === 'retry') this.#lanes.endBackOffs(selection.by === 'lane' ? selection.lane : undefined);
+    if (call.verb === 'retry' && selection.by === 'all') this.#lanes.endBackOffs();
+    if (call.verb === 'retry' && selection.by === 'lane') this.#lanes.endBackOff(selection.lane);
     if (selection.by === 'message') return;
     const value = selectionValue(selection);
     if (call.verb === 'hold') this.#database.prepare('INSERT OR IGNORE INTO hold (kind, value) VALUES (?, ?)').run(selection.by, value);
@@ -81,7 +82,9 @@ export class Admin {
   /** Touches up to STRETCH rows with keys above `after`. */
   stretch(call: Extract<AdminCall, { selection: Selection }>, after: number): Stretch & { after: number } {
     const states = { retry: [READY], hold: [READY], release: [HELD], cancel: [READY, HELD, CAPTURED] }[call.verb];
-    const [where, parameters] = this.#where(call.selection);
+    const [selected, parameters] = this.#where(call.selection);
+    // What another hold covers stays; a message that was named goes whatever covers it.
+    const where = call.verb === 'release' && call.selection.by !== 'message' ? `${selected} AND NOT ${IS_HELD}` : selected;
     const rows = this.#database
       .prepare(
         `SELECT r.key, r.lane, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND r.state IN (${states.join(', ')}) AND ${where} ORDER BY r.key LIMIT ${STRETCH}`,
@@ -95,10 +98,14 @@ export class Admin {
   /** Returns the leases of a worker that is gone (null: of all, at start); what was put on hold meanwhile is held. Returns how many. */
   returnLeases(worker: number | null): number {
     const nowMs = this.#clock.nowMs();
-    const mine = worker === null ? '' : ' AND owner = ?';
+    const [from, to] = worker === null ? [0, Number.MAX_SAFE_INTEGER] : [worker * TOKENS, (worker + 1) * TOKENS - 1];
+    const held = this.#database
+      .prepare(`SELECT r.key, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.state = ${LEASED} AND r.owner BETWEEN ? AND ? AND ${IS_HELD}`)
+      .all(from, to) as { key: number; id: string }[];
     const { changes } = this.#database
-      .prepare(`UPDATE recipient SET state = CASE WHEN ${IS_HELD} THEN ${HELD} ELSE ${READY} END, next_at = ? WHERE state = ${LEASED}${mine}`)
-      .run(...(worker === null ? [nowMs] : [nowMs, worker]));
+      .prepare(`UPDATE recipient SET state = CASE WHEN ${IS_HELD} THEN ${HELD} ELSE ${READY} END, next_at = ? WHERE state = ${LEASED} AND owner BETWEEN ? AND ?`)
+      .run(nowMs, from, to);
+    for (const row of held) this.#tell('held', row, nowMs);
     if (changes > 0) this.rebuildLanes();
     return Number(changes);
   }
@@ -128,8 +135,13 @@ export class Admin {
     else {
       this.#database.prepare(`UPDATE recipient SET state = ${READY}, next_at = ? WHERE key = ?`).run(nowMs, row.key);
       this.#lanes.waits(row.lane, nowMs);
+      if (verb === 'retry') this.#lanes.endBackOff(row.lane);
     }
-    this.#engine.events.push(`{"type":"${past}","atMs":${nowMs},"id":"${row.id}","n":${row.key % KEY_SPAN}}`);
+    this.#tell(past, row, nowMs);
+  }
+
+  #tell(type: string, row: { key: number; id: string }, atMs: number): void {
+    this.#engine.events.push(`{"type":"${type}","atMs":${atMs},"id":"${row.id}","n":${row.key % KEY_SPAN}}`);
   }
 
   #delete(key: number): void {

@@ -107,7 +107,14 @@ class Client implements QueueClient {
     this.#letGo(lease);
     for (;;) {
       try {
-        await this.#ask({ op: 'settle', key: lease.key, id: lease.envelope.id, settlements, offspring: settled.offspring.map((message) => this.#wireMessage(message)) });
+        await this.#ask({
+          op: 'settle',
+          key: lease.key,
+          token: lease.token,
+          id: lease.envelope.id,
+          settlements,
+          offspring: settled.offspring.map((message) => this.#wireMessage(message)),
+        });
         return;
       } catch (error) {
         // An outcome must not be lost for want of space: it waits until there is some (the messages it frees make some).
@@ -120,7 +127,7 @@ class Client implements QueueClient {
   async giveBack(leases: readonly Lease[], options: { nextAtMs?: number } = {}): Promise<void> {
     if (leases.length === 0) return;
     for (const lease of leases) this.#letGo(lease);
-    const rows = leases.map((lease) => ({ key: lease.key, ns: lease.recipients.map((recipient) => recipient.n) }));
+    const rows = leases.map((lease) => ({ key: lease.key, token: lease.token, ns: lease.recipients.map((recipient) => recipient.n) }));
     await this.#ask({ op: 'giveBack', leases: rows, nextAtMs: options.nextAtMs ?? null });
   }
 
@@ -164,7 +171,7 @@ class Client implements QueueClient {
           lastOutcome: null,
         });
     }
-    return { key: lease.key, envelope: message.envelope, lane: lease.lane, recipients, body: message.tail };
+    return { key: lease.key, token: lease.token, envelope: message.envelope, lane: lease.lane, recipients, body: message.tail };
   }
 
   #wireMessage(message: NewMessage): WireMessage {
@@ -255,5 +262,5 @@ function storedLease(lease: WireLease): Lease {
     warned: row.warned,
     lastOutcome: row.outcome === null ? null : (JSON.parse(row.outcome) as Outcome),
   }));
-  return { key: lease.key, envelope: JSON.parse(lease.envelope ?? 'null') as Envelope, lane: lease.lane, recipients, body: null };
+  return { key: lease.key, token: lease.token, envelope: JSON.parse(lease.envelope ?? 'null') as Envelope, lane: lease.lane, recipients, body: null };
 }

@@ -6,7 +6,7 @@ import type { LaneName, MessageId } from '#queue/records.ts';
 import type { Database } from './database.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds, Lanes } from './lanes.ts';
-import { HELD, KEY_SPAN, LEASED, READY } from './schema.ts';
+import { HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
 import { prepareStatements } from './statements.ts';
 import type { Statements } from './statements.ts';
 import type { Operation, Span, WireLease, WireMessage, WireSettlement } from './wire.ts';
@@ -24,6 +24,7 @@ export class Engine {
   /** Keys of messages that are being written, and whose worker writes them. */
   readonly #pending = new Map<MessageId, { key: number; worker: number }>();
   #nextKey: number;
+  #nextToken: number;
   #overdueAfter = 0;
   /** JSON texts of the events of the open transaction. */
   events: string[] = [];
@@ -37,6 +38,8 @@ export class Engine {
       key: number;
     };
     this.#nextKey = row.key + 1;
+    // Past every number of the runs before, which gave fewer than 16 a millisecond.
+    this.#nextToken = clock.nowMs() * 16;
   }
 
   write(operation: Of<'write'>, bytes: Uint8Array, worker: number): void {
@@ -54,7 +57,11 @@ export class Engine {
   accept(message: WireMessage, bytes: Uint8Array, options: { worker: number; lease: boolean }): WireLease[] {
     const key = message.written > 0 ? this.#pendingKey(message.id, options.worker) : this.#nextKey++;
     this.statements.insertMessage.run(key, message.id, message.sizeBytes, message.written, message.envelope, slice(bytes, message.tail));
+    const token = options.lease ? this.#newToken(options.worker) : 0;
     const leases = new Map<LaneName, { n: number; json: null; attempts: 0; warned: false; outcome: null }[]>();
+    this.events.push(
+      `{"type":"accepted","atMs":${message.atMs},"id":"${message.id}","envelope":${message.envelope},"recipients":[${message.recipients.map((recipient) => recipient.json).join(',')}]}`,
+    );
     for (const recipient of message.recipients) {
       const held = isHeld(this.holds, { ...recipient, credential: message.credential });
       const leased = options.lease && !held && this.#lanes.backOffUntil(recipient.lane) <= message.atMs;
@@ -62,7 +69,7 @@ export class Engine {
       this.statements.insertRecipient.run(
         key * KEY_SPAN + recipient.n,
         state,
-        options.worker,
+        token,
         message.atMs,
         message.expiresAtMs,
         message.warnAtMs,
@@ -72,16 +79,14 @@ export class Engine {
         recipient.json,
       );
       if (state === READY) this.#lanes.waits(recipient.lane, message.atMs);
+      if (held) this.#tellHeld(message.id, recipient.n, message.atMs);
       if (!leased) continue;
       const entry = { n: recipient.n, json: null, attempts: 0, warned: false, outcome: null } as const;
       const lane = leases.get(recipient.lane);
       if (lane === undefined) leases.set(recipient.lane, [entry]);
       else lane.push(entry);
     }
-    this.events.push(
-      `{"type":"accepted","atMs":${message.atMs},"id":"${message.id}","envelope":${message.envelope},"recipients":[${message.recipients.map((recipient) => recipient.json).join(',')}]}`,
-    );
-    return [...leases].map(([lane, recipients]) => ({ key, lane, envelope: null, recipients }));
+    return [...leases].map(([lane, recipients]) => ({ key, token, lane, envelope: null, recipients }));
   }
 
   /** Called once the transaction of an accept is committed: the chunks have their message. */
@@ -91,13 +96,14 @@ export class Engine {
 
   lease(operation: Of<'lease'>, worker: number): WireLease[] {
     const nowMs = this.#clock.nowMs();
+    const token = this.#newToken(worker);
     const leases: WireLease[] = [];
     const lanes = operation.only === null ? this.#lanes.due(nowMs, new Set(operation.skip)) : [operation.only];
     for (const lane of lanes) {
       const room = operation.limit - leases.length;
       if (room <= 0) break;
       const rows = this.statements.dueOfLane.all(lane, nowMs, Math.min(operation.perLane, room)) as DueRow[];
-      leases.push(...this.#leaseRows(rows, worker, () => lane));
+      leases.push(...this.#leaseRows(rows, token, () => lane));
       this.#correct(lane, nowMs);
     }
     return leases;
@@ -108,7 +114,7 @@ export class Engine {
     const nowMs = this.#clock.nowMs();
     const rows = this.statements.overdue.all(this.#overdueAfter, nowMs, nowMs, limit) as DueRow[];
     this.#overdueAfter = rows.length < limit ? 0 : (rows.at(-1)?.key ?? 0);
-    const leases = this.#leaseRows(rows, worker, (row) => row.lane ?? '');
+    const leases = this.#leaseRows(rows, this.#newToken(worker), (row) => row.lane ?? '');
     for (const lane of new Set(rows.map((row) => row.lane ?? ''))) this.#correct(lane, nowMs);
     return leases;
   }
@@ -117,25 +123,28 @@ export class Engine {
     const nowMs = this.#clock.nowMs();
     let gone = false;
     for (const settlement of operation.settlements) {
-      gone = this.#settleOne(operation, settlement, { worker, nowMs }) || gone;
+      gone = this.#settleOne(operation, settlement, nowMs) || gone;
     }
     for (const message of operation.offspring) this.accept(message, bytes, { worker, lease: false });
     if (gone) this.removeIfDone(operation.key);
   }
 
-  giveBack(operation: Of<'giveBack'>, worker: number): void {
-    const nextAtMs = operation.nextAtMs ?? this.#clock.nowMs();
-    for (const lease of operation.leases) {
-      for (const n of lease.ns) this.#giveBackOne(lease.key * KEY_SPAN + n, { worker, nextAtMs });
+  giveBack(operation: Of<'giveBack'>): void {
+    const nowMs = this.#clock.nowMs();
+    const nextAtMs = operation.nextAtMs ?? nowMs;
+    for (const { key, token, ns } of operation.leases) {
+      for (const n of ns) this.#giveBackOne(key, n, { token, nextAtMs, nowMs });
     }
   }
 
-  /** Chunk `n` of a body: the stored chunks, then what lies in the message's row, then null. */
+  /** Chunk `n` of a body: the stored chunks, then what lies in the message's row, then null. Half a body must not look like a whole one. */
   chunk(key: number, n: number): Uint8Array | null {
     const stored = this.statements.chunk.get(key * KEY_SPAN + n) as { data: Uint8Array } | undefined;
     if (stored !== undefined) return stored.data;
     const row = this.statements.bodyOf.get(key) as { chunks: number; body: Uint8Array | null } | undefined;
-    return row !== undefined && row.chunks === n ? row.body : null;
+    if (row === undefined) throw new LeaseLost(`the message of key ${key}`);
+    if (n < row.chunks) throw new Error(`chunk ${n} of ${row.chunks} of key ${key} is missing`);
+    return row.chunks === n ? row.body : null;
   }
 
   /** Deletes a message and its body once no recipient is left. */
@@ -151,39 +160,55 @@ export class Engine {
   }
 
   /** True when the recipient's row is gone. */
-  #settleOne(operation: Of<'settle'>, settlement: WireSettlement, when: { worker: number; nowMs: number }): boolean {
+  #settleOne(operation: Of<'settle'>, settlement: WireSettlement, nowMs: number): boolean {
     const key = operation.key * KEY_SPAN + settlement.n;
-    const { worker, nowMs } = when;
+    const { token } = operation;
     const { state } = settlement;
-    if (state === 'deferred') this.#defer(key, settlement, when);
+    let held = false;
+    if (state === 'deferred') held = this.#defer(key, settlement, token);
     else {
-      const statement = state === 'captured' ? this.statements.captureRecipient.run(settlement.outcome, key, worker) : this.statements.deleteRecipient.run(key, worker);
+      const statement = state === 'captured' ? this.statements.captureRecipient.run(settlement.outcome, key, token) : this.statements.deleteRecipient.run(key, token);
       if (statement.changes === 0) throw new LeaseLost(`recipient ${settlement.n} of ${operation.id}`);
     }
     const next = state === 'deferred' ? settlement.nextAtMs : null;
     this.events.push(`{"type":"${state}","atMs":${nowMs},"id":"${operation.id}","n":${settlement.n},"nextAtMs":${next},"outcome":${settlement.outcome}}`);
+    if (held) this.#tellHeld(operation.id, settlement.n, nowMs);
     return state !== 'deferred' && state !== 'captured';
   }
 
-  #defer(key: number, settlement: WireSettlement, when: { worker: number }): void {
+  /** True when it is held from now on. */
+  #defer(key: number, settlement: WireSettlement, token: number): boolean {
     const row = this.statements.leasedRow.get(key) as { domain: string; credential: string | null } | undefined;
     if (row === undefined) throw new LeaseLost(`recipient ${settlement.n}`);
     const state = isHeld(this.holds, { ...row, lane: settlement.lane }) ? HELD : READY;
-    const { changes } = this.statements.deferRecipient.run(state, settlement.nextAtMs, settlement.lane, settlement.warned ? 1 : 0, settlement.outcome, key, when.worker);
+    const { changes } = this.statements.deferRecipient.run(state, settlement.nextAtMs, settlement.lane, settlement.warned ? 1 : 0, settlement.outcome, key, token);
     if (changes === 0) throw new LeaseLost(`recipient ${settlement.n}`);
     if (state === READY) this.#lanes.waits(settlement.lane, settlement.nextAtMs);
+    return state === HELD;
   }
 
-  #giveBackOne(key: number, to: { worker: number; nextAtMs: number }): void {
+  #giveBackOne(message: number, n: number, to: { token: number; nextAtMs: number; nowMs: number }): void {
+    const key = message * KEY_SPAN + n;
     const row = this.statements.leasedRow.get(key) as { lane: string; domain: string; credential: string | null } | undefined;
     if (row === undefined) return;
     const state = isHeld(this.holds, row) ? HELD : READY;
-    if (this.statements.returnRecipient.run(state, to.nextAtMs, key, to.worker).changes > 0 && state === READY) this.#lanes.waits(row.lane, to.nextAtMs);
+    if (this.statements.returnRecipient.run(state, to.nextAtMs, key, to.token).changes === 0) return;
+    if (state === READY) return this.#lanes.waits(row.lane, to.nextAtMs);
+    const { id } = this.statements.envelopeOf.get(message) as { id: MessageId };
+    this.#tellHeld(id, n, to.nowMs);
+  }
+
+  #tellHeld(id: MessageId, n: number, atMs: number): void {
+    this.events.push(`{"type":"held","atMs":${atMs},"id":"${id}","n":${n}}`);
+  }
+
+  #newToken(worker: number): number {
+    return worker * TOKENS + this.#nextToken++;
   }
 
   /** Marks rows leased and groups them by message and lane; the envelope travels with each lease. */
-  #leaseRows(rows: readonly DueRow[], worker: number, laneOf: (row: DueRow) => LaneName): WireLease[] {
-    const groups = new Map<string, { key: number; lane: LaneName; envelope: string; recipients: WireLease['recipients'][number][] }>();
+  #leaseRows(rows: readonly DueRow[], token: number, laneOf: (row: DueRow) => LaneName): WireLease[] {
+    const groups = new Map<string, { key: number; token: number; lane: LaneName; envelope: string; recipients: WireLease['recipients'][number][] }>();
     for (const row of rows) {
       const key = Math.floor(row.key / KEY_SPAN);
       const lane = laneOf(row);
@@ -192,10 +217,10 @@ export class Engine {
       if (group === undefined) {
         const message = this.statements.envelopeOf.get(key) as { envelope: string } | undefined;
         if (message === undefined) continue;
-        group = { key, lane, envelope: message.envelope, recipients: [] };
+        group = { key, token, lane, envelope: message.envelope, recipients: [] };
         groups.set(name, group);
       }
-      this.statements.lease.run(worker, row.key);
+      this.statements.lease.run(token, row.key);
       group.recipients.push({ n: row.key % KEY_SPAN, json: row.recipient, attempts: row.attempts, warned: row.warn_at === null, outcome: row.outcome });
     }
     return [...groups.values()];

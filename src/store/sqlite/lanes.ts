@@ -38,8 +38,13 @@ export class Lanes {
     return this.#lanes.get(lane)?.backOffUntilMs ?? 0;
   }
 
-  endBackOffs(lane?: LaneName): void {
-    for (const [name, known] of this.#lanes) if (lane === undefined || name === lane) known.backOffUntilMs = 0;
+  endBackOff(lane: LaneName): void {
+    const known = this.#lanes.get(lane);
+    if (known !== undefined) known.backOffUntilMs = 0;
+  }
+
+  endBackOffs(): void {
+    for (const known of this.#lanes.values()) known.backOffUntilMs = 0;
   }
 
   /** Lanes due at `nowMs`, beginning after where the last round ended. */

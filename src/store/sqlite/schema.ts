@@ -3,6 +3,9 @@
 /** Chunks and recipients carry their message in their key: key = message * KEY_SPAN + n. One B-tree each, no second index. */
 export const KEY_SPAN = 65_536;
 
+/** The owner of a leased row is worker * TOKENS + a number that is never used again, so a stale lease touches nothing. */
+export const TOKENS = 2 ** 46;
+
 /** States of a recipient row. READY waits for `next_at` (deferred when it was tried before). */
 export const READY = 0;
 export const LEASED = 1;

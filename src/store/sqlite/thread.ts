@@ -65,7 +65,7 @@ class StoreThread {
     this.#reserve = new Reserve(join(options.dataDir, 'queue.reserve'), options.reserveBytes);
     this.#reserve.restore(options.minFreeBytes);
     this.#database.exec(`DELETE FROM chunk WHERE key / ${KEY_SPAN} NOT IN (SELECT key FROM message)`);
-    this.#admin.returnLeases(null);
+    this.#transaction(() => this.#admin.returnLeases(null));
     this.#admin.rebuildLanes();
     setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS).unref();
     this.#wakeFolding();
@@ -97,7 +97,23 @@ class StoreThread {
 
   #take(source: Source, batch: Batch): void {
     const bytes = new Uint8Array(batch.bytes);
-    for (const operation of batch.operations) this.#queue.push({ source, operation, bytes });
+    for (const operation of batch.operations) {
+      const call = operation.op === 'admin' ? operation.call : null;
+      if (call !== null && call.verb === 'workerGone') this.#retire(call.worker);
+      // Verbs of many rows have transactions of their own, a stretch each.
+      if (operation.op === 'admin' && 'selection' in operation.call) this.#verbs.push({ source, q: operation.q, call: operation.call, after: 0, touched: 0, begun: false });
+      else this.#queue.push({ source, operation, bytes });
+    }
+  }
+
+  /** A worker is gone. What it had said before comes first: outcomes count, and what it leases now is returned with the rest. */
+  #retire(worker: number): void {
+    for (const source of this.#sources) {
+      if (source.worker !== worker) continue;
+      this.#sources.delete(source);
+      for (let last = receiveMessageOnPort(source.port); last !== undefined; last = receiveMessageOnPort(source.port)) this.#take(source, last.message as Batch);
+      source.port.close();
+    }
   }
 
   /** One group commit: what has arrived, and what arrives while it is gathered. */
@@ -137,8 +153,11 @@ class StoreThread {
   }
 
   /** All in one transaction; when one of them fails, each in its own, so that it takes no other down. */
-  #commit(work: readonly Work[], answers: Map<Source, Answer[]>): void {
+  #commit(arrived: readonly Work[], answers: Map<Source, Answer[]>): void {
     this.#checkSpace();
+    // Refused before the transaction, so that a full disk does not undo it for those who settle.
+    const work = this.#full ? arrived.filter((one) => !isNew(one) || this.#refuse(answers, one, new StoreFull())) : arrived;
+    if (work.length === 0) return;
     try {
       const values = this.#transaction(() => work.map((one) => this.#apply(one)));
       work.forEach((one, i) => this.#answer(answers, one, values[i]));
@@ -155,10 +174,10 @@ class StoreThread {
         return this.#answer(answers, work, value);
       } catch (error) {
         this.#admin.rebuild();
-        const { op } = work.operation;
         // New mail never takes the reserve; it is for the fate of the mail that is here.
-        if (isOutOfSpace(error) && op !== 'write' && op !== 'accept' && this.#useReserve()) continue;
-        return this.#refuse(answers, work, error);
+        if (isOutOfSpace(error) && !isNew(work) && this.#useReserve()) continue;
+        this.#refuse(answers, work, error);
+        return;
       }
     }
   }
@@ -195,10 +214,8 @@ class StoreThread {
     const engine = this.#engine;
     switch (operation.op) {
       case 'write':
-        if (this.#full) throw new StoreFull();
         return engine.write(operation, bytes, worker);
       case 'accept':
-        if (this.#full) throw new StoreFull();
         return engine.accept(operation.message, bytes, { worker, lease: operation.lease });
       case 'settle':
         return engine.settle(operation, bytes, worker);
@@ -207,7 +224,7 @@ class StoreThread {
       case 'overdue':
         return engine.overdue(operation.limit, worker);
       case 'giveBack':
-        return engine.giveBack(operation, worker);
+        return engine.giveBack(operation);
       case 'chunk':
         return engine.chunk(operation.key, operation.n);
       case 'abandon':
@@ -215,15 +232,11 @@ class StoreThread {
       case 'backOff':
         return this.#lanes.backOff(operation.lane, operation.untilMs);
       case 'admin':
-        return this.#applyAdmin(work, operation.q, operation.call);
+        return this.#applyAdmin(operation.call);
     }
   }
 
-  #applyAdmin(work: Work, q: number, call: AdminCall): unknown {
-    if ('selection' in call) {
-      this.#verbs.push({ source: work.source, q, call, after: 0, touched: 0, begun: false });
-      return undefined;
-    }
+  #applyAdmin(call: AdminCall): unknown {
     if (call.verb === 'workerGone') {
       this.#engine.forgetWriter(call.worker);
       return this.#admin.returnLeases(call.worker);
@@ -260,14 +273,15 @@ class StoreThread {
     const { operation } = work;
     if (operation.op === 'accept') this.#engine.accepted(operation.message.id);
     if (!('q' in operation)) return;
-    if (operation.op === 'admin' && 'selection' in operation.call) return;
     push(answers, work.source, { q: operation.q, value: value as never });
   }
 
-  #refuse(answers: Map<Source, Answer[]>, work: Work, error: unknown): void {
-    if (!('q' in work.operation)) return;
+  /** Answers that it failed; always false. */
+  #refuse(answers: Map<Source, Answer[]>, work: Work, error: unknown): false {
+    if (!('q' in work.operation)) return false;
     const code = error instanceof StoreFull || isOutOfSpace(error) ? 'store-full' : error instanceof LeaseLost ? 'lease-lost' : 'store-failed';
     push(answers, work.source, { q: work.operation.q, error: code, text: errorText(error) });
+    return false;
   }
 
   /** Mail is refused while the disk is nearly full, and taken again when there is room; settling goes on. */
@@ -343,6 +357,11 @@ class StoreFull extends Error {
   constructor() {
     super('the disk is nearly full');
   }
+}
+
+/** Mail that is not here yet: the only thing that is refused while space is short. */
+function isNew({ operation }: Work): boolean {
+  return operation.op === 'write' || operation.op === 'accept';
 }
 
 function push(answers: Map<Source, Answer[]>, source: Source, answer: Answer): void {

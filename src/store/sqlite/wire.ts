@@ -39,13 +39,19 @@ export type Operation =
       readonly op: 'settle';
       readonly q: number;
       readonly key: number;
+      readonly token: number;
       readonly id: MessageId;
       readonly settlements: readonly WireSettlement[];
       readonly offspring: readonly WireMessage[];
     }
   | { readonly op: 'lease'; readonly q: number; readonly limit: number; readonly perLane: number; readonly skip: readonly LaneName[]; readonly only: LaneName | null }
   | { readonly op: 'overdue'; readonly q: number; readonly limit: number }
-  | { readonly op: 'giveBack'; readonly q: number; readonly leases: readonly { readonly key: number; readonly ns: readonly number[] }[]; readonly nextAtMs: number | null }
+  | {
+      readonly op: 'giveBack';
+      readonly q: number;
+      readonly leases: readonly { readonly key: number; readonly token: number; readonly ns: readonly number[] }[];
+      readonly nextAtMs: number | null;
+    }
   | { readonly op: 'chunk'; readonly q: number; readonly key: number; readonly n: number }
   | { readonly op: 'admin'; readonly q: number; readonly call: AdminCall }
   | { readonly op: 'abandon'; readonly id: MessageId }
@@ -75,6 +81,7 @@ export type AdminAnswer = readonly QueueRow[] | { envelope: string; recipients: 
 
 export type WireLease = {
   readonly key: number;
+  readonly token: number;
   readonly lane: LaneName;
   readonly envelope: string | null;
   readonly recipients: readonly { readonly n: number; readonly json: string | null; readonly attempts: number; readonly warned: boolean; readonly outcome: string | null }[];
