@@ -140,7 +140,8 @@ class SocketSession<I extends Identity> {
     const { proxies } = this.#shared;
     if (proxies === null || !proxies.has(this.#client.address)) return this.#clientKnown(Buffer.alloc(0));
     this.#proxyBytes = Buffer.alloc(0);
-    this.#arm(PROXY_DEADLINE_MS, () => this.destroy());
+    // A client of SMTP waits for the greeting: behind a proxy that says nothing of it, both would wait for ever.
+    this.#arm(PROXY_DEADLINE_MS, () => this.#proxyRefused(`no PROXY header came within ${PROXY_DEADLINE_MS / 1000} seconds`));
     this.#raw.on('data', this.#onProxyData);
     this.#raw.on('end', () => this.destroy());
   }
@@ -156,14 +157,16 @@ class SocketSession<I extends Identity> {
     this.#disarm();
     this.#raw.off('data', this.#onProxyData);
     this.#raw.removeAllListeners('end');
-    if (result.is === 'malformed') {
-      this.#shared.log.warn('proxy.refused', { client: this.#client.address, cause: result.why, fix: 'Let the proxy send the PROXY protocol, or take it off proxy_protocol.' });
-      return this.destroy();
-    }
+    if (result.is === 'malformed') return this.#proxyRefused(result.why);
     this.#raw.pause();
     if (result.client !== null) this.#client = { ...result.client, address: canonicalIp(result.client.address) };
     this.#clientKnown(bytes.subarray(result.length));
   };
+
+  #proxyRefused(cause: string): void {
+    this.#shared.log.warn('proxy.refused', { client: this.#client.address, cause, fix: 'Let the proxy send the PROXY protocol, or take it off proxy_protocol.' });
+    this.destroy();
+  }
 
   /** The client's address is known: from here on the connection counts. `early` are bytes that came with the PROXY header. */
   #clientKnown(early: Buffer): void {

@@ -143,7 +143,8 @@ export class Session<I extends Identity = Identity> {
   /** No new transaction: ends at once when none is under way, else right after it. */
   drain(): void {
     this.#draining = true;
-    if (!this.#busy && this.#mode.is === 'command' && this.#turn.transaction === null && this.#input.length === 0) this.#endWith(REPLIES.shuttingDown);
+    // What is left of the input is no whole line: whoever began one may begin it again elsewhere.
+    if (!this.#busy && this.#mode.is === 'command' && this.#turn.transaction === null) this.#endWith(REPLIES.shuttingDown);
   }
 
   /** The drain's time is over. */

@@ -237,6 +237,11 @@ test('a PROXY header tells the client, in one spelling; who is not trusted may n
     assert.equal(await raw.reply(), 'closed', bad);
     assert.equal(state.seen.length, before);
   }
+  state.events.length = 0;
+  const mute = await silent(state.listener.port);
+  mute.send('PROXY ');
+  assert.equal(await mute.reply(), 'closed');
+  assert.deepEqual(state.events, ['proxy.refused']);
   const others = await bench({ proxyProtocol: ['192.0.2.0/24'], limits: patient });
   const raw = await rawTo(others.listener.port);
   assert.match(await raw.ask('PROXY TCP4 192.0.2.7 192.0.2.1 4000 25'), /^500/);

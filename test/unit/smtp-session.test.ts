@@ -249,3 +249,20 @@ test('a message may be as large as the limit and not an octet larger, by DATA an
     assert.equal(codes().at(-1), expected);
   }
 });
+
+test('a drain ends who is between transactions, half a line or not, and lets the others come to the end of theirs', () => {
+  for (const [before, after, expected] of [
+    ['', '', ['421']],
+    ['NOO', '', ['421']],
+    ['MAIL FROM:<a@example.com>\r\n', 'RSET\r\n', ['250', '421']],
+    ['MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n', 'DATA\r\nx\r\n.\r\nMAIL FROM:<a@example.com>\r\n', ['354', '250', '421']],
+  ] as const) {
+    const { session, codes, did } = bench();
+    feed(session, `EHLO client.test\r\n${before}`);
+    codes();
+    session.drain();
+    feed(session, after);
+    assert.deepEqual(codes(), expected, before);
+    assert.ok(did.includes('end'));
+  }
+});
