@@ -82,6 +82,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       dataTimeoutMs: values.clientDataTimeout,
       sessionTimeoutMs: values.sessionTimeout,
       headerBytes: values.headerSize,
+      memoryBytes: values.incomingMemory,
     },
     http: { address: values.httpAddress, port: values.httpPort },
     workers: { count: values.workers },
@@ -91,6 +92,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
 
 function checkTogether(values: Values, mistakes: Mistakes): void {
   if (values.retryFirst > values.retryMax) mistakes.push({ path: 'queue.retry.first', text: 'must not be longer than queue.retry.max' });
+  if (values.headerSize * 2 > values.incomingMemory) mistakes.push({ path: 'limits.memory', text: 'must be at least twice limits.header_size' });
   if (values.headerSize > values.messageSize) mistakes.push({ path: 'limits.header_size', text: 'must not be larger than limits.message_size' });
   if (values.tlsMode === 'files' && (values.tlsCert ?? null) === null) mistakes.push({ path: 'tls.cert', text: 'is needed with tls.mode = "files"' });
   if (values.tlsMode === 'files' && (values.tlsKey ?? null) === null) mistakes.push({ path: 'tls.key', text: 'is needed with tls.mode = "files"' });

@@ -113,6 +113,8 @@ export type Config = {
     readonly dataTimeoutMs: number;
     readonly sessionTimeoutMs: number;
     readonly headerBytes: number;
+    /** Content of messages coming in that is not on disk yet, of one worker. */
+    readonly memoryBytes: number;
   };
   readonly http: { readonly address: string; readonly port: number };
   readonly workers: { readonly count: number };

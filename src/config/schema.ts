@@ -177,6 +177,11 @@ export const ROWS = {
   clientDataTimeout: row('limits.data_timeout', kind.duration('1s', '1h'), { fallback: '5m', ...live, doc: 'How long a client may be silent while it sends content.' }),
   sessionTimeout: row('limits.session_timeout', kind.duration('1s', '7d'), { fallback: '2h', ...live, doc: 'How long a connection may last at all.' }),
   headerSize: row('limits.header_size', kind.size('4KB', '16MB'), { fallback: '512KB', ...live, doc: 'The largest header section of a message.' }),
+  incomingMemory: row('limits.memory', kind.size('1MB', '64GiB'), {
+    fallback: '256MB',
+    ...live,
+    doc: 'What the messages that clients are sending may hold in memory before it is on disk, all those of one worker together; past it content is refused with 452.',
+  }),
 
   httpAddress: row('http.address', kind.listenAddress, { fallback: '127.0.0.1', doc: 'Where health and metrics are served. Management is on the socket in DATA.' }),
   httpPort: row('http.port', kind.port, { fallback: 8025, doc: 'Its port; 0 takes a free one.' }),

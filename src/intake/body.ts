@@ -4,7 +4,6 @@
 
 import { isAscii } from 'node:buffer';
 import { Pieces } from '#base/bytes.ts';
-import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import { beginsWithHeader } from '#mail/headers.ts';
 import type { MessageId } from '#queue/records.ts';
@@ -17,10 +16,14 @@ export const CHUNK_BYTES = 256 * 1024;
 const EMPTY = Buffer.alloc(0);
 const BLANK_LINE = Buffer.from('\r\n\r\n');
 
+/** What all messages that are coming in hold in memory together, and how much that may be. */
+export type Memory = { readonly held: { bytes: number }; readonly limitBytes: number };
+
 export type BodyOptions = {
   readonly id: MessageId;
   readonly queue: Pick<Queue, 'write' | 'abandon'>;
   readonly headerBytes: number;
+  readonly memory: Memory;
   /** Called once, with the header as it came, as soon as it is complete; empty when there is none. A Reply refuses the message. */
   readonly header: (head: Buffer) => Reply | null;
   /** Called with each piece of what follows the header, as it comes. */
@@ -38,6 +41,8 @@ export class IncomingBody {
   #headDone = false;
   readonly #rest = new Pieces();
   #chunks = 0;
+  /** This message's part of the memory held. */
+  #held = 0;
   eightBit = false;
   /** Bytes after the header. */
   bodyBytes = 0;
@@ -48,6 +53,14 @@ export class IncomingBody {
 
   /** Takes the next bytes. A promise is back-pressure from the queue; a Reply refuses the message. */
   write(chunk: Buffer): MaybePromise<Reply | void> {
+    const { held, limitBytes } = this.#options.memory;
+    if (held.bytes + chunk.length > limitBytes) {
+      // What was held is given up at once: the client may take its time to come to the end.
+      this.abort();
+      return REPLIES.storeFull;
+    }
+    held.bytes += chunk.length;
+    this.#held += chunk.length;
     if (!this.eightBit && !isAscii(chunk)) this.eightBit = true;
     if (!this.#headDone) return this.#collectHead(chunk);
     return this.#collectRest(chunk);
@@ -69,9 +82,18 @@ export class IncomingBody {
   }
 
   abort(): void {
+    this.release();
     this.#head.takeAll();
     this.#rest.takeAll();
     if (this.#chunks > 0) this.#options.queue.abandon(this.#options.id);
+    this.#chunks = 0;
+  }
+
+  /** The bytes are held no longer, or by somebody else. */
+  release(bytes = this.#held): void {
+    const given = Math.min(bytes, this.#held);
+    this.#held -= given;
+    this.#options.memory.held.bytes -= given;
   }
 
   #collectHead(chunk: Buffer): MaybePromise<Reply | void> {
@@ -117,8 +139,11 @@ export class IncomingBody {
     this.#keep(chunk);
     if (this.#rest.length < CHUNK_BYTES) return;
     this.#chunks++;
-    const stored = this.#options.queue.write(this.#options.id, this.#chunks, this.#rest.takeWhole());
-    return isPromise(stored) ? stored.catch((error: unknown) => this.#options.failed(error)) : undefined;
+    const whole = this.#rest.takeWhole();
+    return this.#options.queue.write(this.#options.id, this.#chunks, whole).then(
+      () => this.release(whole.length),
+      (error: unknown) => this.#options.failed(error),
+    );
   }
 
   #keep(chunk: Buffer): void {

@@ -65,6 +65,8 @@ export type IntakeLimits = {
   readonly authFailures: number;
   readonly hops: number;
   readonly headerBytes: number;
+  /** Of content that is not stored yet, of all messages coming in. */
+  readonly memoryBytes: number;
   readonly maxAgeMs: number;
   readonly delayWarningMs: number | null;
 };
@@ -81,6 +83,7 @@ export type IntakeObserver = {
 export function openIntake(parts: IntakeParts): Policy<Sender> {
   const authenticator = openAuthenticator(parts);
   const refused = new WeakSet<Connection<Sender>>();
+  const held = { bytes: 0 };
   const uncount = (connection: Connection<Sender>): void => {
     parts.counters.add('connections', -1);
     parts.counters.add(addressKey(connection), -1);
@@ -103,7 +106,7 @@ export function openIntake(parts: IntakeParts): Policy<Sender> {
     mail: (connection, mail) => whileCurrent(parts, connection, () => authorizeMail(connection, mail)),
     rcpt: (connection, _transaction, rcpt) => authorizeRcpt(connection, rcpt, parts.isLocal),
     data: (connection, transaction) =>
-      whileCurrent<MessageSink | Reply>(parts, connection, () => rateRefusal(parts, connection.identity) ?? new Incoming(parts, connection, transaction)),
+      whileCurrent<MessageSink | Reply>(parts, connection, () => rateRefusal(parts, connection.identity) ?? new Incoming(parts, connection, { transaction, held })),
     postmasterDomain: () => (parts.isLocal(parts.hostname) ? parts.hostname : (parts.localDomain() ?? parts.hostname)),
     refused(connection, { step, reply, again }) {
       parts.observe?.refused(connection.profile, reply);
@@ -178,16 +181,19 @@ class Incoming implements MessageSink {
   #signature: { readonly by: Signatory; readonly hash: BodyHash } | null = null;
   #authentication: Authentication | null = null;
 
-  constructor(parts: IntakeParts, connection: Connection<Sender>, transaction: Transaction) {
+  constructor(parts: IntakeParts, connection: Connection<Sender>, from: { readonly transaction: Transaction; readonly held: { bytes: number } }) {
+    const { transaction, held } = from;
     this.#parts = parts;
     this.#connection = connection;
     this.#transaction = transaction;
     this.#nowMs = parts.clock.nowMs();
     this.#id = parts.newId(this.#nowMs);
+    const limits = parts.limits();
     this.#body = new IncomingBody({
       id: this.#id,
       queue: parts.queue,
-      headerBytes: parts.limits().headerBytes,
+      headerBytes: limits.headerBytes,
+      memory: { held, limitBytes: limits.memoryBytes },
       header: (head) => this.#header(head),
       body: (chunk) => {
         this.#signature?.hash.update(chunk);
@@ -334,6 +340,7 @@ class Incoming implements MessageSink {
   #accept(head: Head, stored: { readonly written: number; readonly tail: readonly Buffer[] }): Promise<Reply> {
     const message = this.#message(head, stored);
     return this.#parts.queue.accept(message, { lease: true }).then((leases) => {
+      this.#body.release();
       this.#accepted(message.envelope);
       this.#parts.deliver(leases);
       return REPLIES.queued(this.#id);

@@ -231,8 +231,8 @@ function deliverySettings(live: Live): Pick<DispatcherParts, 'mxPort' | 'allowPr
 }
 
 function intakeLimits({ limits, queue }: Config): IntakeLimits {
-  const { connections, connectionsPerAddress, authFailures, hops, headerBytes } = limits;
-  return { connections, connectionsPerAddress, authFailures, hops, headerBytes, maxAgeMs: queue.maxAgeMs, delayWarningMs: queue.delayWarningMs };
+  const { connections, connectionsPerAddress, authFailures, hops, headerBytes, memoryBytes } = limits;
+  return { connections, connectionsPerAddress, authFailures, hops, headerBytes, memoryBytes, maxAgeMs: queue.maxAgeMs, delayWarningMs: queue.delayWarningMs };
 }
 
 function sessionLimits({ limits }: Config): SessionLimits {

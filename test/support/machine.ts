@@ -90,6 +90,7 @@ export function openMachine(): Machine {
       authFailures: LIMITS.authFailures,
       hops: 100,
       headerBytes: LIMITS.headerBytes,
+      memoryBytes: 100_000_000,
       maxAgeMs: 1000,
       delayWarningMs: null,
     }),

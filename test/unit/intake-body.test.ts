@@ -37,6 +37,7 @@ async function takeIn(text: string, cuts: readonly number[], headerBytes = 1000)
     id: 'id',
     queue: { write: () => assert.fail('too small for a chunk'), abandon: () => {} },
     headerBytes,
+    memory: { held: { bytes: 0 }, limitBytes: 1_000_000 },
     header(bytes) {
       assert.equal(head, null, 'told once');
       head = bytes.toString('latin1');

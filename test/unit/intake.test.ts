@@ -105,7 +105,17 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}, clock:
       log: silentLog,
       newId: openMessageIds(),
       decoySecret: Buffer.from('secret of a test'),
-      limits: () => ({ connections: 10, connectionsPerAddress: 2, authFailures: 3, hops: 5, headerBytes: 4096, maxAgeMs: 1000, delayWarningMs: null, ...limits }),
+      limits: () => ({
+        connections: 10,
+        connectionsPerAddress: 2,
+        authFailures: 3,
+        hops: 5,
+        headerBytes: 4096,
+        memoryBytes: 10_000_000,
+        maxAgeMs: 1000,
+        delayWarningMs: null,
+        ...limits,
+      }),
       isLocal: (domain) => domain === 'local.example',
       localDomain: () => 'local.example',
       laneFor: (domain, mode) => (mode === 'sandbox' ? 'capture:' : `mx:${domain}`),
@@ -464,4 +474,40 @@ test('the first line of a message without a header is no part of what is put abo
       if (profile === 'submission') assert.match(kept, /^From: me@example\.com\r\n\r\n/m);
     }
   }
+});
+
+test('messages coming in share one memory: past it content is refused with 452, and what is given up or done makes room', async () => {
+  const state = bench(credential(), { memoryBytes: 1000 });
+  const begin = async (): Promise<MessageSink> => {
+    const sink = await state.policy.data(state.connection('submission'), state.transaction());
+    assert.ok('write' in sink);
+    assert.equal(await sink.write(Buffer.from('From: me@example.com\r\n\r\n')), undefined);
+    return sink;
+  };
+  const line = (octets: number): Buffer => Buffer.from(`${'x'.repeat(octets - 2)}\r\n`);
+  const first = await begin();
+  assert.equal(await first.write(line(800)), undefined);
+  const second = await begin();
+  const refused = (await second.write(line(300))) as Reply;
+  assert.deepEqual([refused.code, refused.enhanced], [452, '4.3.1']);
+  // The refused one holds nothing any more, though its client has not come to the end.
+  assert.equal(await first.write(line(150)), undefined);
+  second.abort();
+  assert.equal((await first.finish()).code, 250);
+  const third = await begin();
+  assert.equal(await third.write(line(900)), undefined);
+  third.abort();
+  third.abort();
+  const fourth = await begin();
+  assert.equal(await fourth.write(line(900)), undefined);
+  assert.equal((await fourth.finish()).code, 250);
+});
+
+test('what is stored is no longer held: a message larger than the memory goes through', async () => {
+  const state = bench(credential(), { memoryBytes: 1_000_000 });
+  const sink = await state.policy.data(state.connection('submission'), state.transaction());
+  assert.ok('write' in sink);
+  await sink.write(Buffer.from('From: me@example.com\r\n\r\n'));
+  for (let i = 0; i < 100; i++) assert.equal(await sink.write(Buffer.from(`${'x'.repeat(49_998)}\r\n`)), undefined, `chunk ${i}`);
+  assert.equal((await sink.finish()).code, 250);
 });
