@@ -31,6 +31,7 @@ const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const SCRATCH_BYTES = 64 * 1024;
+const SMALL_BYTES = 4096;
 /** What waited from the chunk before: a line end, a space, a CR. */
 const MARGIN_BYTES = 8;
 const CRLF = Buffer.from('\r\n');
@@ -46,6 +47,7 @@ export class BodyHash {
   #space = false;
   #cr = false;
   #written = false;
+  #scratch: Buffer | null = null;
   /** Octets of the canonical body so far; all of them once `digest` has been called. */
   sizeBytes = 0;
 
@@ -74,7 +76,7 @@ export class BodyHash {
    * change were no faster: there are too many single spaces.
    */
   #update(chunk: Buffer): void {
-    const out = Buffer.allocUnsafe(chunk.length + MARGIN_BYTES);
+    const out = this.#scratchFor(chunk.length + MARGIN_BYTES);
     const { length } = chunk;
     let end = 0;
     let at = 0;
@@ -106,6 +108,12 @@ export class BodyHash {
       }
     }
     if (end > 0) this.#add(out.subarray(0, end));
+  }
+
+  /** What is small comes from Node's pool; for what is large one buffer serves all chunks of a body, which would else leave its own size in garbage. */
+  #scratchFor(bytes: number): Buffer {
+    if (bytes <= SMALL_BYTES) return Buffer.allocUnsafe(bytes);
+    return (this.#scratch ??= Buffer.allocUnsafe(SCRATCH_BYTES + MARGIN_BYTES));
   }
 
   /** Where the bytes that stay as they are end: single spaces within a line are among them. */
