@@ -77,6 +77,8 @@ export const REPLIES = {
   notText: reply(500, '5.5.2', 'The line is not UTF-8, or has a NUL: commands are text'),
   lineTooLong: reply(500, '5.5.2', 'Line too long: commands have at most 512 octets, MAIL and RCPT 2048'),
   authLineTooLong: reply(500, '5.5.6', 'Authentication line too long'),
+  tlsTooSoon: closing(554, '5.5.1', 'This port begins without TLS: say EHLO and STARTTLS first, or use port 465 for TLS from the first byte'),
+  notHttp: closing(554, '5.5.1', 'This is SMTP: the server does not speak HTTP here'),
   bareLineEnd: closing(554, '5.6.11', 'Bare CR or LF refused: every line must end in CRLF; mend the client and send again'),
   syntax: (usage: string) => reply(501, '5.5.4', `Syntax: ${usage}`),
   badSender: reply(501, '5.1.7', 'The sender address cannot be read; write MAIL FROM:<local@domain>'),

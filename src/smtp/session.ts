@@ -51,6 +51,10 @@ type Mode<I extends Identity> =
 const LONGEST_LINE = 12_288;
 /** Input kept while a command waits for the policy: past this the socket is not read. */
 const MAX_PENDING_BYTES = 64 * 1024;
+/** The first byte of a TLS handshake: a client that takes this port for 465 waits for an answer to it. */
+const TLS_HANDSHAKE = 0x16;
+/** A web page can make a browser send commands here, as lines of a request. */
+const HTTP_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'CONNECT']);
 const EMPTY = Buffer.alloc(0);
 
 export class Session<I extends Identity = Identity> {
@@ -194,6 +198,11 @@ export class Session<I extends Identity = Identity> {
   }
 
   #takeLine(mode: Extract<Mode<I>, { is: 'command' | 'auth' }>, input: Buffer, at: number): number | null {
+    if (input[at] === TLS_HANDSHAKE && mode.is === 'command' && this.#turn.connection.tls === null) {
+      this.#at = 'line';
+      this.#endWith(REPLIES.tlsTooSoon);
+      return input.length;
+    }
     const result = readLine(input, at);
     if (result === 'bare') {
       this.#at = 'line';
@@ -228,7 +237,7 @@ export class Session<I extends Identity = Identity> {
     const { verb, args } = parsed;
     const command = commands.get(verb);
     this.#at = command === undefined ? 'unknown' : verb;
-    if (command === undefined) return this.#counted(REPLIES.unknownCommand);
+    if (command === undefined) return this.#counted(HTTP_METHODS.has(verb) ? REPLIES.notHttp : REPLIES.unknownCommand);
     if (line.length + 2 > command.lineOctets) return this.#counted(REPLIES.lineTooLong);
     if (!command.beforeTls && this.#turn.connection.tls === null && isSubmission(this.#turn)) return this.#counted(REPLIES.startTlsFirst);
     if (this.#draining && verb === 'MAIL') return this.#endWith(REPLIES.shuttingDown);

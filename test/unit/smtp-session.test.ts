@@ -266,3 +266,19 @@ test('a drain ends who is between transactions, half a line or not, and lets the
     assert.ok(did.includes('end'));
   }
 });
+
+test('a client that takes the port for one of TLS or of HTTP is told so and sent away; none of its lines is run', () => {
+  for (const [bytes, expected] of [
+    ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', /^554 5\.5\.1 .*STARTTLS.*465/],
+    ['POST / HTTP/1.1\r\nHost: x\r\n\r\nEHLO x\r\nMAIL FROM:<a@example.com>\r\n', /^554 5\.5\.1 .*HTTP/],
+    ['GET / HTTP/1.1\r\n\r\n', /^554/],
+  ] as const) {
+    const { session, said, did } = bench();
+    said();
+    feed(session, bytes);
+    const text = said();
+    assert.match(text, expected);
+    assert.equal(text.split('\r\n').length, 2, text);
+    assert.deepEqual(did, ['end']);
+  }
+});
