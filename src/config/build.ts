@@ -2,9 +2,11 @@
 
 import { isIP } from 'node:net';
 import type { z } from 'zod';
+import { canonicalIp } from '#base/ip.ts';
 import type { AcmeConfig, Config, ListenerConfig, RouteConfig, TlsPolicyConfig } from './config.ts';
 import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS, TLS_POLICY_ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
+import type { Mistake } from './unknown.ts';
 import { canonicalDomain, certificateName } from './values.ts';
 
 const HTTP_PORT = 80;
@@ -23,7 +25,7 @@ export type Values = { readonly [K in keyof typeof ROWS]: z.output<(typeof ROWS)
 };
 
 type RouteValues = { readonly [K in keyof typeof ROUTE_ROWS]: z.output<(typeof ROUTE_ROWS)[K]['kind']> | null };
-type Mistakes = { path: string; text: string }[];
+type Mistakes = Mistake[];
 
 /** Builds the configuration; mistakes of keys together are added to `mistakes`, and then the result must not be used. */
 export function buildConfig(values: Values, mistakes: Mistakes): Config {
@@ -91,9 +93,9 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
 }
 
 function checkTogether(values: Values, mistakes: Mistakes): void {
-  if (values.retryFirst > values.retryMax) mistakes.push({ path: 'queue.retry.first', text: 'must not be longer than queue.retry.max' });
-  if (values.headerSize * 2 > values.incomingMemory) mistakes.push({ path: 'limits.memory', text: 'must be at least twice limits.header_size' });
-  if (values.headerSize > values.messageSize) mistakes.push({ path: 'limits.header_size', text: 'must not be larger than limits.message_size' });
+  if (values.retryFirst > values.retryMax) mistakes.push({ path: 'queue.retry.first', text: 'must not be longer than queue.retry.max', beside: 'queue.retry.max' });
+  if (values.headerSize * 2 > values.incomingMemory) mistakes.push({ path: 'limits.memory', text: 'must be at least twice limits.header_size', beside: 'limits.header_size' });
+  if (values.headerSize > values.messageSize) mistakes.push({ path: 'limits.header_size', text: 'must not be larger than limits.message_size', beside: 'limits.message_size' });
   if (values.tlsMode === 'files' && (values.tlsCert ?? null) === null) mistakes.push({ path: 'tls.cert', text: 'is needed with tls.mode = "files"' });
   if (values.tlsMode === 'files' && (values.tlsKey ?? null) === null) mistakes.push({ path: 'tls.key', text: 'is needed with tls.mode = "files"' });
   if (values.tlsMode !== 'files' && (values.tlsCert ?? values.tlsKey ?? null) !== null)
@@ -130,23 +132,41 @@ function buildAcme(values: Values, mistakes: Mistakes): AcmeConfig {
   };
 }
 
+/** Of rows that match domains the first one counts: one that an earlier row covers whole would never be asked. */
+function checkReached(list: string, matches: readonly string[], mistakes: Mistakes): void {
+  const covers = (wide: string, narrow: string): boolean => wide === '*' || wide === narrow || (wide.startsWith('*.') && narrow.endsWith(wide.slice(1)));
+  matches.forEach((match, i) => {
+    const before = matches.findIndex((earlier, n) => n < i && covers(earlier, match));
+    if (before !== -1) mistakes.push({ path: `${list}.${i}.match`, text: `"${match}" is never reached: ${list}.${before} matches "${matches[before]}" before it` });
+  });
+}
+
 function buildListeners(values: Values, mistakes: Mistakes): ListenerConfig[] {
   if (values.listener === null) {
     return (Object.keys(DEFAULT_PORTS) as (keyof typeof DEFAULT_PORTS)[]).map((profile) => ({ profile, address: '::', port: DEFAULT_PORTS[profile], proxyProtocol: false }));
   }
-  const seen = new Map<string, number>();
+  const taken: Place[] = [{ address: values.httpAddress, port: values.httpPort, owner: 'http.port' }];
   return values.listener.flatMap(({ profile, address, port, proxyProtocol }, i) => {
     if (profile === null) {
       mistakes.push({ path: `listener.${i}.profile`, text: 'is needed: "mx", "submissions", "submission" or "alternate"' });
       return [];
     }
     const listener = { profile, address: address ?? '::', port: port ?? DEFAULT_PORTS[profile], proxyProtocol: proxyProtocol ?? false };
-    const place = `${listener.address} ${listener.port}`;
-    const before = seen.get(place);
-    if (before !== undefined && listener.port !== 0) mistakes.push({ path: `listener.${i}.port`, text: `is that of listener ${before + 1} already, at the same address` });
-    seen.set(place, i);
+    const other = taken.find((place) => overlaps(place, listener));
+    if (other !== undefined) mistakes.push({ path: `listener.${i}.port`, text: `${listener.port} on ${listener.address} is taken by ${other.owner} (${other.address})` });
+    taken.push({ ...listener, owner: `listener.${i}` });
     return [listener];
   });
+}
+
+type Place = { readonly address: string; readonly port: number; readonly owner: string };
+
+/** Both cannot be had: `::` takes the port for all addresses of both families, 0.0.0.0 for all of IPv4. Port 0 is another one each time. */
+function overlaps(one: Place, other: Omit<Place, 'owner'>): boolean {
+  if (one.port !== other.port || one.port === 0) return false;
+  const [a, b] = [canonicalIp(one.address), canonicalIp(other.address)];
+  const covers = (wide: string, narrow: string): boolean => wide === '::' || (wide === '0.0.0.0' && isIP(narrow) === 4);
+  return a === b || covers(a, b) || covers(b, a);
 }
 
 function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
@@ -157,7 +177,13 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
     names.add(name);
     return name;
   };
-  return (values.route ?? []).flatMap((route, i) => {
+  const routes = values.route ?? [];
+  checkReached(
+    'route',
+    routes.map((route) => route.match ?? '*'),
+    mistakes,
+  );
+  return routes.flatMap((route, i) => {
     const mistake = (key: string, text: string): [] => {
       mistakes.push({ path: `route.${i}.${key}`, text });
       return [];
@@ -180,7 +206,13 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
 }
 
 function buildTlsPolicies(values: Values, mistakes: Mistakes): TlsPolicyConfig[] {
-  return (values.tls_policy ?? []).flatMap(({ match, require, names }, i) => {
+  const policies = values.tls_policy ?? [];
+  checkReached(
+    'tls_policy',
+    policies.map(({ match }) => match ?? '*'),
+    mistakes,
+  );
+  return policies.flatMap(({ match, require, names }, i) => {
     if (require === null) {
       mistakes.push({ path: `tls_policy.${i}.require`, text: 'is needed: "off", "opportunistic", "encrypted", "verified" or "dane"' });
       return [];
@@ -197,7 +229,7 @@ function smarthost(route: RouteValues, { match, named, mistake }: Building): Rou
   if (route.host === null) return mistake('host', 'is needed for a smarthost');
   const host = isIP(route.host) === 0 ? canonicalDomain(route.host) : route.host;
   if (host === null) return mistake('host', `${JSON.stringify(route.host)} must be a host name or IP address; ports stand in ports`);
-  if (route.port !== null && route.ports !== null) return mistake('port', 'and ports say the same; leave one out');
+  if (route.port !== null && route.ports !== null) return mistake('port', 'says the same as ports; leave one out');
   const ports = route.ports ?? (route.port === null ? LADDER : [route.port]);
   if (ports.length === 0) return mistake('ports', 'must have at least one port');
   if ((route.username === null) !== (route.passwordFile === null))
@@ -208,14 +240,19 @@ function smarthost(route: RouteValues, { match, named, mistake }: Building): Rou
 function lmtp(route: RouteValues, { match, named, mistake }: Building): RouteConfig[] {
   if (route.host === null) return mistake('host', 'is needed for lmtp: a host, host:port or unix:/path');
   if (route.ports !== null && route.ports.length !== 1) return mistake('ports', 'lmtp has one port; write port = 24');
-  if (route.host.startsWith('unix:'))
-    return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket: route.host.slice('unix:'.length) }];
-  if (route.host.startsWith('/')) return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket: route.host }];
+  if (route.port !== null && route.ports !== null) return mistake('port', 'says the same as ports; leave one out');
+  const socket = route.host.replace(/^unix:/, '');
+  if (socket.startsWith('/')) {
+    if (route.port !== null || route.ports !== null) return mistake(route.port === null ? 'ports' : 'port', 'means nothing with a socket for host');
+    return [{ match, name: named(route.name ?? route.host), type: 'lmtp', host: 'localhost', port: null, socket }];
+  }
   const found = isIP(route.host) === 0 ? /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(route.host) : null;
   const name = found?.[1] ?? found?.[2] ?? route.host;
   const host = isIP(name) === 0 ? canonicalDomain(name) : name;
-  if (host === null) return mistake('host', `${JSON.stringify(route.host)} must be a host, host:port or unix:/path`);
-  const port = found?.[3] === undefined ? (route.port ?? route.ports?.[0] ?? LMTP_PORT) : Number(found[3]);
+  const written = found?.[3] === undefined ? null : Number(found[3]);
+  if (host === null || (written !== null && (written < 1 || written > 65_535))) return mistake('host', `${JSON.stringify(route.host)} must be a host, host:port or unix:/path`);
+  if (written !== null && (route.port ?? route.ports) !== null) return mistake(route.port === null ? 'ports' : 'port', 'is said in host already; leave one out');
+  const port = written ?? route.port ?? route.ports?.[0] ?? LMTP_PORT;
   return [{ match, name: named(route.name ?? `${host}:${port}`), type: 'lmtp', host, port, socket: null }];
 }
 

@@ -3,6 +3,7 @@
 
 import { LISTS, ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
+import { unknownText } from './unknown.ts';
 
 const PREFIX = 'POSTERN_';
 /** Variables that are no keys: options of the command line, and the password of `postern send`. */
@@ -28,7 +29,9 @@ export function fromEnvironment(env: Readonly<Record<string, string | undefined>
     names.set(joined, name);
     const list = path.findIndex((part) => /^\d+$/.test(part));
     const row = list === -1 ? rowOf(ROWS, joined) : rowOf(rowsOfList(path.slice(0, list).join('.')), path.slice(list + 1).join('.'));
-    if (row === null && !(joined in LISTS)) mistakes.push({ path: joined, text: 'there is no such key' });
+    const wholeList = Object.hasOwn(LISTS, joined);
+    if (row === null && !wholeList) mistakes.push({ path: joined, text: unknownText(joined, variableOf) });
+    else if (wholeList && !Array.isArray(fromJson(text))) mistakes.push({ path: joined, text: 'is a list of tables in JSON, like [{"name": "value"}]' });
     else if (!put(table, path, valueOf(row, text))) mistakes.push({ path: joined, text: 'lists are counted from 0, without gaps' });
   }
   return { table, names, mistakes };
@@ -42,6 +45,11 @@ function rowOf(rows: Readonly<Record<string, Row>>, key: string): Row | null {
   return Object.values(rows).find((row) => row.key === key) ?? null;
 }
 
+/** The variable of a key; the first one of a list. */
+function variableOf(key: string): string {
+  return `${PREFIX}${key.replaceAll('*', '0').replaceAll('.', '__').toUpperCase()}`;
+}
+
 /** The text itself where the key takes text; else what it says as JSON (numbers, true, lists), or parts between commas. */
 function valueOf(row: Row | null, text: string): unknown {
   if (row !== null && row.kind.safeParse(text).success) return text;
@@ -51,8 +59,10 @@ function valueOf(row: Row | null, text: string): unknown {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
-  for (const list of [parts, parts.map((part) => fromJson(part) ?? part)]) if (row.kind.safeParse(list).success) return list;
-  return json ?? text;
+  const read = parts.map((part) => fromJson(part) ?? part);
+  for (const list of [parts, read]) if (row.kind.safeParse(list).success) return list;
+  // A key that takes a list gets one, so that the part that is wrong is told.
+  return row.kind.safeParse([]).success && json === undefined ? parts : (json ?? text);
 }
 
 function fromJson(text: string): unknown {

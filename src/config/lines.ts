@@ -7,7 +7,7 @@ export function findLines(toml: string): Map<string, number> {
   const counts = new Map<string, number>();
   let table = '';
   let multiline: string | null = null;
-  toml.split('\n').forEach((line, i) => {
+  toml.split(/\r?\n/).forEach((line, i) => {
     const note = (path: string): void => {
       if (!lines.has(path)) lines.set(path, i + 1);
     };
@@ -23,6 +23,7 @@ export function findLines(toml: string): Map<string, number> {
       const n = counts.get(name) ?? 0;
       counts.set(name, n + 1);
       table = `${name}.${n}`;
+      note(name);
       note(table);
     } else if (header !== null) {
       table = plain(header[1] ?? '');

@@ -1,6 +1,7 @@
 // From file and environment to the configuration, with the origin of every value. All mistakes are told at once, each with its place, what
 // is allowed, and the key that was probably meant.
 
+import { isUtf8 } from 'node:buffer';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { TomlError, parse } from 'smol-toml';
@@ -12,6 +13,8 @@ import { fromEnvironment } from './environment.ts';
 import { findLines, lineOf } from './lines.ts';
 import { LISTS, ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
+import { isTable, unknownKeys } from './unknown.ts';
+import type { Mistake } from './unknown.ts';
 
 /** Where a value is from: `default`, `postern.toml:12`, `POSTERN_HTTP__PORT`. */
 export type Origin = string;
@@ -34,10 +37,15 @@ export type LoadOptions = {
 
 const DEFAULT_FILE = 'postern.toml';
 
-/** A mistake in the configuration, by the path of its key. */
-export type Mistake = { readonly path: string; readonly text: string };
-
 type Table = Record<string, unknown>;
+
+/** What to do about the parser's words. */
+const SYNTAX_FIXES: readonly (readonly [RegExp, string])[] = [
+  [/redefine/, 'Say each key and each [table] once; what may come several times is begun with [[name]] each time.'],
+  [/escape/, 'In "text" a backslash begins an escape: write it twice, or put the text in \'single quotes\'.'],
+  [/in strings/, 'Text ends on the line it begins on, with the quote it began with.'],
+];
+const SYNTAX_FIX = 'Text stands in quotes, a table begins with [name], a list of tables with [[name]], a remark with #.';
 
 /** Loads the configuration. Throws PosternError `invalid-configuration` (exit code 2) that lists every mistake. */
 export function loadConfig(options: LoadOptions): LoadedConfig {
@@ -59,7 +67,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const lists = Object.fromEntries(Object.entries(LISTS).map(([name, rows]) => [name, readList(name, rows, { table: environment.table, mistakes, values, originOf })]));
   const config = mistakes.length === 0 ? buildConfig({ ...parsed, ...lists } as unknown as Values, mistakes) : null;
   if (config !== null) checkFiles(values, mistakes);
-  if (config === null || mistakes.length > 0) throw invalid(mistakes, originOf);
+  if (config === null || mistakes.length > 0) throw invalid(mistakes, values, originOf);
   return { config, values, file, defaultListeners: values.get('listener')?.origin === 'default' };
 }
 
@@ -68,10 +76,14 @@ function findFile({ file, directory }: LoadOptions): string | null {
   return existsSync(resolve(directory, DEFAULT_FILE)) ? DEFAULT_FILE : null;
 }
 
+/** The text of the file; some editors put a mark of byte order before it, which is no part of it. */
 function readSource(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    const bytes = readFileSync(file);
+    if (isUtf8(bytes)) return bytes.toString('utf8').replace(/^\ufeff/, '');
+    throw notUtf8(file, bytes);
   } catch (error) {
+    if (error instanceof PosternError) throw error;
     throw new PosternError(
       {
         code: 'configuration-not-read',
@@ -83,6 +95,15 @@ function readSource(file: string): string {
   }
 }
 
+function notUtf8(file: string, bytes: Buffer): PosternError {
+  const lines = bytes.toString('latin1').split('\n');
+  const line = lines.findIndex((text) => !isUtf8(Buffer.from(text, 'latin1'))) + 1;
+  return new PosternError(
+    { code: 'invalid-configuration', cause: `${file}:${line}: this is not UTF-8, which TOML is written in.`, fix: 'Save the file as UTF-8.' },
+    { exitCode: 2 },
+  );
+}
+
 function parseSource(file: string, source: string): Table {
   try {
     return parse(source) as Table;
@@ -92,7 +113,7 @@ function parseSource(file: string, source: string): Table {
       .replace(/^Invalid TOML document: /, '')
       .split('\n');
     throw new PosternError(
-      { code: 'invalid-configuration', cause: `${place}: this is not TOML: ${what}.`, fix: 'Text stands in quotes, a table begins with [name], a list of tables with [[name]].' },
+      { code: 'invalid-configuration', cause: `${place}: this is not TOML: ${what}.`, fix: SYNTAX_FIXES.find(([words]) => words.test(what))?.[1] ?? SYNTAX_FIX },
       { exitCode: 2, cause: error },
     );
   }
@@ -114,7 +135,10 @@ function readRows(rows: Readonly<Record<string, Row>>, table: Table, reading: Re
     reading.values.set(path, { value, origin: found === undefined ? 'default' : reading.originOf(path) });
     const result = row.kind.safeParse(value);
     if (result.success) out[name] = result.data;
-    else reading.mistakes.push(...result.error.issues.map((issue) => ({ path: [path, ...issue.path.map(String)].join('.'), text: `${show(value)} ${issue.message}` })));
+    else
+      reading.mistakes.push(
+        ...result.error.issues.map((issue) => ({ path: [path, ...issue.path.map(String)].join('.'), text: `${show(within(value, issue.path))} ${issue.message}` })),
+      );
   }
   return out;
 }
@@ -129,39 +153,8 @@ function readList(name: string, rows: Readonly<Record<string, Row>>, reading: Re
     reading.mistakes.push({ path: name, text: `must be a list of tables, each begun with [[${name}]]` });
     return [];
   }
+  if (found.length === 0) reading.values.set(name, { value: [], origin: reading.originOf(name) });
   return found.map((table, i) => readRows(rows, table, { ...reading, prefix: `${name}.${i}.` }));
-}
-
-/** Keys that are none, each with the known one that is nearest. */
-function unknownKeys(table: Table): Mistake[] {
-  const known = new Set<string>(Object.values(ROWS).map((row) => row.key));
-  for (const [name, rows] of Object.entries(LISTS)) for (const row of Object.values(rows)) known.add(`${name}.*.${row.key}`);
-  const tables = new Set([...known].flatMap((key) => parents(key)));
-  const mistakes: Mistake[] = [];
-  const walk = (value: unknown, path: string, pattern: string): void => {
-    if (known.has(pattern)) return;
-    if (pattern !== '' && !tables.has(pattern)) {
-      mistakes.push({ path, text: unknownText(path, pattern, known) });
-    } else if (Array.isArray(value)) value.forEach((one, i) => walk(one, `${path}.${i}`, `${pattern}.*`));
-    else if (isTable(value)) for (const [key, one] of Object.entries(value)) walk(one, path === '' ? key : `${path}.${key}`, pattern === '' ? key : `${pattern}.${key}`);
-  };
-  walk(table, '', '');
-  return mistakes;
-}
-
-function unknownText(path: string, pattern: string, known: ReadonlySet<string>): string {
-  if (/(^|\.)password$/.test(path)) return 'passwords do not stand in the configuration; name a file with password_file';
-  const all = [...known].map((key) => ({ key, distance: editDistance(key, pattern) })).toSorted((one, other) => one.distance - other.distance);
-  const [best] = all;
-  const last = pattern.split('.').at(-1) ?? '';
-  const sameName = [...known].find((key) => key.split('.').at(-1) === last);
-  const meant = best !== undefined && best.distance <= Math.max(2, pattern.length / 4) ? best.key : sameName;
-  return meant === undefined ? 'there is no such key' : `there is no such key; ${meant.replaceAll('.*', '')} is perhaps meant`;
-}
-
-function parents(key: string): string[] {
-  const parts = key.split('.');
-  return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join('.'));
 }
 
 /** Files that are named must be there and readable now, not when they are first needed; password files may come later. */
@@ -176,10 +169,11 @@ function checkFiles(values: Reading['values'], mistakes: Mistake[]): void {
   }
 }
 
-function invalid(mistakes: readonly Mistake[], originOf: (path: string) => Origin): PosternError {
-  const told = mistakes.map(({ path, text }) => {
+function invalid(mistakes: readonly Mistake[], values: Reading['values'], originOf: (path: string) => Origin): PosternError {
+  const told = mistakes.map(({ path, text, beside }) => {
     const origin = originOf(path);
-    return `${origin === '' ? '' : `${origin}: `}${path}: ${text}`;
+    const other = beside === undefined ? undefined : values.get(beside);
+    return `${origin === '' ? '' : `${origin}: `}${path}: ${text}${other === undefined ? '' : `, which is ${show(other.value)} (${other.origin})`}`;
   });
   const cause = told.length === 1 ? `${told[0]}.` : `The configuration has ${told.length} mistakes:\n  ${told.join('\n  ')}`;
   return new PosternError(
@@ -202,24 +196,14 @@ function at(table: Table, key: string): unknown {
   return value;
 }
 
-function isTable(value: unknown): value is Table {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+/** The part of a value that a mistake is about. */
+function within(value: unknown, path: readonly PropertyKey[]): unknown {
+  let part = value;
+  for (const key of path) part = Array.isArray(part) ? part[Number(key)] : undefined;
+  return part;
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = value instanceof Date ? value.toISOString() : typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
   return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
-}
-
-/** Levenshtein's distance. */
-export function editDistance(a: string, b: string): number {
-  let before = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      row.push(Math.min((row[j - 1] ?? 0) + 1, (before[j] ?? 0) + 1, (before[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    before = row;
-  }
-  return before[b.length] ?? 0;
 }

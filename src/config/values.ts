@@ -36,7 +36,13 @@ export function real(min: number, max: number): z.ZodNumber {
 }
 
 export function choice<const T extends readonly [string, ...string[]]>(values: T): z.ZodEnum<{ [K in T[number]]: K }> {
-  return z.enum(values, say(`must be ${values.map((value) => `"${value}"`).join(', ')}`)) as z.ZodEnum<{ [K in T[number]]: K }>;
+  return z.enum(values, say(`must be ${eitherOr(values)}`)) as z.ZodEnum<{ [K in T[number]]: K }>;
+}
+
+/** `"a", "b" or "c"`. */
+export function eitherOr(values: readonly string[]): string {
+  const quoted = values.map((value) => `"${value}"`);
+  return quoted.length < 2 ? quoted.join('') : `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
 }
 
 export const boolean = z.boolean(say('must be true or false'));
