@@ -1,9 +1,10 @@
 // The benchmark: messages a second accepted and end to end, CPU, latency of the 250, memory; Postern and (where it is installed) Postfix with
 // the same load in the same run, as ratios. `bench/run [--messages N] [--connections N] [--size BYTES] [--only NAME] [--json] [--no-postfix]`.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -42,6 +43,8 @@ type Scenario = {
   readonly perConnection: number;
   readonly profile: 'mx' | 'submission' | 'submissions';
   readonly share: number;
+  /** The sender's domain has keys: RSA-2048 and Ed25519 signatures on each message. Postfix would need another program for it. */
+  readonly signed?: boolean;
 };
 
 const SCENARIOS: readonly Scenario[] = [
@@ -49,6 +52,7 @@ const SCENARIOS: readonly Scenario[] = [
   { name: 'mx-single', what: 'port 25, one message a connection', security: 'none', perConnection: 1, profile: 'mx', share: 0.5 },
   { name: 'submission', what: 'port 587, STARTTLS and AUTH, connections reused', security: 'starttls', perConnection: Infinity, profile: 'submission', share: 1 },
   { name: 'submissions', what: 'port 465, TLS and AUTH, connections reused', security: 'implicit', perConnection: Infinity, profile: 'submissions', share: 1 },
+  { name: 'submission-signed', what: 'the same as submission, each message signed', security: 'starttls', perConnection: Infinity, profile: 'submission', share: 1, signed: true },
 ];
 
 type Row = {
@@ -135,13 +139,14 @@ async function settled(sink: Sink): Promise<number> {
 const ZONES = { 'bench.test': '@ MX 10 mx\nmx A 127.0.0.5' };
 const RESOLVER = '127.0.0.53';
 
-async function startPosternUnder(sink: Sink): Promise<Server> {
+async function startPosternUnder(sink: Sink, signed: boolean): Promise<Server> {
   const dns = await startDns(ZONES);
   const postern = await startPostern({
     profiles: ['mx', 'submission', 'submissions'],
     config: `[dns]\nservers = ["${dns.server}"]\n[delivery]\nmx_port = ${sink.port}\nallow_private_addresses = true\n[inbound]\ndomains = ["bench.test"]\n[limits]\nconnections_per_address = 1000\n`,
   });
   const login = await postern.credential('bench', '--live');
+  if (signed) await postern.json('domain', 'add', 'sender.test');
   return { pid: postern.pid, port: (profile) => postern.port(profile), login };
 }
 
@@ -166,9 +171,9 @@ async function main(): Promise<void> {
   const chosen = SCENARIOS.filter((scenario) => values.only === undefined || values.only.split(',').includes(scenario.name));
   const withPostfix = values.postfix && existsSync('/usr/sbin/postfix') && process.getuid?.() === 0;
   for (const scenario of chosen) {
-    for (const server of withPostfix ? (['postern', 'postfix'] as const) : (['postern'] as const)) {
+    for (const server of withPostfix && scenario.signed !== true ? (['postern', 'postfix'] as const) : (['postern'] as const)) {
       const sink = await startSink({ address: '127.0.0.5', port: 25, args: ['-c'] });
-      const under = server === 'postern' ? await startPosternUnder(sink) : await startPostfixUnder();
+      const under = server === 'postern' ? await startPosternUnder(sink, scenario.signed === true) : await startPostfixUnder();
       const count = Math.ceil(messages * scenario.share * (server === 'postfix' ? POSTFIX_SHARE : 1));
       process.stderr.write(`${server}: ${scenario.what}, ${count} messages of ${sizeBytes} bytes over ${connections} connections\n`);
       rows.push(await measure(scenario, server, under, sink, count));
@@ -206,8 +211,21 @@ function report(rows: readonly Row[]): void {
       ratio(ours.peakMb, theirs.peakMb),
     ]);
   }
+  const [plain, signed] = ['submission', 'submission-signed'].map((name) => rows.find((row) => row.scenario === name && row.server === 'postern'));
   const widths = head.map((title, i) => Math.max(title.length, ...table.map((row) => row[i]?.length ?? 0)));
   for (const row of [head, ...table]) process.stdout.write(`${row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')}\n`);
+  if (plain === undefined || signed === undefined) return;
+  const cores = opensslRate();
+  const share = signed.endToEndPerSecond / Math.min(plain.endToEndPerSecond, cores);
+  process.stdout.write(
+    `signing: openssl speed says ${cores.toFixed(0)} RSA-2048 signatures/s on all cores; signed mail goes at ${(share * 100).toFixed(0)}% of the smaller of that and the unsigned rate\n`,
+  );
+}
+
+/** RSA-2048 signatures a second on all cores, as OpenSSL itself counts them. */
+function opensslRate(): number {
+  const { stdout } = spawnSync('/usr/bin/openssl', ['speed', '-seconds', '3', '-multi', String(availableParallelism()), 'rsa2048'], { encoding: 'utf8' });
+  return Number(/rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)/.exec(stdout)?.[1] ?? Number.NaN);
 }
 
 try {

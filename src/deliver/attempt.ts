@@ -4,7 +4,9 @@
 import type { Clock } from '#base/clock.ts';
 import type { Signing } from '#mail/dkim/signing.ts';
 import { downgrade } from '#mail/downgrade.ts';
+import type { ReturnPaths } from '#mail/identity/verp.ts';
 import type { Envelope, Lease, LeasedRecipient } from '#queue/records.ts';
+import type { ReversePath } from '#smtp/address.ts';
 import type { ClientFailure, RecipientReply } from '#smtp/client.ts';
 import type { Connected } from './connector.ts';
 import { outcomeOfFailure, outcomeOfRefusal, outcomeOfReply } from './outcome.ts';
@@ -26,6 +28,8 @@ export type AttemptParts = {
   readonly recipientsPerTransaction: () => number;
   /** Content that was converted needs its signatures made again (RFC 6376 5.3). */
   readonly signAgain: Signing['signAgain'];
+  /** The local part of a return path. */
+  readonly returnPath: ReturnPaths['local'];
 };
 
 /**
@@ -65,7 +69,7 @@ export async function attempt(parts: AttemptParts, connected: Connected, route: 
     }
     const batch = waiting.slice(0, parts.recipientsPerTransaction());
     const rest = waiting.slice(batch.length);
-    const result = await connected.client.transact(clientEnvelope(envelope, batch, content), content.chunks());
+    const result = await connected.client.transact(clientEnvelope(envelope, batch, { content, from: senderOf(parts, { envelope, route, batch }) }), content.chunks());
     if ('failure' in result) {
       const { failure } = result;
       if (failure.kind !== 'policy' && !failure.possibleDuplicate) return { verdicts, untouched: waiting, broken: failure };
@@ -133,12 +137,24 @@ async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer[]> {
   return chunks;
 }
 
+/**
+ * MAIL FROM: to MX hosts the return path of the message, if its domain has one, so that SPF aligns and late bounces find their way; else
+ * what the sender wrote. An upstream relay has its own, and expects addresses it knows.
+ */
+function senderOf(parts: AttemptParts, { envelope, route, batch }: { envelope: Envelope; route: string; batch: readonly LeasedRecipient[] }): ReversePath {
+  const { from, bounceDomain: domain, id } = envelope;
+  if (from === null || domain === undefined || route !== 'mx') return from;
+  const [only] = batch;
+  const local = parts.returnPath(domain, { id, n: batch.length === 1 && only !== undefined ? only.n : null });
+  return { local, domain, text: `${local}@${domain}` };
+}
+
 function clientEnvelope(
   envelope: Envelope,
   recipients: readonly LeasedRecipient[],
-  content: { sizeBytes: number; eightBit: boolean },
+  { content, from }: { content: { sizeBytes: number; eightBit: boolean }; from: ReversePath },
 ): Parameters<Connected['client']['transact']>[0] {
-  const { from, smtpUtf8, requireTls, ret, envid } = envelope;
+  const { smtpUtf8, requireTls, ret, envid } = envelope;
   return { from, recipients, sizeBytes: content.sizeBytes, eightBit: content.eightBit, smtpUtf8, requireTls, ret, envid };
 }
 

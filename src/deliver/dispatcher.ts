@@ -8,6 +8,7 @@ import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import { isPromise } from '#base/promise.ts';
 import type { Signing } from '#mail/dkim/signing.ts';
+import type { ReturnPaths } from '#mail/identity/verp.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import type { Queue } from '#queue/queue.ts';
 import type { LaneName, Lease, LeasedRecipient, Outcome } from '#queue/records.ts';
@@ -39,6 +40,7 @@ export type DispatcherParts = {
   readonly routes: Routes;
   readonly resolver: Resolver;
   readonly signing: Pick<Signing, 'signWhole' | 'signAgain'>;
+  readonly returnPath: ReturnPaths['local'];
   readonly hostname: string;
   readonly mxPort: number;
   readonly allowPrivate: boolean;
@@ -145,6 +147,7 @@ class Deliveries implements Dispatcher {
         body: (lease) => queue.body(lease),
         recipientsPerTransaction: () => limits().recipientsPerTransaction,
         signAgain: (chunks, nowMs) => parts.signing.signAgain(chunks, nowMs),
+        returnPath: parts.returnPath,
       },
       giveBack: (jobs, nextAtMs) => this.#giveBack(jobs, nextAtMs),
       backedOff: (lane, untilMs) => {

@@ -7,7 +7,8 @@ import type { Queue } from '#queue/queue.ts';
 import type { LaneName, Lease, LeasedRecipient, Outcome, Settlement } from '#queue/records.ts';
 import { isExpired, isWarningDue, nextAttemptAtMs } from '#queue/schedule.ts';
 import type { RetryPolicy } from '#queue/schedule.ts';
-import { isWanted, notifications } from './notify.ts';
+import { isWanted } from '#queue/notice.ts';
+import { notifications } from './notify.ts';
 import type { News, NotifyParts } from './notify.ts';
 import { expired } from './outcome.ts';
 

@@ -19,7 +19,7 @@ import type { NewMessage, Queue } from '#queue/queue.ts';
 import type { Envelope, LaneName, Lease, MessageId } from '#queue/records.ts';
 import { isAsciiAddress } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
-import type { Connection, MailCommand, MessageSink, Policy, Transaction } from '#smtp/policy.ts';
+import type { Connection, MailCommand, MessageSink, Policy, RcptCommand, Transaction } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
 import type { DirectoryReader } from '#store/directory.ts';
@@ -28,6 +28,7 @@ import type { Sender } from './authenticate.ts';
 import { authorizeFrom, authorizeMail, authorizeRcpt } from './authorize.ts';
 import { IncomingBody } from './body.ts';
 import { mendHeader } from './fixups.ts';
+import type { ReturnedMail, Returns } from './returned.ts';
 import { isForged } from './inspect.ts';
 import type { Inspection, Inspector } from './inspect.ts';
 
@@ -50,6 +51,8 @@ export type IntakeParts = {
   readonly localDomain: () => string | null;
   readonly laneFor: (domain: string, mode: 'live' | 'sandbox') => LaneName;
   readonly signing: Pick<Signing, 'signatoryOf' | 'bodyHash' | 'sign'>;
+  /** What comes back to a return path. */
+  readonly returns: Returns;
   /** Judges what comes by port 25. */
   readonly inspector: Inspector;
   /** Fresh leases of what was just accepted, to be delivered from memory. */
@@ -104,9 +107,14 @@ export function openIntake(parts: IntakeParts): Policy<Sender> {
       if (!refused.has(connection)) uncount(connection);
     },
     mail: (connection, mail) => whileCurrent(parts, connection, () => authorizeMail(connection, mail)),
-    rcpt: (connection, _transaction, rcpt) => authorizeRcpt(connection, rcpt, parts.isLocal),
+    rcpt(connection, { recipients }, rcpt) {
+      const comesBack = isReturn(parts, connection, rcpt);
+      // A report is a transaction of its own: what is to be done with it is not what is done with mail.
+      if (recipients[0] !== undefined && isReturn(parts, connection, recipients[0]) !== comesBack) return REPLIES.tooManyRecipients(1);
+      return comesBack ? parts.returns.admit(rcpt, recipients) : authorizeRcpt(connection, rcpt, parts.isLocal);
+    },
     data: (connection, transaction) =>
-      whileCurrent<MessageSink | Reply>(parts, connection, () => rateRefusal(parts, connection.identity) ?? new Incoming(parts, connection, { transaction, held })),
+      whileCurrent<MessageSink | Reply>(parts, connection, () => rateRefusal(parts, connection.identity) ?? openSink(parts, connection, { transaction, held })),
     postmasterDomain: () => (parts.isLocal(parts.hostname) ? parts.hostname : (parts.localDomain() ?? parts.hostname)),
     refused(connection, { step, reply, again }) {
       parts.observe?.refused(connection.profile, reply);
@@ -128,17 +136,42 @@ export function openIntake(parts: IntakeParts): Policy<Sender> {
 }
 
 /** Goes on while the client's credential stands. One that was revoked or got a new password since is no longer who the client is. */
-function whileCurrent<T>(parts: IntakeParts, connection: Connection<Sender>, next: () => T): MaybePromise<T | Reply> {
+function whileCurrent<T>(parts: IntakeParts, connection: Connection<Sender>, next: () => MaybePromise<T>): MaybePromise<T | Reply> {
   const { identity } = connection;
   const current = identity === null || parts.directory.current(identity.record);
   if (current === true) return next();
-  const decide = (stands: boolean): T | Reply => {
+  const decide = (stands: boolean): MaybePromise<T | Reply> => {
     if (stands) return next();
     parts.log.warn('auth.withdrawn', { session: connection.id, credential: identity?.credential, client: connection.clientAddress });
     connection.identity = null;
     return REPLIES.credentialWithdrawn;
   };
   return isPromise(current) ? current.then(decide) : decide(current);
+}
+
+type Arriving = {
+  readonly transaction: Transaction;
+  /** Content in memory, of all that is coming in. */
+  readonly held: { bytes: number };
+  /** Mail to a return path: if it is no report it goes `onward`. */
+  readonly back?: { readonly onward: Transaction; readonly reader: ReturnedMail };
+};
+
+function isReturn(parts: IntakeParts, connection: Connection<Sender>, rcpt: RcptCommand): boolean {
+  return connection.profile === 'mx' && parts.returns.owns(rcpt.to.domain);
+}
+
+/** A report goes to whoever sent the message it is about, from nobody. */
+function openSink(parts: IntakeParts, connection: Connection<Sender>, from: Arriving): MaybePromise<MessageSink | Reply> {
+  const { transaction } = from;
+  const [rcpt] = transaction.recipients;
+  if (rcpt === undefined || !isReturn(parts, connection, rcpt)) return new Incoming(parts, connection, from);
+  return parts.returns.recognize(rcpt).then((known) => {
+    if ('code' in known) return known;
+    const recipients = [{ to: known.sender, notify: { success: false, failure: false, delay: false }, orcpt: null }];
+    const onward: Transaction = { mail: { ...transaction.mail, from: null, ret: null, envid: null }, recipients };
+    return new Incoming(parts, connection, { ...from, back: { onward, reader: parts.returns.read(known) } });
+  });
 }
 
 function rateRefusal({ counters, clock }: IntakeParts, sender: Sender | null): Reply | null {
@@ -180,12 +213,15 @@ class Incoming implements MessageSink {
   /** Who signs, and the hash of the body as far as it has come. */
   #signature: { readonly by: Signatory; readonly hash: BodyHash } | null = null;
   #authentication: Authentication | null = null;
+  /** Reads along when it is mail that comes back. */
+  readonly #returned: ReturnedMail | null;
 
-  constructor(parts: IntakeParts, connection: Connection<Sender>, from: { readonly transaction: Transaction; readonly held: { bytes: number } }) {
-    const { transaction, held } = from;
+  constructor(parts: IntakeParts, connection: Connection<Sender>, from: Arriving) {
+    const { transaction, held, back } = from;
     this.#parts = parts;
     this.#connection = connection;
-    this.#transaction = transaction;
+    this.#transaction = back?.onward ?? transaction;
+    this.#returned = back?.reader ?? null;
     this.#nowMs = parts.clock.nowMs();
     this.#id = parts.newId(this.#nowMs);
     const limits = parts.limits();
@@ -198,6 +234,7 @@ class Incoming implements MessageSink {
       body: (chunk) => {
         this.#signature?.hash.update(chunk);
         this.#inspection?.body(chunk);
+        this.#returned?.feed(chunk);
       },
       failed: (error) => this.#failed(error),
     });
@@ -222,7 +259,15 @@ class Incoming implements MessageSink {
     });
   }
 
-  #store(head: Head): Promise<Reply> {
+  /** A report is settled and leaves nothing; everything else is stored. */
+  async #store(head: Head): Promise<Reply> {
+    const settled = this.#returned === null ? null : await this.#returned.finish();
+    if (settled === null) return this.#keep(head);
+    this.abort();
+    return settled;
+  }
+
+  #keep(head: Head): Promise<Reply> {
     const parts = this.#body.parts(head.chunks);
     return isPromise(parts) ? parts.then((stored) => this.#accept(head, stored)) : this.#accept(head, parts);
   }
@@ -277,6 +322,7 @@ class Incoming implements MessageSink {
   }
 
   #header(arrived: Buffer): Reply | null {
+    this.#returned?.feed(arrived);
     const arrivedFields = parseHeaders(arrived).fields;
     const from = arrivedFields.filter((field) => field.name === 'from');
     const mailboxes = from.flatMap((field) => parseMailboxes(field.value()));
@@ -378,6 +424,7 @@ class Incoming implements MessageSink {
       requireTls: mail.requireTls,
       // REQUIRETLS is the stronger word (RFC 8689 4.1).
       ...(head.tlsOptional && !mail.requireTls ? { tlsOptional: true } : {}),
+      ...this.#bounceDomain(mode),
       ret: mail.ret,
       envid: mail.envid,
       kind: 'mail',
@@ -393,6 +440,12 @@ class Incoming implements MessageSink {
       messageIdHeader: head.messageIdHeader,
       ...(this.#authentication === null ? {} : { authentication: this.#authentication }),
     };
+  }
+
+  /** The return path of the domain that signs, for mail that has somebody to tell. */
+  #bounceDomain(mode: 'live' | 'sandbox'): Pick<Envelope, 'bounceDomain'> {
+    const domain = this.#signature?.by.bounceDomain ?? null;
+    return domain === null || mode === 'sandbox' || this.#transaction.mail.from === null ? {} : { bounceDomain: domain };
   }
 
   #accepted(envelope: Envelope): void {

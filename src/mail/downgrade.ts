@@ -5,6 +5,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { encodeBase64Lines, encodeQuotedPrintable } from './encodings.ts';
 import { parseHeaders, removeFields } from './headers.ts';
+import { contentType, findDelimiters } from './parts.ts';
 import type { Field } from './headers.ts';
 
 /** The converted message in chunks, or why it cannot be converted (a sentence's end, for people). */
@@ -92,27 +93,6 @@ function convertParts(body: Buffer, boundary: string, where: Where): Buffer[] {
   return out;
 }
 
-type Delimiter = { readonly start: number; readonly end: number; readonly last: boolean };
-
-/** Delimiter lines of this boundary with the line end before them (RFC 2046 5.1.1), up to and with the closing one. */
-function findDelimiters(body: Buffer, boundary: string): Delimiter[] {
-  const dashed = Buffer.from(`--${boundary}`, 'latin1');
-  const found: Delimiter[] = [];
-  for (let at = body.indexOf(dashed); at !== -1; at = body.indexOf(dashed, at + dashed.length)) {
-    if (at > 0 && body[at - 1] !== 10) continue;
-    const lineEnd = body.indexOf(10, at);
-    const end = lineEnd === -1 ? body.length : lineEnd + 1;
-    const rest = body.toString('latin1', at + dashed.length, end);
-    const last = rest.startsWith('--');
-    // Another boundary that begins with this one.
-    if (!/^[ \t]*\r?\n?$/.test(last ? rest.slice(2) : rest)) continue;
-    const start = at === 0 ? 0 : body[at - 2] === 13 ? at - 2 : at - 1;
-    found.push({ start: Math.max(start, found.at(-1)?.end ?? 0), end, last });
-    if (last) break;
-  }
-  return found;
-}
-
 function masked(bytes: Buffer): Buffer {
   return Buffer.from(bytes.map((byte) => (byte > 127 ? QUESTION_MARK : byte)));
 }
@@ -120,13 +100,4 @@ function masked(bytes: Buffer): Buffer {
 function valueOf(fields: readonly Field[], name: string): string {
   const value = fields.find((field) => field.name === name)?.value() ?? '';
   return value.replace(/\([^()]*\)/g, ' ').trim();
-}
-
-/** Type and subtype in lower case, '' when there is none, and the boundary as it is written. */
-function contentType(fields: readonly Field[]): { name: string; boundary: string | null } {
-  const value = fields.find((field) => field.name === 'content-type')?.value() ?? '';
-  const name = /^\s*([A-Za-z0-9!#$&^_.+-]+\/[A-Za-z0-9!#$&^_.+-]+)/.exec(value)?.[1]?.toLowerCase() ?? '';
-  const match = /;\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(value);
-  const boundary = match === null ? null : (match[1]?.replace(/\\(.)/g, '$1') ?? match[2] ?? null);
-  return { name, boundary: boundary === '' ? null : boundary };
 }

@@ -1,4 +1,4 @@
-// Content made fit for seven bits and lines of 76 columns: quoted-printable and base64. Knows no MIME structure. RFC 2045 6.7, 6.8.
+// Content made fit for seven bits and lines of 76 columns, and back: quoted-printable and base64. Knows no MIME structure. RFC 2045 6.7, 6.8.
 
 const QP_COLUMNS = 76;
 const BASE64_LINE_BYTES = 57;
@@ -32,4 +32,14 @@ export function encodeBase64Lines(bytes: Buffer): string {
   let out = '';
   for (let at = 0; at < bytes.length; at += BASE64_LINE_BYTES) out += `${bytes.toString('base64', at, Math.min(at + BASE64_LINE_BYTES, bytes.length))}\r\n`;
   return out;
+}
+
+/** The bytes of quoted-printable text; what is malformed stays as it is (RFC 2045 6.7). */
+export function decodeQuotedPrintable(text: Buffer): Buffer {
+  const plain = text
+    .toString('latin1')
+    .replace(/[ \t]+(?=\r?\n)/g, '')
+    .replace(/=\r?\n/g, '')
+    .replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(plain, 'latin1');
 }

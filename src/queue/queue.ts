@@ -1,6 +1,6 @@
 // The durable queue as everyone sees it; engines are under store/. Small enough that a database server can be one too.
 
-import type { Envelope, LaneName, Lease, MessageId, Outcome, Recipient, RecipientState, Settlement } from './records.ts';
+import type { Envelope, LaneName, Lease, MessageId, Outcome, Recipient, RecipientState, ReturnedEvent, Settlement } from './records.ts';
 
 /** A message to be accepted: recipients with the lane each starts in. */
 export type NewMessage = {
@@ -34,6 +34,8 @@ export type Queue = {
   body(lease: Pick<Lease, 'key'> & { readonly envelope: Pick<Envelope, 'id'> }): AsyncIterable<Buffer>;
   /** Writes outcomes. Resolves when durable. Rejects with `lease-lost`, and changes nothing, when one of the recipients is no longer this lease's. */
   settle(settled: Settled): Promise<void>;
+  /** Writes down what was heard of a message that is no longer here. Resolves when durable. */
+  note(id: MessageId, events: readonly ReturnedEvent[]): Promise<void>;
   /** Gives leases back untouched, ready now or at `nextAtMs`. */
   giveBack(leases: readonly Lease[], options?: { nextAtMs?: number }): Promise<void>;
   /** Nothing of this lane is leased before `untilMs` (site back-off). Kept in memory by the engine; lost on restart, which is harmless. */

@@ -35,6 +35,8 @@ export type Envelope = {
   readonly requireTls: boolean;
   /** The sender says that TLS policies of the receiver do not count: TLS-Required: No (RFC 8689 3). */
   readonly tlsOptional?: boolean;
+  /** Bounces come back to this domain: MAIL FROM on the way to MX hosts is an address of it that tells the message. */
+  readonly bounceDomain?: string;
   readonly ret: 'full' | 'hdrs' | null;
   readonly envid: string | null;
   readonly kind: 'mail' | 'dsn';
@@ -133,4 +135,8 @@ export type QueueEvent = {
   | { readonly type: 'accepted'; readonly envelope: Envelope; readonly recipients: readonly Recipient[] }
   | { readonly type: 'delivered' | 'deferred' | 'bounced' | 'expired' | 'captured'; readonly n: number; readonly outcome: Outcome; readonly nextAtMs: number | null }
   | { readonly type: 'held' | 'released' | 'cancelled' | 'retried'; readonly n: number }
+  | ReturnedEvent
 );
+
+/** A report came back after a hop had taken the message. `n` is null when it does not tell which recipient it is about. */
+export type ReturnedEvent = { readonly type: 'returned'; readonly n: number | null; readonly outcome: Outcome };

@@ -87,6 +87,7 @@ export function observedQueue<Q extends Queue>(queue: Q, metrics: Metrics): Queu
     lease: (request) => queue.lease(request),
     leaseOverdue: (request) => queue.leaseOverdue(request),
     body: (lease) => queue.body(lease),
+    note: (id, events) => queue.note(id, events),
     giveBack: (leases, options) => queue.giveBack(leases, options),
     backOff: (lane, untilMs) => queue.backOff(lane, untilMs),
     onReady: (listener) => queue.onReady(listener),

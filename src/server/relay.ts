@@ -36,6 +36,7 @@ import { openLocalDomains } from './local-domains.ts';
 import type { LocalDomains } from './local-domains.ts';
 import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch, openUsage } from './observers.ts';
 import { openSelfCheck } from './self.ts';
+import { openWorkerReturns } from './return-paths.ts';
 import { openSignatories, signatureLifetimeMs } from './signatories.ts';
 import type { Signatories } from './signatories.ts';
 import { openTlsPolicies } from './tls-policies.ts';
@@ -101,7 +102,34 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const transport = openTransport(join(start.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
   const tlsPolicies = openTlsPolicies({ config: () => live.config, resolver, tlsContext: () => delivery.tlsContext, memory: transport.sts, log });
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
-  const dispatcher = openDispatcher({ ...delivery, tlsPolicies, queue, routes, resolver, signing, hostname, counters, newId, log, clock: systemClock, isSelf: self.isSelf });
+  const back = openWorkerReturns({
+    dataDir: start.dataDir,
+    maxAgeMs: () => live.config.queue.maxAgeMs,
+    hostname,
+    vault,
+    signatories,
+    signing,
+    client,
+    queue,
+    counters,
+    newId,
+    log,
+  });
+  const dispatcher = openDispatcher({
+    ...delivery,
+    returnPath: back.paths.local,
+    tlsPolicies,
+    queue,
+    routes,
+    resolver,
+    signing,
+    hostname,
+    counters,
+    newId,
+    log,
+    clock: systemClock,
+    isSelf: self.isSelf,
+  });
   const intake = openIntake({
     hostname,
     queue,
@@ -116,6 +144,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     localDomain: () => local.first(),
     laneFor: (domain, mode) => dispatcher.laneFor(domain, mode),
     signing,
+    returns: back.intake(dispatcher),
     inspector: openInspector({ hostname, resolver, clock: systemClock, settings: () => live.config.inbound, isTrusted: liveNetworks(() => live.config.inbound.trustedNetworks) }),
     deliver: (leases) => dispatcher.take(leases),
     observe: intakeObserver(metrics, usage.note),
@@ -161,6 +190,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       loop.close();
       resolver.close();
       directory.close();
+      back.close();
       transport.close();
       await client.close();
       output.flush();

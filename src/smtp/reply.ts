@@ -108,6 +108,8 @@ export const REPLIES = {
   // Policy.
   relayNotPermitted: (domain: string) =>
     reply(550, '5.7.1', `Relay not permitted: ${domain} is not handled here; to send through this server use port 587 or 465 with authentication`),
+  noSuchReturnPath: reply(550, '5.1.1', 'No such return path: bounces go to exactly the sender that the message had, and only while it is remembered'),
+  tooManyReturns: reply(450, '4.7.1', 'Too many reports on this message; try again later'),
   senderNotAllowed: (sender: string, domains: readonly string[]) =>
     reply(550, '5.7.1', `Sender ${sender} not allowed for this credential; it may send as: ${domains.slice(0, 5).join(', ')}`),
   dmarcRefused: (domain: string, why: string, explanation: string | null) =>

@@ -28,6 +28,9 @@ export type MessageDetail = MessageRow & {
   readonly recipients: readonly {
     readonly n: number;
     readonly to: string;
+    /** As the sender wished (RFC 3461), where there was a wish. */
+    readonly notify?: Recipient['notify'];
+    readonly orcpt?: Recipient['orcpt'];
     readonly status: MessageStatus;
     readonly attempts: number;
     readonly nextAtMs: number | null;
@@ -152,6 +155,11 @@ export class History {
     const at = stored.recipients.findIndex((recipient) => recipient.n === n);
     const recipient = stored.recipients[at];
     if (recipient === undefined || event.type === 'accepted') return;
+    if (event.type === 'returned') {
+      // What a later hop says is no attempt of ours; that it failed there is the end of it.
+      stored.recipients[at] = { ...recipient, status: event.outcome.verdict === 'bounced' ? 'bounced' : recipient.status, lastOutcome: event.outcome };
+      return;
+    }
     stored.recipients[at] = {
       ...recipient,
       status: statusAfter(event.type, recipient.attempts),
@@ -258,13 +266,22 @@ function messageRow(row: Row): MessageRow {
 function fresh(envelope: Envelope, recipients: readonly Recipient[]): Stored {
   return {
     envelope,
-    recipients: recipients.map((recipient) => ({ n: recipient.n, to: recipient.address.text, status: 'queued', attempts: 0, nextAtMs: null, lastOutcome: null })),
+    recipients: recipients.map(({ n, address, notify, orcpt }) => ({
+      n,
+      to: address.text,
+      ...(notify === null ? {} : { notify }),
+      ...(orcpt === null ? {} : { orcpt }),
+      status: 'queued',
+      attempts: 0,
+      nextAtMs: null,
+      lastOutcome: null,
+    })),
     events: [],
     updatedAtMs: envelope.acceptedAtMs,
   };
 }
 
-function statusAfter(type: Exclude<QueueEvent['type'], 'accepted'>, attempts: number): MessageStatus {
+function statusAfter(type: Exclude<QueueEvent['type'], 'accepted' | 'returned'>, attempts: number): MessageStatus {
   if (type === 'released' || type === 'retried') return attempts > 0 ? 'deferred' : 'queued';
   return type;
 }

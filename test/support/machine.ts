@@ -10,11 +10,13 @@ import type { Log } from '#base/log.ts';
 import type { Sender } from '#intake/authenticate.ts';
 import { openInspector } from '#intake/inspect.ts';
 import { openIntake } from '#intake/intake.ts';
+import type { Returns } from '#intake/returned.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
 import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import type { NewMessage } from '#queue/queue.ts';
 import { commandTable } from '#smtp/commands.ts';
 import type { Connection, Policy, Profile, SessionLimits } from '#smtp/policy.ts';
+import { REPLIES } from '#smtp/reply.ts';
 import { Session } from '#smtp/session.ts';
 import type { Credential } from '#store/directory.ts';
 import type { Line, Login } from './dialogue.ts';
@@ -57,6 +59,9 @@ export type MachineOptions = {
 };
 
 /** Opens intake and its queue; connections share them. */
+/** Nothing comes back here. */
+const noReturns: Returns = { owns: () => false, admit: () => null, recognize: async () => REPLIES.noSuchReturnPath, read: () => ({ feed() {}, finish: async () => null }) };
+
 /** Nobody here has keys. */
 const unsigned = openSigning({ find: () => null, turnstile: openTurnstile({ atOnce: 1, waiting: 1 }), lifetimeMs: () => 1000 });
 
@@ -98,6 +103,7 @@ export function openMachine(): Machine {
     localDomain: () => LOCAL_DOMAIN,
     laneFor: (domain) => `mx:${domain}`,
     signing: unsigned,
+    returns: noReturns,
     inspector: openInspector({
       hostname: HOSTNAME,
       resolver: zoneResolver({}),

@@ -17,6 +17,7 @@ import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import type { NewMessage } from '#queue/queue.ts';
 import type { Lease } from '#queue/records.ts';
 import { parseMailbox } from '#smtp/address.ts';
+import { REPLIES } from '#smtp/reply.ts';
 import type { Address } from '#smtp/address.ts';
 import type { Connection, MailCommand, MessageSink, Policy, Profile, Transaction } from '#smtp/policy.ts';
 import { formatReply } from '#smtp/reply.ts';
@@ -127,6 +128,7 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}, clock:
         settings: () => ({ dmarc: 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
         isTrusted: (client) => client === '10.0.0.1',
       }),
+      returns: { owns: () => false, admit: () => null, recognize: async () => REPLIES.noSuchReturnPath, read: () => ({ feed() {}, finish: async () => null }) },
       deliver: (leases) => void state.delivered.push(...leases),
     }),
     connection: (profile, overrides = {}) => ({

@@ -4,7 +4,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock, sleep } from '#base/clock.ts';
 import type { NewMessage, Queue, Settled } from '#queue/queue.ts';
-import type { Envelope, LeasedRecipient, Lease, Outcome, Recipient } from '#queue/records.ts';
+import type { Envelope, LeasedRecipient, Lease, Outcome, Recipient, ReturnedEvent } from '#queue/records.ts';
 import type { Answer, Batch, Operation, Reply, Span, WireLease, WireMessage } from './wire.ts';
 
 /** Rejection of an operation. `store-full`: short of space, try later; `lease-lost`: somebody else has it; `store-failed`: a fault. */
@@ -122,6 +122,11 @@ class Client implements QueueClient {
         await sleep(systemClock, SETTLE_AGAIN_MS);
       }
     }
+  }
+
+  async note(id: string, events: readonly ReturnedEvent[]): Promise<void> {
+    const atMs = systemClock.nowMs();
+    await this.#ask({ op: 'note', id, events: events.map((event) => JSON.stringify({ ...event, atMs, id })) });
   }
 
   async giveBack(leases: readonly Lease[], options: { nextAtMs?: number } = {}): Promise<void> {

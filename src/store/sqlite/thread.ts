@@ -225,6 +225,9 @@ class StoreThread {
         return engine.overdue(operation.limit, worker);
       case 'giveBack':
         return engine.giveBack(operation);
+      case 'note':
+        engine.events.push(...operation.events);
+        return null;
       case 'chunk':
         return engine.chunk(operation.key, operation.n);
       case 'abandon':

@@ -52,6 +52,7 @@ export type Operation =
       readonly leases: readonly { readonly key: number; readonly token: number; readonly ns: readonly number[] }[];
       readonly nextAtMs: number | null;
     }
+  | { readonly op: 'note'; readonly q: number; readonly id: MessageId; readonly events: readonly string[] }
   | { readonly op: 'chunk'; readonly q: number; readonly key: number; readonly n: number }
   | { readonly op: 'admin'; readonly q: number; readonly call: AdminCall }
   | { readonly op: 'abandon'; readonly id: MessageId }
