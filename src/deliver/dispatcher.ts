@@ -75,6 +75,9 @@ export type Dispatcher = {
 
 /** Jobs pulled from the queue that may be under way at once; their bodies stay on disk until they go out. */
 const MAX_PULLED = 4000;
+const FULL = 100;
+const FULL_UNPROVEN = 10;
+const MANY_SILENT = 200;
 const PULL_LIMIT = 100;
 const PULL_PER_LANE = 50;
 /** After so many finished jobs more are pulled, if there were more. */
@@ -117,7 +120,7 @@ class Deliveries implements Dispatcher {
     this.#parts = parts;
     const hosts = new HostMemory({ clock, log });
     this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache(), hosts };
-    this.#places = new Places(counters);
+    this.#places = new Places({ counters, clock });
     this.#planner = openMxPlanner({ ...this.#dial, ...tlsPolicies, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf, random });
     this.#settler = openSettler({
       queue,
@@ -149,7 +152,7 @@ class Deliveries implements Dispatcher {
         signAgain: (chunks, nowMs) => parts.signing.signAgain(chunks, nowMs),
         returnPath: parts.returnPath,
       },
-      giveBack: (jobs, nextAtMs) => this.#giveBack(jobs, nextAtMs),
+      giveBack: (lane, jobs, nextAtMs) => this.#giveBack(jobs, { lane, ...(nextAtMs === undefined ? {} : { nextAtMs }) }),
       backedOff: (lane, untilMs) => {
         for (const name of this.#namesOf(lane)) queue.backOff(name, untilMs);
       },
@@ -189,6 +192,7 @@ class Deliveries implements Dispatcher {
 
   start(): void {
     this.#parts.queue.onReady(() => void this.#pull());
+    this.#parts.queue.onHeld(() => this.#holdWaiting());
     this.#every(PULL_EVERY_MS, () => void this.#pull());
     this.#every(OVERDUE_EVERY_MS, () => void this.#overdue());
     this.#every(SWEEP_EVERY_MS, () => this.#sweep());
@@ -249,14 +253,36 @@ class Deliveries implements Dispatcher {
   }
 
   #push(connector: Connector, job: Job, pull: number | null): void {
+    const free = this.#withoutHeld(connector.site, job);
+    if (free.recipients.length === 0) return;
     let lane = this.#lanes.get(connector.site);
     if (lane === undefined) {
       lane = new Lane(connector, this.#laneParts);
       this.#lanes.set(connector.site, lane);
     }
     lane.connector = connector;
-    this.#count(job.lease);
-    lane.push(job, { pull: job.lease.lane === connector.site ? pull : null });
+    this.#count(free.lease);
+    lane.push(free, { pull: free.lease.lane === connector.site ? pull : null });
+  }
+
+  /** What is on hold goes back, into the lane that it is held in: by now its site is known. */
+  #withoutHeld(site: LaneName, job: Job): Job {
+    const { queue } = this.#parts;
+    const { credential } = job.lease.envelope.origin;
+    const laneOf = ({ address: { domain } }: LeasedRecipient): LaneName | null => [site, provisional(domain)].find((lane) => queue.isHeld({ lane, domain, credential })) ?? null;
+    if (job.recipients.every((recipient) => laneOf(recipient) === null)) return job;
+    for (const [lane, recipients] of Map.groupBy(job.recipients, laneOf)) if (lane !== null) this.#giveBack([{ ...job, recipients }], { lane });
+    return { ...job, recipients: job.recipients.filter((recipient) => laneOf(recipient) === null) };
+  }
+
+  /** Something was put on hold: what waits in the lanes already is looked at anew. */
+  #holdWaiting(): void {
+    for (const lane of this.#lanes.values()) {
+      for (const job of lane.takeWaiting()) {
+        this.#push(lane.connector, job, null);
+        this.#done(job.lease);
+      }
+    }
   }
 
   #connectorOf(route: Extract<Route, { type: 'smarthost' | 'lmtp' }>): Connector {
@@ -349,10 +375,16 @@ class Deliveries implements Dispatcher {
     );
   }
 
-  /** Lanes that have enough in line, by all names the queue knows them by. */
+  /**
+   * Lanes that have enough in line, by all names the queue knows them by. One that nobody has answered yet is given little, and when there are
+   * many of those next to nothing, so that they do not use up what may be under way.
+   */
   #full(): LaneName[] {
+    let silent = 0;
+    for (const lane of this.#lanes.values()) if (!lane.proven && lane.waiting > 0) silent++;
+    const few = silent > MANY_SILENT ? 1 : FULL_UNPROVEN;
     const full: LaneName[] = [];
-    for (const lane of this.#lanes.values()) if (lane.full) full.push(...this.#namesOf(lane.name));
+    for (const lane of this.#lanes.values()) if (lane.waiting >= (lane.proven ? FULL : few)) full.push(...this.#namesOf(lane.name));
     return full;
   }
 
@@ -360,11 +392,9 @@ class Deliveries implements Dispatcher {
     return [site, ...this.#planner.domainsOf(site).slice(0, MAX_NAMES).map(provisional)];
   }
 
-  #giveBack(jobs: readonly Job[], nextAtMs?: number): void {
+  #giveBack(jobs: readonly Job[], options: { lane?: LaneName; nextAtMs?: number } = {}): void {
     const leases = jobs.map(({ lease, recipients }) => ({ ...lease, recipients }));
-    this.#parts.queue
-      .giveBack(leases, nextAtMs === undefined ? {} : { nextAtMs })
-      .catch((error: unknown) => this.#parts.log.error('queue.not-given-back', { cause: errorText(error) }));
+    this.#parts.queue.giveBack(leases, options).catch((error: unknown) => this.#parts.log.error('queue.not-given-back', { cause: errorText(error) }));
   }
 
   #sweep(): void {

@@ -9,12 +9,14 @@ import type { RetryPolicy } from '#queue/schedule.ts';
 import type { ClientFailure } from '#smtp/client.ts';
 import { attempt } from './attempt.ts';
 import type { AttemptParts, Job } from './attempt.ts';
-import type { Connected, Connector, NotConnected } from './connector.ts';
-import type { HostAddress, HostMemory } from './hosts.ts';
-import { mayGoElsewhere, outcomeOfFailure, outcomeOfNoConnection } from './outcome.ts';
+import type { Connected, Connector, NotConnected, Refusal } from './connector.ts';
+import { NOWHERE, addressOf, elsewhereOf } from './elsewhere.ts';
+import type { Before, Elsewhere } from './elsewhere.ts';
+import type { HostMemory } from './hosts.ts';
+import { outcomeOfFailure, outcomeOfNoConnection } from './outcome.ts';
 import type { Attempt } from './outcome.ts';
 import { Pace } from './pace.ts';
-import type { Places } from './places.ts';
+import type { Place, Places } from './places.ts';
 import type { Settler, Verdict } from './settle.ts';
 
 export type LaneLimits = { readonly concurrencyPerLane: number; readonly messagesPerConnection: number; readonly idleTimeoutMs: number; readonly concurrency: number };
@@ -30,7 +32,7 @@ export type LaneParts = {
   readonly random: () => number;
   readonly hosts: HostMemory;
   /** Jobs that are not attempted now; ready again at `nextAtMs`, or at once. */
-  readonly giveBack: (jobs: readonly Job[], nextAtMs?: number) => void;
+  readonly giveBack: (lane: LaneName, jobs: readonly Job[], nextAtMs?: number) => void;
   /** The site is left alone until then. */
   readonly backedOff: (lane: LaneName, untilMs: number) => void;
   /** The number of the last pull that was asked for. */
@@ -41,8 +43,6 @@ export type LaneParts = {
 
 /** Settlements that may be under way before the lane waits for the store. */
 const MAX_PENDING_SETTLEMENTS = 500;
-const FULL = 100;
-const FULL_UNPROVEN = 10;
 /** How soon a lane looks again whether it may have one connection more. */
 const HUNGRY_MS = 250;
 const STOP_POLL_MS = 10;
@@ -56,16 +56,20 @@ const UNUSABLE: ClientFailure = {
   possibleDuplicate: false,
 };
 
+/** Places are short, and this one's site had not answered for long. */
+const CROWDED: Refusal = {
+  verdict: 'deferred',
+  code: 451,
+  enhanced: '4.4.1',
+  text: 'No answer in time',
+  class: 'timeout',
+  cause: 'The site had not answered for a while, and other sites waited for a connection.',
+  fix: 'It is tried again by itself; if all of delivery.connections are in use for long, allow more of them.',
+};
+
 type Idle = { readonly give: (job: Job | null) => void };
-/** Hosts of the site that did not take a job, by their address, with what they said. */
-type Before = ReadonlyMap<string, { readonly host: HostAddress; readonly text: string }>;
 /** A job on an open connection. */
 type Run = { readonly connector: Connector; readonly job: Job; readonly reused: boolean; readonly before: Before };
-/** What one host of a site did not take for now, on its way to the others; `verdicts` hold if there are none. */
-type Elsewhere = { readonly connector: Connector; readonly job: Job; readonly verdicts: readonly Verdict[]; readonly before: Before };
-
-const NOWHERE: Before = new Map();
-
 export class Lane {
   readonly name: LaneName;
   connector: Connector;
@@ -91,9 +95,13 @@ export class Lane {
     this.#pace = new Pace(parts);
   }
 
-  /** Has enough in line; one that nobody has answered yet is given little, so that many of them do not use up what may be under way. */
-  get full(): boolean {
-    return this.#jobs.size >= (this.#established === 0 ? FULL_UNPROVEN : FULL);
+  /** Jobs in line. */
+  get waiting(): number {
+    return this.#jobs.size;
+  }
+  /** Somebody answers there. */
+  get proven(): boolean {
+    return this.#established > 0;
   }
   get connections(): number {
     return this.#established + this.#opening;
@@ -123,6 +131,7 @@ export class Lane {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#hungry?.();
+    this.#parts.places.forget(this.#wake);
     this.#return(this.#jobs.takeAll());
     for (const idle of this.#idle.splice(0)) idle.give(null);
     while (this.connections > 0) await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
@@ -138,12 +147,19 @@ export class Lane {
     while (this.#jobs.size > 0 && this.#mayRun()) {
       const idle = this.#idle.pop();
       if (idle === undefined) break;
-      idle.give(this.#jobs.shift() ?? null);
+      idle.give(this.#takeJob() ?? null);
     }
     this.#grow();
   }
 
-  /** After a back-off one job is tried alone. */
+  /** The next job, counted as running from here on. After a back-off one is tried alone. */
+  #takeJob(): Job | undefined {
+    if (!this.#mayRun()) return undefined;
+    const job = this.#jobs.shift();
+    if (job !== undefined) this.#running++;
+    return job;
+  }
+
   #mayRun(): boolean {
     return !this.#pace.probing || this.#running === 0;
   }
@@ -153,25 +169,29 @@ export class Lane {
     while (!this.#stopping && this.#jobs.size > this.#opening && this.#opening <= this.#established) {
       if (this.#pace.probing && this.connections > 0) return;
       if (this.#established > 0 && this.#pace.growthPaused) return this.#tryLater();
-      if (!this.#takePlace()) return;
-      void this.#open();
+      const place = this.#takePlace();
+      if (place === null) return;
+      void this.#open(place);
     }
   }
+
+  readonly #wake = (): void => this.#grow();
 
   /** One connection more, if all limits allow it; looks again later if not. */
-  #takePlace(): boolean {
+  #takePlace(): Place | null {
     const { concurrencyPerLane: perSite, concurrency: perWorker } = this.#parts.limits();
-    if (this.connections >= this.#pace.connections(perSite)) return false;
-    if (!this.#parts.places.take(this.connector.limit, { perSite, perWorker })) {
+    if (this.connections >= this.#pace.connections(perSite)) return null;
+    const place = this.#parts.places.take(this.connector.limit, { perSite, perWorker, proven: this.#established > 0 });
+    if (place !== null) this.#opening++;
+    else {
+      this.#parts.places.whenFree(this.#wake);
       this.#tryLater();
-      return false;
     }
-    this.#opening++;
-    return true;
+    return place;
   }
 
-  #leavePlace(): void {
-    this.#parts.places.leave(this.connector.limit);
+  #leave(place: Place): void {
+    place.leave();
     this.#grow();
   }
 
@@ -183,45 +203,60 @@ export class Lane {
     });
   }
 
-  async #open(): Promise<void> {
+  async #open(place: Place): Promise<void> {
     const startedAtMs = this.#parts.clock.nowMs();
     const { connector } = this;
-    const connected = usable(await connector.connect(this.#abort.signal));
+    const connected = await this.#connect(place, connector, NOWHERE);
     this.#opening--;
-    if ('client' in connected) return this.#go(await this.#serve(connector, connected));
+    if ('client' in connected) return this.#go(place, await this.#serve(place, { connector, connected }));
     this.#notConnected(connector, connected, startedAtMs);
-    this.#leavePlace();
+    this.#leave(place);
+  }
+
+  /** One that said more than it was asked, or left at once, is no connection, or this would go on for ever. */
+  async #connect({ signal }: Place, connector: Connector, before: Before): Promise<Connected | NotConnected> {
+    const result = await connector.connect(AbortSignal.any([this.#abort.signal, signal]), before);
+    if (!('client' in result)) return signal.aborted ? { tried: [], permanent: CROWDED } : result;
+    if (result.client.usable) return result;
+    result.client.destroy();
+    const { host, address, port } = result;
+    return { tried: [{ host, address, port, failure: UNUSABLE }], permanent: null };
   }
 
   /** Runs one job at a host that did not have it yet; when there is none, what was said before holds. */
-  async #openElsewhere({ connector, job, verdicts, before }: Elsewhere): Promise<void> {
-    const connected = usable(await connector.connect(this.#abort.signal, before));
+  async #openElsewhere(place: Place, { connector, job, verdicts, before }: Elsewhere): Promise<void> {
+    const connected = await this.#connect(place, connector, before);
     this.#opening--;
-    if ('client' in connected) return this.#go(await this.#serve(connector, connected, { connector, job, reused: false, before }));
+    if ('client' in connected) {
+      this.#running++;
+      return this.#go(place, await this.#serve(place, { connector, connected }, { connector, job, reused: false, before }));
+    }
     this.#judge(verdicts);
     void this.#parts.settler.settle(job.lease, this.name, verdicts).then(() => this.#parts.done(job.lease));
-    this.#leavePlace();
+    this.#leave(place);
   }
 
   /** A connection has ended: its place goes to what it could not do, if there is something. */
-  #go(elsewhere: Elsewhere | null): void {
-    if (elsewhere === null) return this.#leavePlace();
+  #go(place: Place, elsewhere: Elsewhere | null): void {
+    if (elsewhere === null) return this.#leave(place);
     this.#opening++;
-    void this.#openElsewhere(elsewhere);
+    void this.#openElsewhere(place, elsewhere);
   }
 
   /** Runs `first` and then what waits, until the connection ends. Returns what has to go to another host in its place. */
-  async #serve(connector: Connector, connected: Connected, first?: Run): Promise<Elsewhere | null> {
+  async #serve(place: Place, { connector, connected }: { connector: Connector; connected: Connected }, first?: Run): Promise<Elsewhere | null> {
     const { client } = connected;
+    place.prove();
     this.#established++;
     let elsewhere: Elsewhere | null = null;
     let run = first ?? null;
     for (let served = 0; client.usable; served++) {
       if (run === null) {
         if (served >= this.#parts.limits().messagesPerConnection || this.#superfluous(connector, connected)) break;
-        const job = (this.#mayRun() ? this.#jobs.shift() : undefined) ?? (await this.#nextJob());
+        const job = this.#takeJob() ?? (await this.#nextJob());
         if (job === null) break;
         if (!client.usable) {
+          this.#running--;
           this.#jobs.unshift(job);
           break;
         }
@@ -245,21 +280,24 @@ export class Lane {
     return this.#established > this.#pace.connections(this.#parts.limits().concurrencyPerLane) || (several && at !== null && this.#parts.hosts.isAvoided(at));
   }
 
-  /** The next job, or null when none came in time. */
+  /** The next job, or null when none came in time, or the place of the connection is wanted elsewhere. */
   #nextJob(): Promise<Job | null> {
     if (this.#stopping) return Promise.resolve(null);
+    const { places, clock, limits } = this.#parts;
     return new Promise((resolve) => {
-      const idle: Idle = {
-        give: (job) => {
-          cancel();
-          resolve(job);
-        },
+      const give = (job: Job | null): void => {
+        cancel();
+        taken();
+        resolve(job);
       };
-      const cancel = this.#parts.clock.after(this.#parts.limits().idleTimeoutMs, () => {
+      const idle: Idle = { give };
+      const end = (): void => {
         const at = this.#idle.indexOf(idle);
         if (at !== -1) this.#idle.splice(at, 1);
-        resolve(null);
-      });
+        give(null);
+      };
+      const cancel = clock.after(limits().idleTimeoutMs, end);
+      const taken = places.waits(end);
       this.#idle.push(idle);
     });
   }
@@ -268,13 +306,12 @@ export class Lane {
   async #run(connected: Connected, run: Run): Promise<Elsewhere | null> {
     const { job, reused, connector } = run;
     const startedAtMs = this.#parts.clock.nowMs();
-    this.#running++;
     const { verdicts, untouched, broken } = await attempt(this.#parts.attempt, connected, connector.route, job);
     this.#running--;
     const all = [...verdicts];
     let open = false;
     if (broken !== null && untouched.length > 0) {
-      if (broken.kind === 'aborted' && this.#stopping) this.#parts.giveBack([{ ...job, recipients: untouched }]);
+      if (broken.kind === 'aborted' && this.#stopping) this.#parts.giveBack(this.name, [{ ...job, recipients: untouched }]);
       else if (reused && !job.requeued) {
         open = true;
         this.#jobs.unshift({ lease: job.lease, recipients: untouched, requeued: true });
@@ -283,7 +320,7 @@ export class Lane {
         all.push(...untouched.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
       }
     }
-    const elsewhere = this.#elsewhere(connected, run, all);
+    const elsewhere = this.#stopping || this.#pace.backedOff ? null : elsewhereOf({ ...run, connected, verdicts: all }, this.#parts.hosts);
     const kept = elsewhere === null ? all : all.filter((verdict) => !elsewhere.verdicts.includes(verdict));
     this.#judge(kept, { connected, before: run.before });
     const { settler, done } = this.#parts;
@@ -291,25 +328,10 @@ export class Lane {
       if (!open && elsewhere === null) done(job.lease);
     });
     if (settler.pending > MAX_PENDING_SETTLEMENTS) await settling;
-    if (elsewhere === null || !this.#takePlace()) return elsewhere;
-    void this.#openElsewhere(elsewhere);
+    const place = elsewhere === null ? null : this.#takePlace();
+    if (elsewhere === null || place === null) return elsewhere;
+    void this.#openElsewhere(place, elsewhere);
     return null;
-  }
-
-  /** What another host of the site may take goes there at once (RFC 5321 5.1). */
-  #elsewhere(connected: Connected, { connector, job, before }: Run, verdicts: readonly Verdict[]): Elsewhere | null {
-    const at = addressOf(connected);
-    if (!connector.several || at === null || this.#stopping || this.#pace.backedOff) return null;
-    const going = verdicts.filter(({ outcome }) => mayGoElsewhere(outcome));
-    const [first] = going;
-    if (first === undefined) return null;
-    if (first.outcome.scope === 'host') this.#parts.hosts.avoid(at, first.outcome.text);
-    return {
-      connector,
-      job: { ...job, recipients: going.map(({ recipient }) => recipient) },
-      verdicts: going,
-      before: new Map([...before, [at.address, { host: at, text: first.outcome.text }]]),
-    };
   }
 
   /** One success says the site takes mail; many deferrals without one that it does not. */
@@ -373,21 +395,9 @@ export class Lane {
 
   #return(jobs: readonly Job[], nextAtMs?: number): void {
     if (jobs.length === 0) return;
-    this.#parts.giveBack(jobs, nextAtMs);
+    this.#parts.giveBack(this.name, jobs, nextAtMs);
     for (const { lease } of jobs) this.#parts.done(lease);
   }
-}
-
-/** One that said more than it was asked, or left at once, is no connection, or this would go on for ever. */
-function usable(result: Connected | NotConnected): Connected | NotConnected {
-  if (!('client' in result) || result.client.usable) return result;
-  result.client.destroy();
-  const { host, address, port } = result;
-  return { tried: [{ host, address, port, failure: UNUSABLE }], permanent: null };
-}
-
-function addressOf({ host, address, port }: Connected): HostAddress | null {
-  return address === null || port === null ? null : { host, address, port };
 }
 
 function placeOf({ route }: Connector, { host, address, port, tls, security }: Connected): Omit<Attempt, 'startedAtMs' | 'durationMs'> {

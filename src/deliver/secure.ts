@@ -131,6 +131,7 @@ function shortTlsa(text: string): string {
 }
 
 function handshakeFailed({ kind, phase, code }: Tried['failure']): boolean {
+  if (kind === 'aborted') return false;
   // Bytes injected in the clear are an attack, not a broken handshake: nothing is sent to that host.
   if (code === 'ERR_INJECTION') return false;
   return kind === 'tls' || phase === 'tls' || phase === 'starttls';

@@ -36,10 +36,14 @@ export type Queue = {
   settle(settled: Settled): Promise<void>;
   /** Writes down what was heard of a message that is no longer here. Resolves when durable. */
   note(id: MessageId, events: readonly ReturnedEvent[]): Promise<void>;
-  /** Gives leases back untouched, ready now or at `nextAtMs`. */
-  giveBack(leases: readonly Lease[], options?: { nextAtMs?: number }): Promise<void>;
+  /** Gives leases back untouched, ready now or at `nextAtMs`; with `lane` they wait there from now on. What is on hold by now is held. */
+  giveBack(leases: readonly Lease[], options?: { nextAtMs?: number; lane?: LaneName }): Promise<void>;
   /** Nothing of this lane is leased before `untilMs` (site back-off). Kept in memory by the engine; lost on restart, which is harmless. */
   backOff(lane: LaneName, untilMs: number): void;
+  /** Whether a recipient is on hold by its lane, domain or credential, or because all is; as far as is known here, a moment late at most. */
+  isHeld(of: { readonly lane: LaneName; readonly domain: string; readonly credential: string | null }): boolean;
+  /** Called when something was put on hold. At most one listener. */
+  onHeld(listener: () => void): void;
   /** Called whenever work may have become due (new, retried, released, a timer). At most one listener. */
   onReady(listener: () => void): void;
 };

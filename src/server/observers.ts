@@ -90,6 +90,8 @@ export function observedQueue<Q extends Queue>(queue: Q, metrics: Metrics): Queu
     note: (id, events) => queue.note(id, events),
     giveBack: (leases, options) => queue.giveBack(leases, options),
     backOff: (lane, untilMs) => queue.backOff(lane, untilMs),
+    isHeld: (of) => queue.isHeld(of),
+    onHeld: (listener) => queue.onHeld(listener),
     onReady: (listener) => queue.onReady(listener),
     settle(settled) {
       countOutcomes(settled, metrics);

@@ -10,6 +10,8 @@ import type { CertificateProblem, ClientFailure, ClientOptions, ClientPhase, Pre
 import type { Recorder } from './transcript.ts';
 
 const MAX_LINE_BYTES = 4096;
+/** A handshake is no matter of minutes: who is silent for so long has none to offer. */
+const HANDSHAKE_MS = 60_000;
 const MAX_LINES = 200;
 
 /** A reply, or how the connection failed while it was awaited. */
@@ -201,7 +203,7 @@ export type Secured = { readonly socket: TLSSocket; readonly problem: string | n
 
 /** Puts TLS around an open socket, with its own deadline. */
 export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secured | ClientFailure> {
-  const { tls, timeouts } = options;
+  const { tls, timeouts, signal } = options;
   return new Promise((resolve) => {
     const isName = !/^[\d.]+$|:/.test(tls.serverName);
     const offered = usableSession(tls);
@@ -218,6 +220,7 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
     socket.on('session', keepTicket);
     const done = (result: Secured | ClientFailure): void => {
       socket.off('secureConnect', secure).off('error', failed).off('timeout', late).off('close', closed).off('session', keepTicket);
+      signal?.removeEventListener('abort', aborted);
       if ('kind' in result) {
         socket.on('error', () => {});
         socket.destroy();
@@ -238,7 +241,9 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
     const failed = (error: Error): void => done(failure(errorCode(error) ?? 'ERR_TLS', errorText(error)));
     const late = (): void => done({ ...failure('ETIMEDOUT', 'the TLS handshake timed out'), kind: 'timeout' });
     const closed = (): void => done(failure('ECONNRESET', 'the other side closed the connection during the TLS handshake'));
-    socket.setTimeout(timeouts.commandMs);
+    const aborted = (): void => done({ ...failure('ABORT_ERR', 'given up'), kind: 'aborted' });
+    signal?.addEventListener('abort', aborted, { once: true });
+    socket.setTimeout(Math.min(timeouts.commandMs, HANDSHAKE_MS));
     socket.once('secureConnect', secure).once('error', failed).once('timeout', late).once('close', closed);
   });
 }

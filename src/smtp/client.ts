@@ -22,7 +22,10 @@ export async function connectClient(options: ClientOptions): Promise<ConnectResu
     recorder?.add('*', socket.text);
     return { failure: socket, transcript: recorder?.entries ?? [], tlsOffered: false, greeting: opening.greeting, localAddress: '' };
   }
+  const abort = (): void => void opening.wire?.fail({ kind: 'aborted', reply: null, code: 'ABORT_ERR', text: 'given up' });
+  options.signal?.addEventListener('abort', abort, { once: true });
   const failure = await opening.run(socket);
+  options.signal?.removeEventListener('abort', abort);
   if (failure === null) return { client: new Client(options, opening) };
   opening.wire?.socket.destroy();
   socket.destroy();

@@ -30,6 +30,12 @@ export type Script = {
     line: string,
     state: { readonly connection: number; readonly message: number; readonly rcpts: number; readonly tls: boolean },
   ) => string | 'drop' | 'stall' | undefined;
+  /** Awaited before a command is answered. */
+  readonly before?: (line: string) => Promise<void> | undefined;
+  /** A greeting for this connection instead of the usual one; it then ends. */
+  readonly admit?: () => string | undefined;
+  readonly opened?: () => void;
+  readonly closed?: () => void;
   readonly address?: string;
   readonly port?: number;
   /** Content is counted, not kept. */
@@ -76,6 +82,10 @@ export async function startReceiver(script: Script = {}): Promise<Receiver> {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => {});
+    const refusal = receiver.script.admit?.();
+    if (refusal !== undefined) return void socket.end(`${refusal}\r\n`);
+    receiver.script.opened?.();
+    socket.on('close', () => receiver.script.closed?.());
     new Conversation(receiver, ++state.connections, socket, () => state.count++);
   });
   server.listen(script.port ?? 0, receiver.address);
@@ -154,6 +164,17 @@ class Conversation {
       const line = this.#buffer.toString('utf8', 0, end);
       this.#buffer = this.#buffer.subarray(end + 2);
       this.#receiver.lines.push(line);
+      const waits = this.#receiver.script.before?.(line);
+      if (waits !== undefined) {
+        const mode = this.#mode;
+        this.#mode = 'stalled';
+        void waits.then(() => {
+          this.#mode = mode;
+          this.#command(line);
+          this.#consume();
+        });
+        return;
+      }
       this.#command(line);
     }
   }

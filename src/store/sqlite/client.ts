@@ -5,6 +5,8 @@ import type { MessagePort } from 'node:worker_threads';
 import { systemClock, sleep } from '#base/clock.ts';
 import type { NewMessage, Queue, Settled } from '#queue/queue.ts';
 import type { Envelope, LeasedRecipient, Lease, Outcome, Recipient, ReturnedEvent } from '#queue/records.ts';
+import { isHeld } from './lanes.ts';
+import type { Holds } from './lanes.ts';
 import type { Answer, Batch, Operation, Reply, Span, WireLease, WireMessage } from './wire.ts';
 
 /** Rejection of an operation. `store-full`: short of space, try later; `lease-lost`: somebody else has it; `store-failed`: a fault. */
@@ -43,6 +45,9 @@ class Client implements QueueClient {
   #next = 1;
   #heldBytes = 0;
   #listener: (() => void) | null = null;
+  /** null: nothing is on hold. */
+  #holds: Holds | null = null;
+  #onHeld: (() => void) | null = null;
 
   constructor(port: MessagePort, memoryBytes: number) {
     this.#port = port;
@@ -129,15 +134,23 @@ class Client implements QueueClient {
     await this.#ask({ op: 'note', id, events: events.map((event) => JSON.stringify({ ...event, atMs, id })) });
   }
 
-  async giveBack(leases: readonly Lease[], options: { nextAtMs?: number } = {}): Promise<void> {
+  async giveBack(leases: readonly Lease[], options: { nextAtMs?: number; lane?: string } = {}): Promise<void> {
     if (leases.length === 0) return;
     for (const lease of leases) this.#letGo(lease);
     const rows = leases.map((lease) => ({ key: lease.key, token: lease.token, ns: lease.recipients.map((recipient) => recipient.n) }));
-    await this.#ask({ op: 'giveBack', leases: rows, nextAtMs: options.nextAtMs ?? null });
+    await this.#ask({ op: 'giveBack', leases: rows, nextAtMs: options.nextAtMs ?? null, lane: options.lane ?? null });
   }
 
   backOff(lane: string, untilMs: number): void {
     this.#send({ op: 'backOff', lane, untilMs });
+  }
+
+  isHeld(of: { readonly lane: string; readonly domain: string; readonly credential: string | null }): boolean {
+    return this.#holds !== null && isHeld(this.#holds, of);
+  }
+
+  onHeld(listener: () => void): void {
+    this.#onHeld = listener;
   }
 
   onReady(listener: () => void): void {
@@ -243,6 +256,10 @@ class Client implements QueueClient {
 
   #answered(reply: Reply): void {
     for (const answer of reply.answers) this.#settleAnswer(answer);
+    if (reply.holds !== undefined) {
+      this.#holds = isNothing(reply.holds) ? null : reply.holds;
+      if (this.#holds !== null) this.#onHeld?.();
+    }
     if (reply.ready) this.#listener?.();
   }
 
@@ -258,6 +275,10 @@ class Client implements QueueClient {
     for (const waiting of this.#waiting.values()) waiting.reject(new StoreError('store-failed', 'the store is closed'));
     this.#waiting.clear();
   }
+}
+
+function isNothing({ all, lanes, domains, credentials }: Holds): boolean {
+  return !all && lanes.size + domains.size + credentials.size === 0;
 }
 
 function storedLease(lease: WireLease): Lease {

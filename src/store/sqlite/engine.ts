@@ -133,7 +133,7 @@ export class Engine {
     const nowMs = this.#clock.nowMs();
     const nextAtMs = operation.nextAtMs ?? nowMs;
     for (const { key, token, ns } of operation.leases) {
-      for (const n of ns) this.#giveBackOne(key, n, { token, nextAtMs, nowMs });
+      for (const n of ns) this.#giveBackOne(key, n, { token, nextAtMs, nowMs, lane: operation.lane });
     }
   }
 
@@ -187,13 +187,14 @@ export class Engine {
     return state === HELD;
   }
 
-  #giveBackOne(message: number, n: number, to: { token: number; nextAtMs: number; nowMs: number }): void {
+  #giveBackOne(message: number, n: number, to: { token: number; nextAtMs: number; nowMs: number; lane: LaneName | null }): void {
     const key = message * KEY_SPAN + n;
     const row = this.statements.leasedRow.get(key) as { lane: string; domain: string; credential: string | null } | undefined;
     if (row === undefined) return;
-    const state = isHeld(this.holds, row) ? HELD : READY;
-    if (this.statements.returnRecipient.run(state, to.nextAtMs, key, to.token).changes === 0) return;
-    if (state === READY) return this.#lanes.waits(row.lane, to.nextAtMs);
+    const lane = to.lane ?? row.lane;
+    const state = isHeld(this.holds, { ...row, lane }) ? HELD : READY;
+    if (this.statements.returnRecipient.run(state, to.nextAtMs, lane, key, to.token).changes === 0) return;
+    if (state === READY) return this.#lanes.waits(lane, to.nextAtMs);
     const { id } = this.statements.envelopeOf.get(message) as { id: MessageId };
     this.#tellHeld(id, n, to.nowMs);
   }

@@ -32,7 +32,7 @@ const SQL = {
   deferRecipient: `UPDATE recipient SET state = ?, next_at = ?, lane = ?, attempts = attempts + 1, warn_at = CASE WHEN ? THEN NULL ELSE warn_at END, outcome = ?
     WHERE key = ? AND state = ${LEASED} AND owner = ?`,
   captureRecipient: `UPDATE recipient SET state = ${CAPTURED}, attempts = attempts + 1, outcome = ? WHERE key = ? AND state = ${LEASED} AND owner = ?`,
-  returnRecipient: `UPDATE recipient SET state = ?, next_at = ? WHERE key = ? AND state = ${LEASED} AND owner = ?`,
+  returnRecipient: `UPDATE recipient SET state = ?, next_at = ?, lane = ? WHERE key = ? AND state = ${LEASED} AND owner = ?`,
 } as const;
 
 export function prepareStatements(database: Database): Statements {

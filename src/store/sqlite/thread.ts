@@ -76,6 +76,7 @@ class StoreThread {
     this.#sources.add(source);
     port.on('message', (batch: Batch) => this.#arrived(source, batch));
     port.on('close', () => this.#sources.delete(source));
+    port.postMessage({ answers: [], ready: false, holds: this.#engine.holds } satisfies Reply);
   }
 
   close(): void {
@@ -258,6 +259,7 @@ class StoreThread {
         if (!verb.begun) this.#admin.begin(verb.call);
         return this.#admin.stretch(verb.call, verb.after);
       });
+      if (!verb.begun && (verb.call.verb === 'hold' || verb.call.verb === 'release')) this.#tellHolds();
       verb.begun = true;
       verb.after = stretch.after;
       verb.touched += stretch.touched;
@@ -270,6 +272,10 @@ class StoreThread {
     if (done === null) return;
     this.#verbs.shift();
     push(answers, verb.source, done);
+  }
+
+  #tellHolds(): void {
+    for (const source of this.#sources) source.port.postMessage({ answers: [], ready: false, holds: this.#engine.holds } satisfies Reply);
   }
 
   #answer(answers: Map<Source, Answer[]>, work: Work, value: unknown): void {

@@ -2,6 +2,7 @@
 // Plain data only; JSON that is stored as it is travels as text, made once by the worker.
 
 import type { LaneName, MessageId, RecipientState } from '#queue/records.ts';
+import type { Holds } from './lanes.ts';
 import type { LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
 
 /** A run of bytes in the batch's buffer. */
@@ -51,6 +52,7 @@ export type Operation =
       readonly q: number;
       readonly leases: readonly { readonly key: number; readonly token: number; readonly ns: readonly number[] }[];
       readonly nextAtMs: number | null;
+      readonly lane: LaneName | null;
     }
   | { readonly op: 'note'; readonly q: number; readonly id: MessageId; readonly events: readonly string[] }
   | { readonly op: 'chunk'; readonly q: number; readonly key: number; readonly n: number }
@@ -94,4 +96,5 @@ export type Answer =
   | { readonly q: number; readonly error: 'store-full' | 'store-failed' | 'lease-lost'; readonly text: string };
 
 export type Batch = { readonly operations: readonly Operation[]; readonly bytes: ArrayBuffer };
-export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean };
+/** `holds` when they have changed. */
+export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean; readonly holds?: Holds };
