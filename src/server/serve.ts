@@ -176,7 +176,8 @@ function openWorkers(parts: { config: Config; log: Log; dataDir: string; generat
     count,
     log,
     clock: systemClock,
-    startOf: (number) => ({ number, config, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, secretKey, ticketKeys }),
+    config,
+    startOf: (number, current) => ({ number, config: current, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, secretKey, ticketKeys }),
     async gone(number) {
       counters.forget(number);
       const returned = await store.workerGone(number);

@@ -21,7 +21,9 @@ export type WorkersOptions = {
   readonly clock: Clock;
   readonly log: Log;
   /** What worker number n (from 1) is started with; called again for each replacement. */
-  readonly startOf: (n: number) => WorkerStart;
+  readonly startOf: (n: number, config: Config) => WorkerStart;
+  /** What they start with; a reload puts another in its place, for those that come later too. */
+  readonly config: Config;
   /** Gives back what a dead worker held. */
   readonly gone: (n: number) => Promise<void>;
   /** Told now and then which credentials were used. */
@@ -48,6 +50,7 @@ export class Workers {
   readonly #slots: Slot[];
   /** Counters of workers that are gone. */
   readonly #past = new Metrics();
+  #config: Config;
   #listeners: readonly BoundListener[] = [];
   #ending = false;
   #pulse: NodeJS.Timeout | null = null;
@@ -55,6 +58,7 @@ export class Workers {
 
   constructor(options: WorkersOptions) {
     this.#options = options;
+    this.#config = options.config;
     this.#slots = Array.from({ length: options.count }, (_, i) => ({ n: i + 1, handle: null, failures: 0, startedAtMs: 0, last: null }));
   }
 
@@ -85,6 +89,7 @@ export class Workers {
   }
 
   async reload(config: Config): Promise<void> {
+    this.#config = config;
     await Promise.all(this.#handles().map((handle) => handle.ask('reload', { config }, RELOAD_MS)));
   }
 
@@ -131,7 +136,10 @@ export class Workers {
   }
 
   async #open(slot: Slot): Promise<WorkerHandle> {
-    const handle = new WorkerHandle(this.#options.entry, this.#options.startOf(slot.n), { ended: (cause) => this.#ended(slot, handle, cause), used: this.#options.used });
+    const handle = new WorkerHandle(this.#options.entry, this.#options.startOf(slot.n, this.#config), {
+      ended: (cause) => this.#ended(slot, handle, cause),
+      used: this.#options.used,
+    });
     slot.handle = handle;
     slot.startedAtMs = this.#options.clock.nowMs();
     await handle.opened();

@@ -22,8 +22,9 @@ function supervisor(count: number) {
     log,
     clock: systemClock,
     entry: new URL('../fixtures/mortal-worker.ts', import.meta.url),
-    startOf(number) {
-      note(`start ${number}`);
+    config: { hostname: 'first' } as Config,
+    startOf(number, config) {
+      note(`start ${number} ${config.hostname}`);
       const shared = new SharedArrayBuffer(8);
       return {
         number,
@@ -56,10 +57,15 @@ test('the first worker finds the port, the others share it; a dead one is replac
   const before = new Metrics();
   await workers.collect(before);
   assert.match(before.render(), /accepted_messages_total\{profile="mx"\} 2/);
-  await assert.rejects(workers.reload({} as Config));
+  await assert.rejects(workers.reload({ hostname: 'second' } as Config));
   await until(() => events.filter((event) => event === 'worker.replaced').length === 2);
   assert.equal(workers.alive, 2);
-  assert.ok(events.indexOf('gone 1') < events.lastIndexOf('start 1'), 'leases return before the number is used again');
+  assert.deepEqual(
+    events.filter((event) => event.startsWith('start 1')),
+    ['start 1 first', 'start 1 second'],
+    'the new one has what was reloaded',
+  );
+  assert.ok(events.indexOf('gone 1') < events.indexOf('start 1 second'), 'leases return before the number is used again');
   const after = new Metrics();
   await workers.collect(after);
   const text = after.render();
