@@ -5,12 +5,14 @@ import { isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import { openChunkDecoder, openDataDecoder } from './framing.ts';
 import { parseBdat, parseHelo, parseMail, parseRcpt } from './grammar.ts';
-import type { Identity, MailCommand, MessageSink, RcptCommand } from './policy.ts';
+import { dropIncoming, newLines, openIncoming, refusedIncoming } from './incoming.ts';
+import type { Incoming } from './incoming.ts';
+import type { Identity, MailCommand, RcptCommand } from './policy.ts';
 import type { Reply } from './reply.ts';
 import { REPLIES } from './reply.ts';
 import { MECHANISMS, decodeBase64, openMechanism } from './sasl.ts';
 import type { Mechanism } from './sasl.ts';
-import type { Command, Incoming, Step, Turn } from './turn.ts';
+import type { Command, Step, Turn } from './turn.ts';
 
 /** RFC 5321 4.5.3.1.4, with room for the parameters of MAIL and RCPT (RFC 3461, 6531) and for AUTH (RFC 4954 4). */
 const LINE = 512;
@@ -164,7 +166,7 @@ function data<I extends Identity>(turn: Turn<I>, args: string): MaybePromise<Ste
       turn.transaction = null;
       return says(sink);
     }
-    return { do: 'content', reply: REPLIES.startData, decoder: openDataDecoder(), incoming: incoming(sink), finish: true };
+    return { do: 'content', reply: REPLIES.startData, decoder: openDataDecoder(), incoming: openIncoming(sink), finish: true };
   });
 }
 
@@ -182,10 +184,10 @@ function bdat<I extends Identity>(turn: Turn<I>, args: string): MaybePromise<Ste
   const { transaction } = turn;
   const refusal = bdatRefusal(turn);
   if (transaction === null || refusal !== null)
-    return { do: 'content', reply: null, decoder: openChunkDecoder(sizeBytes, last, newLines()), incoming: refused(refusal ?? REPLIES.noRecipients), finish: true };
-  const failed = (error: unknown): Step<I> => chunk(refused(turn.fault(error)));
+    return { do: 'content', reply: null, decoder: openChunkDecoder(sizeBytes, last, newLines()), incoming: refusedIncoming(refusal ?? REPLIES.noRecipients), finish: true };
+  const failed = (error: unknown): Step<I> => chunk(refusedIncoming(turn.fault(error)));
   try {
-    const opened = settle(turn.policy.data(turn.connection, transaction), (sink) => chunk('code' in sink ? refused(sink) : incoming(sink)));
+    const opened = settle(turn.policy.data(turn.connection, transaction), (sink) => chunk('code' in sink ? refusedIncoming(sink) : openIncoming(sink)));
     return isPromise(opened) ? opened.catch(failed) : opened;
   } catch (error) {
     return failed(error);
@@ -206,21 +208,9 @@ function rset<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
 
 /** Ends the transaction without a message. */
 export function abandon(turn: Turn<Identity>): void {
-  turn.bdat?.sink?.abort();
+  if (turn.bdat !== null) dropIncoming(turn.bdat);
   turn.bdat = null;
   turn.transaction = null;
-}
-
-function incoming(sink: MessageSink): Incoming {
-  return { sink, sizeBytes: 0, refusal: null, lines: newLines() };
-}
-
-function refused(refusal: Reply): Incoming {
-  return { sink: null, sizeBytes: 0, refusal, lines: newLines() };
-}
-
-function newLines(): Incoming['lines'] {
-  return { pendingCr: false, lineStart: true };
 }
 
 /** Goes on at once where the answer is there. */

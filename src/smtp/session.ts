@@ -6,15 +6,17 @@ import type { Log } from '#base/log.ts';
 import { guarded, isPromise } from '#base/promise.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import { abandon, isSubmission } from './commands.ts';
-import { ADDED_LINE_END, readLine } from './framing.ts';
+import { readLine } from './framing.ts';
 import type { Decoder } from './framing.ts';
 import { parseLine } from './grammar.ts';
+import { dropIncoming, keepContent } from './incoming.ts';
+import type { Incoming } from './incoming.ts';
 import type { ChannelBinding, Connection, Identity, Policy, SessionLimits, TlsInfo } from './policy.ts';
 import type { Reply } from './reply.ts';
 import { REPLIES, formatReply } from './reply.ts';
 import { decodeBase64 } from './sasl.ts';
 import type { SaslMachine, SaslStep } from './sasl.ts';
-import type { Command, Incoming, Step, Turn } from './turn.ts';
+import type { Command, Step, Turn } from './turn.ts';
 
 /**
  * What the session needs of its socket. `timeout` arms (and re-arms) the one deadline, which bytes alone do not move; `startTls` begins
@@ -40,9 +42,10 @@ export type SessionOptions<I extends Identity> = {
 };
 
 /** What comes next on the line. */
+type Content = { readonly is: 'content'; readonly decoder: Decoder; readonly incoming: Incoming; readonly finish: boolean };
 type Mode<I extends Identity> =
   | { readonly is: 'command' }
-  | { readonly is: 'content'; readonly decoder: Decoder; readonly incoming: Incoming; readonly finish: boolean }
+  | Content
   | { readonly is: 'auth'; readonly machine: SaslMachine<I> }
   | { readonly is: 'tls' }
   | { readonly is: 'ended' };
@@ -147,8 +150,7 @@ export class Session<I extends Identity = Identity> {
   /** No new transaction: ends at once when none is under way, else right after it. */
   drain(): void {
     this.#draining = true;
-    // What is left of the input is no whole line: whoever began one may begin it again elsewhere.
-    if (!this.#busy && this.#mode.is === 'command' && this.#turn.transaction === null) this.#endWith(REPLIES.shuttingDown);
+    if (!this.#busy) this.#endIfDrained();
   }
 
   /** The drain's time is over. */
@@ -179,7 +181,12 @@ export class Session<I extends Identity = Identity> {
     if (this.#overdue) return this.#endWith(REPLIES.sessionTooLong);
     if (this.#lastWords) return this.#endQuietly();
     this.#resume();
-    if (this.#draining && this.#mode.is === 'command' && this.#turn.transaction === null) this.#endWith(REPLIES.shuttingDown);
+    this.#endIfDrained();
+  }
+
+  /** A transaction may come to its end; half a line or half a login may begin again elsewhere. */
+  #endIfDrained(): void {
+    if (this.#draining && this.#mode.is !== 'content' && this.#mode.is !== 'tls' && this.#turn.transaction === null) this.#endWith(REPLIES.shuttingDown);
   }
 
   /** Consumes one unit (line or content) of the input at `at`; returns where it ends, or null when it is not whole yet. */
@@ -274,63 +281,32 @@ export class Session<I extends Identity = Identity> {
   }
 
   /** Feeds content to its sink. Returns where in the input it stopped (`total` is the input's length). */
-  #takeContent(mode: Extract<Mode<I>, { is: 'content' }>, bytes: Buffer, total: number): number {
+  #takeContent(mode: Content, bytes: Buffer, total: number): number {
     const { incoming } = mode;
+    const { limits, fault } = this.#turn;
     const decoded = mode.decoder.feed(bytes);
     if (decoded.state === 'bare') {
-      incoming.sink?.abort();
-      this.#mode = { is: 'command' };
-      this.#turn.bdat = null;
       this.#endWith(REPLIES.bareLineEnd);
       return total;
     }
-    const rest = decoded.state === 'end' ? decoded.rest.length : 0;
-    this.#keep(incoming, decoded.content, () => {
-      if (decoded.state === 'end') this.#contentEnds(mode);
-      else this.#options.io.timeout(this.#turn.limits.dataTimeoutMs);
+    this.#wait(keepContent(incoming, decoded.content, { limitBytes: limits.messageSizeBytes, fault }), (kept) => {
+      if (!kept) this.#endWith(REPLIES.tooBigClosed(limits.messageSizeBytes));
+      else if (decoded.state === 'end') this.#contentEnds(mode);
+      else this.#options.io.timeout(limits.dataTimeoutMs);
     });
-    return total - rest;
+    return decoded.state === 'end' ? total - decoded.rest.length : total;
   }
 
-  /** Hands chunks to the sink one after the other, waiting where it asks to. */
-  #keep(incoming: Incoming, chunks: readonly Buffer[], then: () => void): void {
-    for (let i = 0; i < chunks.length; i++) {
-      const chunk = chunks[i] as Buffer;
-      if (chunk !== ADDED_LINE_END) incoming.sizeBytes += chunk.length;
-      const limit = this.#turn.limits.messageSizeBytes;
-      if (incoming.sizeBytes > limit) {
-        incoming.refusal ??= REPLIES.tooBig(limit);
-        // It is read to its end so that the reply is seen, but not for ever.
-        if (incoming.sizeBytes > limit * 2 + MAX_PENDING_BYTES) return this.#endWith(REPLIES.tooBigClosed(limit));
-      }
-      const { sink } = incoming;
-      if (incoming.refusal !== null || sink === null) continue;
-      const taken = guarded(() => sink.write(chunk));
-      if (isPromise(taken)) {
-        const goOn = (refusal: Reply | void): void => {
-          incoming.refusal ??= refusal ?? null;
-          this.#keep(incoming, chunks.slice(i + 1), then);
-        };
-        // What is left of the content is still content, and must not be run as commands.
-        return this.#wait(taken, goOn, (error) => goOn(this.#fault(error)));
-      }
-      incoming.refusal ??= taken ?? null;
-    }
-    then();
-  }
-
-  #contentEnds(mode: Extract<Mode<I>, { is: 'content' }>): void {
-    const { incoming } = mode;
+  #contentEnds({ incoming, finish }: Content): void {
     this.#mode = { is: 'command' };
     this.#options.io.timeout(this.#turn.limits.commandTimeoutMs);
     const { sink } = incoming;
     if (incoming.refusal !== null || sink === null) {
-      sink?.abort();
       this.#turn.bdat = null;
       this.#turn.transaction = null;
       return this.#counted(incoming.refusal ?? REPLIES.noRecipients);
     }
-    if (!mode.finish) return this.#worked(REPLIES.chunk(incoming.sizeBytes));
+    if (!finish) return this.#worked(REPLIES.chunk(incoming.sizeBytes));
     this.#turn.transaction = null;
     this.#wait(
       guarded(() => sink.finish()),
@@ -470,7 +446,7 @@ export class Session<I extends Identity = Identity> {
 
   /** The message under way is dropped, once, and its transaction with it. */
   #abandon(): void {
-    if (this.#mode.is === 'content' && this.#mode.incoming !== this.#turn.bdat) this.#mode.incoming.sink?.abort();
+    if (this.#mode.is === 'content') dropIncoming(this.#mode.incoming);
     abandon(this.#turn);
   }
 

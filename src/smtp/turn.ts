@@ -1,12 +1,13 @@
 // What a command gets and what it may bring about: the types between the session's machine and its commands.
 
 import type { MaybePromise } from '#base/promise.ts';
-import type { ChannelBinding, Connection, Identity, MessageSink, Policy, SessionLimits, Transaction } from './policy.ts';
+import type { Incoming } from './incoming.ts';
+import type { ChannelBinding, Connection, Identity, Policy, SessionLimits, Transaction } from './policy.ts';
 import type { Reply } from './reply.ts';
 import type { Decoder } from './framing.ts';
 import type { SaslMachine } from './sasl.ts';
 
-/** The state a command sees. `bdat` is the message that arrives by BDAT, between its chunks; `swallow` when it was refused already. */
+/** The state a command sees. `bdat` is the message that arrives by BDAT, between its chunks. */
 export type Turn<I extends Identity> = {
   readonly connection: Connection<I>;
   readonly policy: Policy<I>;
@@ -18,14 +19,6 @@ export type Turn<I extends Identity> = {
   transaction: Transaction | null;
   bdat: Incoming | null;
   authFailures: number;
-};
-
-/** A message under way. After a refusal the rest is swallowed and `refusal` answered at its end. */
-export type Incoming = {
-  readonly sink: MessageSink | null;
-  sizeBytes: number;
-  refusal: Reply | null;
-  readonly lines: { pendingCr: boolean; lineStart: boolean };
 };
 
 /**

@@ -267,6 +267,17 @@ test('a drain ends who is between transactions, half a line or not, and lets the
   }
 });
 
+test('a drain does not wait for a login that was begun', () => {
+  const { session, codes, did } = bench({ profile: 'submission' });
+  feed(session, 'EHLO client.test\r\n');
+  session.secured({ protocol: 'TLSv1.3', cipher: 'x', serverName: null }, null);
+  feed(session, 'EHLO client.test\r\nAUTH LOGIN\r\n');
+  codes();
+  session.drain();
+  assert.deepEqual(codes(), ['421']);
+  assert.deepEqual(did, ['end']);
+});
+
 test('a client that takes the port for one of TLS or of HTTP is told so and sent away; none of its lines is run', () => {
   for (const [bytes, expected] of [
     ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', /^554 5\.5\.1 .*STARTTLS.*465/],
@@ -281,4 +292,41 @@ test('a client that takes the port for one of TLS or of HTTP is told so and sent
     assert.equal(text.split('\r\n').length, 2, text);
     assert.deepEqual(did, ['end']);
   }
+});
+
+test('a message that is refused gives up what was taken of it at once, and once', async () => {
+  const line = `${'x'.repeat(98)}\r\n`;
+  for (const [refusal, sent] of [
+    [undefined, line.repeat(11)],
+    [REPLIES.storeFull, line.repeat(2)],
+    [Promise.resolve(REPLIES.storeFull), line.repeat(2)],
+  ] as const) {
+    const written: number[] = [];
+    let aborted = 0;
+    const { session, codes } = bench({
+      policy: { data: () => ({ write: (chunk) => (written.push(chunk.length), refusal), finish: () => REPLIES.queued('id'), abort: () => void aborted++ }) },
+    });
+    feed(session, 'EHLO client.test\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n');
+    feed(session, sent);
+    await new Promise(setImmediate);
+    assert.equal(aborted, 1, 'before the client comes to the end');
+    const before = written.length;
+    feed(session, `${line}.\r\n`);
+    await new Promise(setImmediate);
+    assert.equal(written.length, before, 'nothing more is given to it');
+    assert.equal(codes().at(-1), refusal === undefined ? '552' : '452');
+    session.closed();
+    assert.equal(aborted, 1);
+  }
+});
+
+test('a client that goes away while its content waits to be stored has nothing more stored', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const did: string[] = [];
+  const { session } = bench({ policy: { data: () => ({ write: () => (did.push('write'), promise), finish: () => REPLIES.queued('id'), abort: () => void did.push('abort') }) } });
+  feed(session, `EHLO client.test\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n${'..x\r\n'.repeat(5)}`);
+  session.closed();
+  resolve();
+  await new Promise(setImmediate);
+  assert.deepEqual(did, ['write', 'abort']);
 });
