@@ -3,7 +3,8 @@
 
 import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
-import { PosternError, errorText } from '#base/failure.ts';
+import { PosternError, errorCode, errorText } from '#base/failure.ts';
+import type { Failure } from '#base/failure.ts';
 import type { LoadedConfig } from '#config/load.ts';
 import { openOutput } from './output.ts';
 import type { Output } from './output.ts';
@@ -51,7 +52,18 @@ Exit codes: 0 done; 1 bad news (a delivery failed, nothing found); 2 usage or co
 /** Runs the program with these arguments (without node and script). Returns the exit code; never rejects. */
 export async function main(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
   const program = createProgram();
-  const cli = cliOf(program, env);
+  // Asked before the arguments are parsed, as they may be what is wrong.
+  const asked = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length).includes('--json');
+  const cli = cliOf(program, { env, json: () => asked });
+  let written = '';
+  program.configureOutput({
+    writeOut(text) {
+      written += text;
+      (asked ? process.stderr : process.stdout).write(text);
+    },
+    // Told with cause and fix, like everything else.
+    outputError() {},
+  });
   try {
     const wanted = commandName(args);
     for (const command of COMMANDS) {
@@ -59,21 +71,22 @@ export async function main(args: readonly string[], env: Readonly<Record<string,
       else program.command(command.name).description(command.summary).helpOption(false);
     }
     inherit(program);
-    if (args.length === 0) {
-      program.outputHelp({ error: true });
-      return 2;
-    }
+    if (args.filter((arg) => arg !== '--json').length === 0) program.help({ error: true });
     await program.parseAsync(args, { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    return failed(error, args.includes('--json'));
+    if (error instanceof CommanderError && error.exitCode === 0) {
+      if (asked) cli.out.json(error.code === 'commander.version' ? { version: written.trim() } : { help: written });
+      return 0;
+    }
+    return failed(error, cli, args);
   }
 }
 
 /** The program with every command loaded, as the reference page shows it. */
 export async function wholeProgram(): Promise<Command> {
   const program = createProgram();
-  const cli = cliOf(program, {});
+  const cli = cliOf(program, { env: {}, json: () => false });
   for (const command of COMMANDS) (await command.load()).register(program, cli);
   inherit(program);
   return program;
@@ -91,13 +104,12 @@ function createProgram(): Command {
 
 /** Errors are thrown, not ended with, and global options are told in every help. */
 function inherit(command: Command): void {
-  command.exitOverride().configureHelp({ showGlobalOptions: true }).showHelpAfterError('(add --help for what there is, with examples)');
+  command.exitOverride().configureHelp({ showGlobalOptions: true });
   for (const child of command.commands) inherit(child);
 }
 
-function cliOf(program: Command, env: Cli['env']): Cli {
-  const options = (): { config?: string; data?: string; json?: boolean } => program.opts();
-  const json = (): boolean => options().json === true;
+function cliOf(program: Command, { env, json }: { env: Cli['env']; json: () => boolean }): Cli {
+  const options = (): { config?: string; data?: string } => program.opts();
   const configFile = (): string | null => options().config ?? (env['POSTERN_CONFIG'] || null);
   return {
     get json() {
@@ -122,19 +134,29 @@ function commandName(args: readonly string[]): string | undefined {
   return rest[0] === 'help' ? rest[1] : rest[0];
 }
 
-function failed(error: unknown, json: boolean): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof PosternError) {
-    const { failure } = error;
-    if (json) process.stdout.write(`${JSON.stringify({ error: failure })}\n`);
-    process.stderr.write(`error: ${failure.cause}\nfix:   ${failure.fix}\n`);
-    return error.exitCode;
-  }
-  const code = (error as { code?: unknown }).code;
+/** Tells what failed, for people and (with --json) for programs; gives the exit code. */
+function failed(error: unknown, cli: Cli, args: readonly string[]): number {
   // Whoever read our output has seen enough (a pipe into head).
-  if (code === 'EPIPE') return 0;
-  process.stderr.write(
-    `error: ${error instanceof Error ? (error.stack ?? error.message) : errorText(error)}\nfix:   this is a fault of Postern; please report it with the text above\n`,
-  );
-  return 3;
+  if (errorCode(error) === 'EPIPE') return 0;
+  const { failure, exitCode, shown } = told(error, args);
+  if (cli.json && !cli.out.answered) cli.out.json({ error: failure });
+  process.stderr.write(shown ?? `error: ${failure.cause}\nfix:   ${failure.fix}\n`);
+  return exitCode;
+}
+
+type Told = { readonly failure: Failure; readonly exitCode: number; /** What people get instead of cause and fix. */ readonly shown?: string };
+
+function told(error: unknown, args: readonly string[]): Told {
+  if (error instanceof PosternError) return error;
+  if (error instanceof CommanderError) {
+    const known = COMMANDS.find(({ name }) => name === commandName(args));
+    const fix = `See, with examples: postern ${known === undefined ? '' : `${known.name} `}--help`;
+    // The help itself was the answer to people.
+    if (error.code === 'commander.help') return { failure: { code: 'usage', cause: 'The command is not complete.', fix }, exitCode: 2, shown: '' };
+    const cause = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+    return { failure: { code: 'usage', cause: `${cause.charAt(0).toUpperCase()}${cause.slice(1)}${/[.)?]$/.test(cause) ? '' : '.'}`, fix }, exitCode: 2 };
+  }
+  const fix = 'This is a fault of Postern; please report it with the text above.';
+  const failure = { code: 'fault', cause: errorText(error), fix };
+  return { failure, exitCode: 3, shown: `error: ${error instanceof Error ? (error.stack ?? error.message) : errorText(error)}\nfix:   ${fix}\n` };
 }

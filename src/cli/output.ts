@@ -10,6 +10,8 @@ export type Output = {
   table(head: readonly string[], rows: readonly (readonly string[])[]): void;
   /** A remark beside the answer. */
   note(text: string): void;
+  /** The JSON document is written: there is no second one. */
+  readonly answered: boolean;
 };
 
 type Stream = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
@@ -21,9 +23,16 @@ export function openOutput(options: { readonly json: () => boolean; readonly std
   const stdout = options.stdout ?? process.stdout;
   const stderr = options.stderr ?? process.stderr;
   const people = (): Stream => (options.json() ? stderr : stdout);
+  let answered = false;
   return {
+    get answered() {
+      return answered;
+    },
     text: (text) => void people().write(`${safe(text)}\n`),
-    json: (value) => void stdout.write(`${JSON.stringify(value, null, stdout.isTTY === true ? 2 : undefined)}\n`),
+    json(value) {
+      answered = true;
+      stdout.write(`${JSON.stringify(value, null, stdout.isTTY === true ? 2 : undefined)}\n`);
+    },
     table: (head, rows) =>
       void people().write(
         formatTable(

@@ -1,6 +1,7 @@
 // `postern config`: the configuration checked, shown with the origin of each value, and described.
 
 import type { Command } from 'commander';
+import { examplesFor } from '#cli/examples.ts';
 import type { Cli } from '#cli/main.ts';
 import { configurationReference, configurationSchema } from '#config/reference.ts';
 
@@ -8,10 +9,11 @@ const EXAMPLES = `
 Examples:
   postern config check
   postern --config /etc/postern/postern.toml config show
-  postern config schema > postern.schema.json`;
+  postern config schema > postern.schema.json
+  postern config reference`;
 
 export function register(program: Command, cli: Cli): void {
-  const command = program.command('config').description('check and show the configuration').addHelpText('after', EXAMPLES);
+  const command = program.command('config').description('check and show the configuration').addHelpText('afterAll', examplesFor(EXAMPLES));
   command
     .command('check')
     .description('say whether the configuration is valid; every mistake with line, key and what is allowed')
@@ -23,11 +25,14 @@ export function register(program: Command, cli: Cli): void {
   command
     .command('schema')
     .description('print the JSON schema of the file, for editors')
-    .action(() => void process.stdout.write(`${JSON.stringify(configurationSchema(), null, 2)}\n`));
+    .action(() => void process.stdout.write(`${JSON.stringify(configurationSchema(), null, cli.json ? undefined : 2)}\n`));
   command
     .command('reference')
     .description('print the reference page of all keys (docs/configuration.md)')
-    .action(() => void process.stdout.write(configurationReference()));
+    .action(() => {
+      if (cli.json) cli.out.json({ reference: configurationReference() });
+      else process.stdout.write(configurationReference());
+    });
 }
 
 async function check(cli: Cli): Promise<void> {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { PosternError } from '#base/failure.ts';
 import { openApi } from '#cli/api.ts';
+import { examplesFor } from '#cli/examples.ts';
 import type { Cli } from '#cli/main.ts';
 import type { CredentialSecret } from '#http/routes/credentials.ts';
 import { dateText } from '#cli/format.ts';
@@ -14,10 +15,12 @@ Examples:
   postern credential add app --domain example.com --live
   postern credential add staging                      (sandbox: mail is kept for viewing, never sent)
   postern credential add ci --allow-ip 192.0.2.0/24 --rate 500/h
-  postern credential rotate app`;
+  postern credential list
+  postern credential rotate app
+  postern credential revoke app`;
 
 export function register(program: Command, cli: Cli): void {
-  const command = program.command('credential').description('make, list, revoke and rotate the credentials that may submit mail').addHelpText('after', EXAMPLES);
+  const command = program.command('credential').description('make, list, revoke and rotate the credentials that may submit mail').addHelpText('afterAll', examplesFor(EXAMPLES));
   command
     .command('add <name>')
     .description('make a credential; the password is shown once')

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { openApi } from '#cli/api.ts';
 import { findingsText, keysText, recordsText, recordsZone, summaryText } from '#cli/domain/records.ts';
+import { examplesFor } from '#cli/examples.ts';
 import { dateText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import type { DomainDetailView } from '#http/routes/domains.ts';
@@ -13,13 +14,15 @@ Examples:
   postern domain add example.com --inbound    also take its mail on port 25 and hand it to the routes
   postern domain show example.com --zone      the records again, as a zone file
   postern domain check example.com            what of it is in the DNS, what is wrong, and how to mend it
-  postern domain rotate example.com           new keys; publish them, they are used once the DNS shows them`;
+  postern domain rotate example.com           new keys; publish them, they are used once the DNS shows them
+  postern domain list
+  postern domain remove example.com`;
 
 type AddOptions = { inbound?: boolean; returnPath?: string; zone?: boolean };
 type RotateOptions = { confirm?: boolean; cancel?: boolean; zone?: boolean };
 
 export function register(program: Command, cli: Cli): void {
-  const command = program.command('domain').description('domains, their signing keys and their DNS records').addHelpText('after', EXAMPLES);
+  const command = program.command('domain').description('domains, their signing keys and their DNS records').addHelpText('afterAll', examplesFor(EXAMPLES));
   command
     .command('add <domain>')
     .description('add a domain: makes its signing keys and prints the DNS records to publish')

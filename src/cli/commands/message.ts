@@ -2,8 +2,10 @@
 
 import { once } from 'node:events';
 import type { Command } from 'commander';
+import { PosternError } from '#base/failure.ts';
 import { openApi } from '#cli/api.ts';
 import type { MessageQuery } from '#cli/api.ts';
+import { examplesFor } from '#cli/examples.ts';
 import { cut, dateText, replyText, sizeText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import type { MessageView } from '#http/routes/messages.ts';
@@ -14,6 +16,8 @@ import { withoutUndefined } from '#http/routes/queue.ts';
 type Listed = { to?: string; from?: string; status?: string; since?: string; credential?: string; limit: string };
 type EventView = MessageView['events'][number];
 
+const JSON_BYTES = 64 * 1024 * 1024;
+
 const EXAMPLES = `
 Examples:
   postern message list --to example.net --since 24h
@@ -22,7 +26,7 @@ Examples:
   postern message body 0123456789abcdef > message.eml`;
 
 export function register(program: Command, cli: Cli): void {
-  const command = program.command('message').description('what became of every message').addHelpText('after', EXAMPLES);
+  const command = program.command('message').description('what became of every message').addHelpText('afterAll', examplesFor(EXAMPLES));
   command
     .command('list')
     .description('list messages, newest first')
@@ -39,7 +43,7 @@ export function register(program: Command, cli: Cli): void {
     .action((id: string) => show(cli, id));
   command
     .command('body <id>')
-    .description('write the content, byte for byte, to standard output')
+    .description('write the content, byte for byte, to standard output (with --json in base64)')
     .action((id: string) => body(cli, id));
 }
 
@@ -73,7 +77,28 @@ async function show(cli: Cli, id: string): Promise<void> {
 
 async function body(cli: Cli, id: string): Promise<void> {
   const content = await openApi({ dataDir: cli.dataDir() }).body(id);
+  if (cli.json) return cli.out.json({ id, encoding: 'base64', content: (await bounded(content)).toString('base64') });
   for await (const chunk of content) if (!process.stdout.write(chunk)) await once(process.stdout, 'drain');
+}
+
+/** In one document it must be in memory at once. */
+async function bounded(content: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    if (bytes > JSON_BYTES)
+      throw new PosternError(
+        {
+          code: 'content-too-large',
+          cause: `The content has more than ${sizeText(JSON_BYTES)}, which is too much for one JSON document.`,
+          fix: 'Ask without --json: the content is written as it comes.',
+        },
+        { exitCode: 1 },
+      );
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 function headLines(message: MessageView): string[] {

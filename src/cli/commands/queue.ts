@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { PosternError } from '#base/failure.ts';
 import { openApi } from '#cli/api.ts';
 import type { QueueQuery } from '#cli/api.ts';
+import { examplesFor } from '#cli/examples.ts';
 import { cut, dateText, replyText, sizeText, spanText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import type { QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
@@ -17,10 +18,13 @@ type Listed = { lane?: string; domain?: string; credential?: string; state?: str
 const EXAMPLES = `
 Examples:
   postern queue list --domain example.net
+  postern queue show 0123456789abcdef
+  postern queue lanes
   postern queue retry --lane mx:mx.example.net
   postern queue hold --credential app       (what comes later is held too)
   postern queue release --credential app
-  postern queue cancel 0123456789abcdef`;
+  postern queue cancel 0123456789abcdef
+  postern queue cancel --domain example.net --yes`;
 
 const DESCRIPTIONS: Readonly<Record<Verb, string>> = {
   retry: 'try now, whatever the back-off',
@@ -32,7 +36,7 @@ const DESCRIPTIONS: Readonly<Record<Verb, string>> = {
 const DONE: Readonly<Record<Verb, string>> = { retry: 'will be tried now', hold: 'held', release: 'released', cancel: 'cancelled' };
 
 export function register(program: Command, cli: Cli): void {
-  const command = program.command('queue').description('see the queue and change it').addHelpText('after', EXAMPLES);
+  const command = program.command('queue').description('see the queue and change it').addHelpText('afterAll', examplesFor(EXAMPLES));
   command
     .command('list')
     .description('list the recipients that wait')
@@ -93,6 +97,8 @@ async function change(cli: Cli, verb: Verb, selection: Selection, yes: boolean):
       { exitCode: 1 },
     );
   }
+  // A hold is kept for what comes later, a release ends it: both are done without any recipient. What --all finds empty was to be empty.
+  if (answer.recipients === 0 && (verb === 'retry' || verb === 'cancel') && selection.by !== 'all') process.exitCode = 1;
   if (cli.json) cli.out.json(answer);
   else cli.out.text(`${answer.recipients} ${answer.recipients === 1 ? 'recipient' : 'recipients'} ${DONE[verb]}.`);
 }
@@ -110,8 +116,11 @@ async function confirm(): Promise<void> {
 
 async function list(cli: Cli, options: Listed): Promise<void> {
   const { recipients, next } = await openApi({ dataDir: cli.dataDir() }).queue(withoutUndefined(options) as QueueQuery);
+  const filtered = Object.keys(withoutUndefined(options)).length > 1;
+  // A search that finds nothing is bad news; an empty queue is not.
+  if (recipients.length === 0 && filtered) process.exitCode = 1;
   if (cli.json) return cli.out.json(recipients);
-  if (recipients.length === 0) return cli.out.text('Nothing waits.');
+  if (recipients.length === 0) return cli.out.text(filtered ? 'Nothing that waits matches.' : 'Nothing waits.');
   cli.out.table(
     ['ID', 'STATE', 'TO', 'TRIES', 'NEXT', 'LANE', 'LAST ANSWER'],
     recipients.map((row) => [

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { PosternError } from '#base/failure.ts';
 import { openApi } from '#cli/api.ts';
 import type { Api } from '#cli/api.ts';
+import { examplesFor } from '#cli/examples.ts';
 import { dateText, spanText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import { showPolicy } from '#cli/tls/policy.ts';
@@ -29,7 +30,7 @@ const POLL_MS = 500;
 const WAIT_MS = 25 * 60_000;
 
 export function register(program: Command, cli: Cli): void {
-  const command = program.command('tls').description('the certificates of this server, and the TLS policies of others').addHelpText('after', EXAMPLES);
+  const command = program.command('tls').description('the certificates of this server, and the TLS policies of others').addHelpText('afterAll', examplesFor(EXAMPLES));
   command
     .command('show')
     .description('show the certificates that clients are shown')
