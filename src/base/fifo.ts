@@ -30,6 +30,11 @@ export class Fifo<T> {
     return item;
   }
 
+  /** The first `limit` of those that wait. */
+  first(limit: number): readonly T[] {
+    return this.#items.slice(this.#first, this.#first + limit) as T[];
+  }
+
   /** Everything that waits, in order; empty afterwards. */
   takeAll(): T[] {
     const all = this.#items.slice(this.#first) as T[];

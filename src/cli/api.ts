@@ -12,9 +12,10 @@ import type { DomainCheckView, DomainDetailView, DomainView, RotationStep } from
 import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
-import type { TlsPolicyView } from '#http/routes/tls.ts';
+import type { TlsPolicyView, TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
 import type { Selection } from '#queue/queue.ts';
 import { socketPath } from '#server/socket-path.ts';
+import type { TlsReport } from '#tls/tlsrpt.ts';
 
 const TIMEOUT_MS = 60_000;
 const ANSWER_BYTES = 64 * 1024 * 1024;
@@ -43,6 +44,10 @@ export type Api = {
   /** The raw content, as it comes. */
   body(id: string): Promise<AsyncIterable<Buffer>>;
   tlsPolicy(domain: string, demand: string): Promise<TlsPolicyView>;
+  /** Without a day: today. */
+  tlsReports(day: string | undefined): Promise<TlsReportDayView>;
+  tlsReport(domain: string, day: string | undefined): Promise<TlsReport>;
+  sendTlsReports(wanted: { readonly day?: string; readonly domain?: string }): Promise<{ readonly day: string; readonly reports: readonly TlsReportRowView[] }>;
   reload(): Promise<ReloadReport>;
   certificates(): Promise<CertificatesView>;
   renewCertificates(name: string | null): Promise<{ readonly ordered: readonly (readonly string[])[] }>;
@@ -74,6 +79,9 @@ export function openApi(options: { readonly dataDir: string }): Api {
     message: (id) => get(`/v1/messages/${part(id)}`),
     body: async (id) => whole(await open(dataDir, 'GET', `/v1/messages/${part(id)}/body`)),
     tlsPolicy: (domain, demand) => get(`/v1/tls/policy/${part(domain)}?${new URLSearchParams({ demand })}`),
+    tlsReports: (day) => get(`/v1/tls/reports?${new URLSearchParams(day === undefined ? {} : { day })}`),
+    tlsReport: (domain, day) => get(`/v1/tls/reports/${part(domain)}?${new URLSearchParams(day === undefined ? {} : { day })}`),
+    sendTlsReports: (wanted) => post('/v1/tls/reports/send', wanted),
     reload: () => post('/v1/reload'),
     certificates: () => get('/v1/certificates'),
     renewCertificates: (name) => post('/v1/certificates/renew', { name }),

@@ -116,6 +116,23 @@ export type Config = {
     /** Content of messages coming in that is not on disk yet, of one worker. */
     readonly memoryBytes: number;
   };
+  /** The policy that is served for the domains that mail is received for. */
+  readonly mtaSts: {
+    readonly mode: 'enforce' | 'testing' | 'none' | 'off';
+    /** Empty: the host name. */
+    readonly mx: readonly string[];
+    readonly maxAgeMs: number;
+    readonly address: string;
+    /** null: not over HTTPS. */
+    readonly port: number | null;
+  };
+  readonly tlsReports: {
+    readonly send: boolean;
+    readonly organization: string | null;
+    readonly contact: string | null;
+    readonly from: string | null;
+    readonly maxDelayMs: number;
+  };
   readonly http: { readonly address: string; readonly port: number };
   readonly workers: { readonly count: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'pretty' };

@@ -15,6 +15,8 @@ const TABLES: Readonly<Record<string, string>> = {
   route: 'Where recipients go. The first route that matches is taken; without a match (and without any route) mail goes to the mail hosts of the domain.',
   tls_policy: 'What mail to certain domains needs of TLS, beside what they publish themselves; see [tls.md](tls.md).',
   domains: 'Domains that mail is sent from, as `domain add` keeps them.',
+  mta_sts: 'The MTA-STS policy that senders to your domains find; see [tls.md](tls.md#for-the-domains-you-receive-for).',
+  tls_reports: 'Reports to others about the TLS of the connections to them; see [tls.md](tls.md#tls-reports).',
   inbound: 'Domains that mail is received for.',
   queue: 'How long and how often delivery is tried.',
   limits: 'What clients may do.',

@@ -183,6 +183,42 @@ export const ROWS = {
     doc: 'What the messages that clients are sending may hold in memory before it is on disk, all those of one worker together; past it content is refused with 452.',
   }),
 
+  stsMode: row('mta_sts.mode', kind.choice(['enforce', 'testing', 'none', 'off']), {
+    fallback: 'testing',
+    ...live,
+    doc: 'The MTA-STS policy of the domains that mail is received for: what senders do when they cannot reach the mail host over verified TLS. `testing`: they deliver and report; `enforce`: they wait; `none`: the way out of a policy; `off`: none is served and no record is shown.',
+  }),
+  stsMx: row('mta_sts.mx', kind.list(kind.certificateName), {
+    fallback: [],
+    fallbackText: '`hostname`',
+    ...live,
+    doc: 'The mail hosts that the policy lists, as names or patterns like `*.example.com`.',
+  }),
+  stsMaxAge: row('mta_sts.max_age', kind.duration('1d', '365d'), { fallback: '7d', ...live, doc: 'How long senders keep the policy.' }),
+  stsAddress: row('mta_sts.address', kind.listenAddress, { fallback: '::', doc: 'Where the policies are served over HTTPS.' }),
+  stsPort: row('mta_sts.port', kind.port, {
+    fallbackText: 'none: not served over HTTPS',
+    doc: 'The port for that; senders come to 443. Without it the policies are served over plain HTTP only (`http.port`), by the name in the request, for a web server in front.',
+  }),
+
+  reportsSend: row('tls_reports.send', kind.boolean, {
+    fallback: true,
+    ...live,
+    doc: 'Whether domains that ask for TLS reports (RFC 8460) get one a day about the connections to them. None are sent while `hostname` has no dot.',
+  }),
+  reportsOrganization: row('tls_reports.organization', kind.text, { fallbackText: '`hostname`', ...live, doc: 'Who reports.' }),
+  reportsContact: row('tls_reports.contact', kind.mailAddress, { fallbackText: '`from`', ...live, doc: 'Who answers questions about the reports.' }),
+  reportsFrom: row('tls_reports.from', kind.mailAddress, {
+    fallbackText: '`postmaster@` and `hostname`',
+    ...live,
+    doc: 'The sender of reports that go by mail. Use an address of a domain that has keys here: its reports are signed, as the receivers want it.',
+  }),
+  reportsMaxDelay: row('tls_reports.max_delay', kind.duration('0s', '12h'), {
+    fallback: '4h',
+    ...live,
+    doc: 'Reports go out at a time between midnight (UTC) and this much later, so that not all servers report at once.',
+  }),
+
   httpAddress: row('http.address', kind.listenAddress, { fallback: '127.0.0.1', doc: 'Where health and metrics are served. Management is on the socket in DATA.' }),
   httpPort: row('http.port', kind.port, { fallback: 8025, doc: 'Its port; 0 takes a free one.' }),
 

@@ -53,8 +53,11 @@ export type Connector = {
   readonly route: string;
   /** The site has several addresses: what one of them does not take may go to another. */
   readonly several: boolean;
-  /** `except`: addresses that are not tried; with all of them excepted nothing is, and `tried` is empty. */
-  connect(signal: AbortSignal, except?: Except): Promise<Connected | NotConnected>;
+  /**
+   * `except`: addresses that are not tried; with all of them excepted nothing is, and `tried` is empty. `domains`: whose mail waits for the
+   * connection, for reports.
+   */
+  connect(signal: AbortSignal, how?: { readonly except?: Except; readonly domains?: Iterable<string> }): Promise<Connected | NotConnected>;
 };
 
 /** What every route needs to dial. */

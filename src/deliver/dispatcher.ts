@@ -47,8 +47,8 @@ export type DispatcherParts = {
   /** See MxParts. */
   readonly isSelf: (host: string, addresses: readonly string[]) => boolean;
   readonly tlsContext: SecureContext;
-  /** What is known of others' MTA-STS policies, and what [[tls_policy]] says of a domain. */
-  readonly tlsPolicies: Pick<MxParts, 'sts' | 'configured'>;
+  /** What is known of others' MTA-STS policies, what [[tls_policy]] says of a domain, and who counts sessions for reports. */
+  readonly tlsPolicies: Pick<MxParts, 'sts' | 'configured' | 'sessionLog'>;
   readonly timeouts: ClientOptions['timeouts'];
   readonly schedule: () => RetryPolicy;
   readonly limits: () => LaneLimits & { readonly recipientsPerTransaction: number };

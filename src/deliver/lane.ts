@@ -45,6 +45,8 @@ export type LaneParts = {
 const MAX_PENDING_SETTLEMENTS = 500;
 /** How soon a lane looks again whether it may have one connection more. */
 const HUNGRY_MS = 250;
+/** Jobs whose domains are told whom a new connection is for. */
+const MAX_TOLD = 200;
 const STOP_POLL_MS = 10;
 
 const UNUSABLE: ClientFailure = {
@@ -206,7 +208,7 @@ export class Lane {
   async #open(place: Place): Promise<void> {
     const startedAtMs = this.#parts.clock.nowMs();
     const { connector } = this;
-    const connected = await this.#connect(place, connector, NOWHERE);
+    const connected = await this.#connect(place, connector, { except: NOWHERE, domains: domainsOf(this.#jobs.first(MAX_TOLD)) });
     this.#opening--;
     if ('client' in connected) return this.#go(place, await this.#serve(place, { connector, connected }));
     this.#notConnected(connector, connected, startedAtMs);
@@ -214,8 +216,8 @@ export class Lane {
   }
 
   /** One that said more than it was asked, or left at once, is no connection, or this would go on for ever. */
-  async #connect({ signal }: Place, connector: Connector, before: Before): Promise<Connected | NotConnected> {
-    const result = await connector.connect(AbortSignal.any([this.#abort.signal, signal]), before);
+  async #connect({ signal }: Place, connector: Connector, how: { readonly except: Before; readonly domains: ReadonlySet<string> }): Promise<Connected | NotConnected> {
+    const result = await connector.connect(AbortSignal.any([this.#abort.signal, signal]), how);
     if (!('client' in result)) return signal.aborted ? { tried: [], permanent: CROWDED } : result;
     if (result.client.usable) return result;
     result.client.destroy();
@@ -225,7 +227,7 @@ export class Lane {
 
   /** Runs one job at a host that did not have it yet; when there is none, what was said before holds. */
   async #openElsewhere(place: Place, { connector, job, verdicts, before }: Elsewhere): Promise<void> {
-    const connected = await this.#connect(place, connector, before);
+    const connected = await this.#connect(place, connector, { except: before, domains: domainsOf([job]) });
     this.#opening--;
     if ('client' in connected) {
       this.#running++;
@@ -398,6 +400,10 @@ export class Lane {
     this.#parts.giveBack(this.name, jobs, nextAtMs);
     for (const { lease } of jobs) this.#parts.done(lease);
   }
+}
+
+function domainsOf(jobs: readonly Job[]): ReadonlySet<string> {
+  return new Set(jobs.flatMap(({ recipients }) => recipients.map(({ address }) => address.domain)));
 }
 
 function placeOf({ route }: Connector, { host, address, port, tls, security }: Connected): Omit<Attempt, 'startedAtMs' | 'durationMs'> {

@@ -3,17 +3,18 @@
 
 import { X509Certificate, createHash } from 'node:crypto';
 import { sleep } from '#base/clock.ts';
-import type { Presented } from '#smtp/client.ts';
+import type { ClientFailure, Presented } from '#smtp/client.ts';
 import { describeCertificate } from '#tls/chain.ts';
 import type { Decision, Required } from '#tls/policy.ts';
 import { formatTlsa, matchTlsa } from '#tls/tlsa.ts';
 import { dial, securityOf } from './connector.ts';
-import type { Connected, DialParts, DialTarget, Dialled, Judged, Seen, Tried } from './connector.ts';
+import type { Connected, DialParts, DialTarget, Dialled, Judged, Tried } from './connector.ts';
 import { explainSecurity } from './security-text.ts';
+import type { SessionFacts } from './session-report.ts';
 
 export type SecureParts = DialParts & {
-  /** Hosts whose TLS is broken, and until when it is not tried there. */
-  readonly broken: Map<string, number>;
+  /** Hosts whose TLS is broken, how, and until when it is not tried there. */
+  readonly broken: Map<string, { readonly untilMs: number; readonly failure: ClientFailure }>;
 };
 
 export type MxTarget = { readonly host: string; readonly address: string; readonly port: number };
@@ -21,32 +22,32 @@ export type MxTarget = { readonly host: string; readonly address: string; readon
 /** A decision that lets the host be used. */
 export type Allowed = Extract<Decision, { required: Required }>;
 
-/** `seen` is for reports: null when the conversation did not come as far as TLS. */
-export type Outcome = { readonly result: Connected | Tried; readonly seen: Seen };
+/** `facts` are for reports; null where TLS was not wanted. */
+export type Secured = { readonly result: Connected | Tried; readonly facts: SessionFacts | null };
 
 const BROKEN_MS = 10 * 60_000;
 const MAX_BROKEN = 10_000;
 
 /** Dials. The result says what was required and what there is. */
-export async function dialUnder(parts: SecureParts, decision: Allowed, to: MxTarget, signal: AbortSignal): Promise<Outcome> {
+export async function dialUnder(parts: SecureParts, decision: Allowed, to: MxTarget, signal: AbortSignal): Promise<Secured> {
   const { required } = decision;
-  if (required.level === 'off') return plainly(parts, { decision, to, why: 'as configured' }, signal);
+  if (required.level === 'off') return { ...(await plainly(parts, { decision, to, why: 'as configured', broken: null }, signal)), facts: null };
   if (required.level === 'opportunistic') return opportunistically(parts, decision, to, signal);
-  const target = targetOf(parts, required, to);
-  const dialled = await dial(parts, target, signal);
-  return { result: resultOf(dialled, decision, to), seen: dialled.seen };
+  const dialled = await dial(parts, targetOf(parts, required, to), signal);
+  return { result: resultOf(dialled, decision, to), facts: factsOf(dialled, to, null) };
 }
 
 /** STARTTLS when it is offered; a handshake that fails is followed by a connection without, and that is said. */
-async function opportunistically(parts: SecureParts, decision: Allowed, to: MxTarget, signal: AbortSignal): Promise<Outcome> {
+async function opportunistically(parts: SecureParts, decision: Allowed, to: MxTarget, signal: AbortSignal): Promise<Secured> {
   const key = `${to.host} ${to.address}`;
   const nowMs = parts.clock.nowMs();
-  if ((parts.broken.get(key) ?? 0) > nowMs) return plainly(parts, { decision, to, why: 'STARTTLS failed a short while ago' }, signal);
+  const lately = parts.broken.get(key);
+  if (lately !== undefined && lately.untilMs > nowMs) return plainly(parts, { decision, to, why: 'STARTTLS failed a short while ago', broken: lately.failure }, signal);
   const dialled = await dial(parts, targetOf(parts, decision.required, to), signal);
-  if (!('failure' in dialled) || !handshakeFailed(dialled.failure)) return { result: resultOf(dialled, decision, to), seen: dialled.seen };
+  if (!('failure' in dialled) || !handshakeFailed(dialled.failure)) return { result: resultOf(dialled, decision, to), facts: factsOf(dialled, to, null) };
   const { failure } = dialled;
   if (parts.broken.size > MAX_BROKEN) parts.broken.clear();
-  parts.broken.set(key, nowMs + BROKEN_MS);
+  parts.broken.set(key, { untilMs: nowMs + BROKEN_MS, failure });
   parts.log.warn('delivery.tls-fallback', {
     host: to.host,
     address: to.address,
@@ -54,13 +55,20 @@ async function opportunistically(parts: SecureParts, decision: Allowed, to: MxTa
     fix: 'The receiver should mend its TLS; mail to it goes unencrypted for ten minutes, then STARTTLS is tried again.',
   });
   await sleep(parts.clock, 0);
-  return plainly(parts, { decision, to, why: `STARTTLS failed: ${failure.text}` }, signal);
+  return plainly(parts, { decision, to, why: `STARTTLS failed: ${failure.text}`, broken: failure }, signal);
 }
 
-async function plainly(parts: SecureParts, { decision, to, why }: { decision: Allowed; to: MxTarget; why: string }, signal: AbortSignal): Promise<Outcome> {
+type Plainly = { readonly decision: Allowed; readonly to: MxTarget; readonly why: string; readonly broken: ClientFailure | null };
+
+async function plainly(parts: SecureParts, { decision, to, why, broken }: Plainly, signal: AbortSignal): Promise<Secured> {
   const dialled = await dial(parts, { protocol: 'smtp', host: to.host, target: to, wanted: 'none', verify: false }, signal);
   const result = resultOf(dialled, decision, to);
-  return { result: 'client' in result ? { ...result, tls: `none (${why})` } : result, seen: dialled.seen };
+  return { result: 'client' in result ? { ...result, tls: `none (${why})` } : result, facts: factsOf(dialled, to, broken) };
+}
+
+function factsOf(dialled: Dialled, { address }: MxTarget, broken: ClientFailure | null): SessionFacts {
+  const client = 'client' in dialled ? dialled.client : null;
+  return { address, seen: dialled.seen, secured: client !== null && client.tls !== null, failure: 'failure' in dialled ? dialled.failure : null, broken };
 }
 
 function resultOf(dialled: Dialled, decision: Allowed, to: MxTarget): Connected | Tried {

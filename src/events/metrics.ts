@@ -23,6 +23,12 @@ export const METRICS = {
   postern_dispositions_total: { type: 'counter', help: 'Messages by port 25, by what DMARC came to: accepted, quarantined, rejected, deferred.', labels: ['disposition'] },
   postern_accept_seconds: { type: 'histogram', help: 'From DATA or the first BDAT to the durable 250.', labels: [], bounds: ANSWER_SECONDS },
   postern_outcomes_total: { type: 'counter', help: 'Delivery attempts of recipients, by route, verdict and whether TLS was used.', labels: ['route', 'verdict', 'tls'] },
+  postern_attempts_secured_total: {
+    type: 'counter',
+    help: 'Delivery attempts of recipients to other servers, by the TLS policy that decided, how the certificate proved itself, and verdict.',
+    labels: ['policy', 'certificate', 'verdict'],
+  },
+  postern_tls_sessions_total: { type: 'counter', help: 'Outbound connections that came as far as TLS, by kind of policy and result (RFC 8460).', labels: ['policy', 'result'] },
   postern_attempt_seconds: { type: 'histogram', help: 'Duration of one delivery attempt.', labels: [], bounds: ANSWER_SECONDS },
   postern_delivery_seconds: { type: 'histogram', help: "From acceptance to the receiver's 250.", labels: [], bounds: JOURNEY_SECONDS },
   postern_queue_recipients: { type: 'gauge', help: 'Recipients in the queue, by state.', labels: ['state'] },

@@ -19,6 +19,8 @@ import { healthRoutes } from './routes/health.ts';
 import type { HealthParts } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
 import type { MessageParts } from './routes/messages.ts';
+import { mtaStsRoutes } from './routes/mta-sts.ts';
+import type { MtaStsParts } from './routes/mta-sts.ts';
 import { laneRoutes, queueRoutes } from './routes/queue.ts';
 import { reloadRoutes } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
@@ -31,7 +33,8 @@ const IDLE_MS = 5_000;
 const CONNECTIONS = 200;
 
 export type AppParts = HealthParts &
-  MessageParts & {
+  MessageParts &
+  MtaStsParts & {
     readonly directory: Directory;
     readonly domains: DomainService;
     readonly certificates: CertificateParts;
@@ -78,6 +81,7 @@ export function createApp(parts: AppParts): Hono<Env> {
     });
   });
   app.route('/', healthRoutes(parts));
+  app.route('/.well-known', mtaStsRoutes(parts));
   app.route('/v1/credentials', credentialRoutes(parts.directory));
   app.route('/v1/certificates', certificateRoutes(parts.certificates));
   app.route('/v1/domains', domainRoutes(parts.domains));

@@ -19,6 +19,7 @@ import { AcmeFiles } from '#tls/acme/files.ts';
 import { ensureSelfSigned, openServerTls, outboundTls } from '#tls/context.ts';
 import type { ServerTls } from '#tls/context.ts';
 import type { BoundListener } from './binding.ts';
+import type { PolicyHost } from './policy-host.ts';
 import type { Workers } from './workers.ts';
 
 export type Certificates = CertificateParts & {
@@ -35,6 +36,8 @@ type Parts = {
   readonly tls: ServerTls;
   readonly workers: Pick<Workers, 'reloadCertificates' | 'challenge'>;
   readonly listeners: readonly BoundListener[];
+  /** Has mta_sts.port, and shows on it what an authority is to see. */
+  readonly policyHost: PolicyHost | null;
   readonly log: Log;
 };
 
@@ -93,8 +96,12 @@ export function openCertificates(parts: Parts): Certificates {
   };
 }
 
-function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, log }: Parts): Keeper {
+function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, policyHost, log }: Parts): Keeper {
   const { acme } = config.tls;
+  const holderOf = (port: number): Holder | null => {
+    if (listeners.some((listener) => listener.profile === 'submissions' && listener.port === port)) return (certificates) => workers.challenge(certificates);
+    return policyHost !== null && config.mtaSts.port === port ? (certificates) => policyHost.challenge(certificates) : null;
+  };
   return openKeeper({
     dataDir,
     vault,
@@ -105,7 +112,7 @@ function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, 
     settings: createHash('sha256').update(JSON.stringify(acme)).digest('base64url'),
     wanted: () => Promise.resolve([[...new Set([config.hostname, ...acme.names])]]),
     external: () => externalAccount(acme),
-    openResponder: (signal) => openResponder(acme, { signal, log, listeners, challenge: (certificates) => workers.challenge(certificates) }),
+    openResponder: (signal) => openResponder(acme, { signal, log, holder: holderOf(acme.port) }),
     secureContext: () => outboundTls({ caFile: acme.caFile, caFileKey: 'tls.acme.ca_file' }).secureContext,
     userAgent: `postern/${version}`,
     async installed(names) {
@@ -119,16 +126,16 @@ function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, 
   });
 }
 
-type Answering = { readonly signal: AbortSignal; readonly log: Log; readonly listeners: readonly BoundListener[]; readonly challenge: Workers['challenge'] };
+/** Whoever of this server listens on the port of the challenge already. */
+type Holder = Workers['challenge'];
+type Answering = { readonly signal: AbortSignal; readonly log: Log; readonly holder: Holder | null };
 
-function openResponder(acme: AcmeConfig, { signal, log, listeners, challenge }: Answering): Responder {
+function openResponder(acme: AcmeConfig, { signal, log, holder }: Answering): Responder {
   switch (acme.challenge) {
     case 'http-01':
       return openHttpResponder(acme);
-    case 'tls-alpn-01': {
-      const shared = listeners.some(({ profile, port }) => profile === 'submissions' && port === acme.port);
-      return openTlsAlpnResponder({ clock: systemClock, where: shared ? challenge : acme });
-    }
+    case 'tls-alpn-01':
+      return openTlsAlpnResponder({ clock: systemClock, where: holder ?? acme });
     case 'dns-01':
       return openDnsResponder({ hook: acme.hook, timeoutMs: acme.hookTimeoutMs, waitMs: acme.dnsWaitMs, clock: systemClock, log, signal });
   }

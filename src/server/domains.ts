@@ -22,6 +22,8 @@ export type DomainsParts = {
   readonly directory: Directory;
   readonly vault: Vault;
   readonly hostname: string;
+  /** Of the MTA-STS policy that is served; null: none. */
+  readonly stsId: () => string | null;
   readonly dns: { readonly servers: readonly string[]; readonly dnssec: 'trust-ad' | 'off'; readonly timeoutMs: number };
   /** How long a signature counts: a record stays as long after its key's last one. */
   readonly signatureLifetimeMs: () => number;
@@ -37,7 +39,7 @@ export function openDomains(parts: DomainsParts): DomainService {
   const inTurn = openLine();
   const detail = async (domain: Domain): Promise<DomainDetail> => {
     const keys = (await directory.domainKeys()).filter((key) => key.domain === domain.name);
-    const records = publishedRecords({ ...domain, keys: keys.map(publishedKey) }, hostname);
+    const records = publishedRecords({ ...domain, keys: keys.map(publishedKey) }, { hostname, stsId: parts.stsId() });
     return {
       domain,
       keys: keys.map(({ publicKey: _publicKey, sealed: _sealed, domain: _domain, ...shown }) => shown),

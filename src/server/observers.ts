@@ -2,6 +2,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Cancel, Clock } from '#base/clock.ts';
+import type { SessionReport } from '#deliver/session-report.ts';
 import type { Metrics } from '#events/metrics.ts';
 import type { IntakeObserver } from '#intake/intake.ts';
 import type { Queue, Settled } from '#queue/queue.ts';
@@ -100,10 +101,16 @@ export function observedQueue<Q extends Queue>(queue: Q, metrics: Metrics): Queu
   };
 }
 
+/** Counts outbound sessions by policy and result, as TLS reports do. */
+export function sessionObserver(metrics: Metrics): (report: SessionReport) => void {
+  return ({ policy, failure }) => metrics.add('postern_tls_sessions_total', [policy.type, failure?.type ?? 'success']);
+}
+
 function countOutcomes({ lease, settlements }: Settled, metrics: Metrics): void {
   for (const { outcome } of settlements) {
     const tls = outcome.tls === null || outcome.tls === 'none' ? 'no' : 'yes';
     metrics.add('postern_outcomes_total', [outcome.route, outcome.verdict, tls]);
+    if (outcome.security !== undefined) metrics.add('postern_attempts_secured_total', [outcome.security.policy, outcome.security.certificate, outcome.verdict]);
     if (outcome.remoteHost !== null) metrics.observe('postern_attempt_seconds', outcome.durationMs);
     if (outcome.verdict === 'delivered') metrics.observe('postern_delivery_seconds', outcome.startedAtMs + outcome.durationMs - lease.envelope.acceptedAtMs);
   }

@@ -21,6 +21,7 @@ import { openTlsPolicies } from './tls-policies.ts';
 export type Outward = {
   readonly resolver: Resolver;
   readonly tlsContext: () => SecureContext;
+  readonly isRefused: (address: string) => boolean;
   /** What delivery to a domain would require, looked up now. */
   policy(domain: string, demand: Demand): Promise<PolicyView>;
   close(): void;
@@ -54,6 +55,7 @@ export function openOutward({ config, transport, listeners, log }: OutwardParts)
   return {
     resolver,
     tlsContext,
+    isRefused: policies.isRefused,
     policy: (domain, demand) =>
       viewPolicy({ ...policies, resolver, port: config().delivery.mxPort, isSelf: self.isSelf }, { domain, demand, route: openRoutes(config().routes).match(domain) }),
     close() {

@@ -12,6 +12,7 @@ import { openVault } from '#base/vault.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { openDispatcher } from '#deliver/dispatcher.ts';
 import type { DispatcherParts } from '#deliver/dispatcher.ts';
+import { openSessionLog } from '#deliver/session-log.ts';
 import { openRoutes } from '#deliver/route.ts';
 import type { Routes } from '#deliver/route.ts';
 import { openResolver } from '#dns/resolver.ts';
@@ -34,7 +35,7 @@ import { openListener } from './listener.ts';
 import type { Listener } from './listener.ts';
 import { openLocalDomains } from './local-domains.ts';
 import type { LocalDomains } from './local-domains.ts';
-import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch, openUsage } from './observers.ts';
+import { intakeObserver, listenerObserver, observedPolicy, observedQueue, openLoopWatch, openUsage, sessionObserver } from './observers.ts';
 import { openSelfCheck } from './self.ts';
 import { openWorkerReturns } from './return-paths.ts';
 import { openSignatories, signatureLifetimeMs } from './signatories.ts';
@@ -100,6 +101,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const resolver = openResolver({ ...dns, clock: systemClock });
   const delivery = deliverySettings(live);
   const transport = openTransport(join(start.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
+  const sessionLog = openSessionLog({ clock: systemClock, keep: (rows) => transport.sessions.add(rows), observe: sessionObserver(metrics) });
   const tlsPolicies = openTlsPolicies({ config: () => live.config, resolver, tlsContext: () => delivery.tlsContext, memory: transport.sts, log });
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
   const back = openWorkerReturns({
@@ -118,7 +120,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const dispatcher = openDispatcher({
     ...delivery,
     returnPath: back.paths.local,
-    tlsPolicies,
+    tlsPolicies: { ...tlsPolicies, sessionLog },
     queue,
     routes,
     resolver,
@@ -191,6 +193,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       resolver.close();
       directory.close();
       back.close();
+      sessionLog.close();
       transport.close();
       await client.close();
       output.flush();

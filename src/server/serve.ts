@@ -21,12 +21,15 @@ import { collectMetrics, readiness } from './monitoring.ts';
 import { keepDomains } from './domain-keeper.ts';
 import { openDomains } from './domains.ts';
 import { openOutward } from './outward.ts';
+import { openOwnMail } from './own-mail.ts';
+import { openOwnPolicy, openPolicyHost } from './policy-host.ts';
 import { prepareReadyFile, readyReport, writeReadyFile } from './ready-file.ts';
 import type { ReadyReport } from './ready-file.ts';
 import { openReloader } from './reload.ts';
 import { openSecrets } from './secrets.ts';
 import { signatureLifetimeMs } from './signatories.ts';
 import { awaitEnd } from './signals.ts';
+import { openTlsReports } from './tls-reports.ts';
 import { Workers } from './workers.ts';
 import { socketPath } from './socket-path.ts';
 
@@ -117,21 +120,29 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const workers = openWorkers({ config, log, dataDir, generation, store, secretKey: secrets.key });
   closing.push(() => workers.terminate());
   const listeners = await workers.start(config.listeners, { defaults: options.defaultListeners });
-  const certificates = openCertificates({ config, version: options.version, dataDir, vault: secrets.vault, tls, workers, listeners, log });
-  closing.push(() => certificates.stop());
   const live = { config };
+  const policy = openOwnPolicy({ config: () => live.config, directory: store.directory });
+  const { address, port } = config.mtaSts;
+  const policyHost = port === null ? null : await openPolicyHost({ address, port, tls, policy, log });
+  if (policyHost !== null) closing.push(() => policyHost.close());
+  const certificates = openCertificates({ config, version: options.version, dataDir, vault: secrets.vault, tls, workers, listeners, policyHost, log });
+  closing.push(() => certificates.stop());
   const apply = async (next: Config): Promise<void> => {
     await workers.reload(next);
     live.config = next;
   };
   const outward = openOutward({ config: () => live.config, transport: store.transport, listeners, log });
   closing.push(() => outward.close());
+  const ownMail = await openOwnMail({ config: () => live.config, store, generation: new Int32Array(generation), vault: secrets.vault, log });
+  const reports = openTlsReports({ ...outward, ...ownMail, config: () => live.config, sessions: store.transport.sessions, clock: systemClock, log });
+  closing.push(() => reports.stop());
   const reload = openReloader({ current: config, loadConfig: options.loadConfig, reloadable: options.reloadable, apply, tls, log });
   const state = { draining: false };
   const domains = openDomains({
     directory: store.directory,
     vault: secrets.vault,
     hostname: config.hostname,
+    stsId: () => policy.id(),
     dns: config.dns,
     signatureLifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs),
     clock: systemClock,
@@ -144,7 +155,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     log,
     reload,
     certificates,
-    tls: outward,
+    tls: { policy: outward.policy, reports },
+    stsPolicy: (host) => policy.textFor(host),
     directory: store.directory,
     domains,
     admin: store.admin,
@@ -160,6 +172,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const httpUrl = urlOf(http);
   const first = await firstCredential(store);
   const authority = certificates.start();
+  reports.start();
   return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first }, drain: () => (state.draining = true) };
 }
 

@@ -12,7 +12,12 @@ import { openMtaSts } from '#tls/mta-sts.ts';
 import type { MtaSts, StsMemory } from '#tls/mta-sts.ts';
 import type { ConfiguredPolicy } from '#tls/policy.ts';
 
-export type TlsPolicies = { readonly sts: MtaSts; readonly configured: (domain: string) => ConfiguredPolicy | null };
+export type TlsPolicies = {
+  readonly sts: MtaSts;
+  /** Addresses that are not fetched from. */
+  readonly isRefused: (address: string) => boolean;
+  readonly configured: (domain: string) => ConfiguredPolicy | null;
+};
 
 export type TlsPolicyParts = {
   readonly config: () => Config;
@@ -26,6 +31,7 @@ export function openTlsPolicies({ config, resolver, tlsContext, memory, log }: T
   const isPrivate = openPrivateCheck();
   const isRefused = (address: string): boolean => !config().delivery.allowPrivateAddresses && isPrivate(address);
   return {
+    isRefused,
     sts: openMtaSts({ resolver, tlsContext, isRefused, memory, clock: systemClock, log }),
     configured: (domain) => config().tlsPolicies.find(({ match }) => matchesPattern(match, domain)) ?? null,
   };

@@ -7,7 +7,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
-import type { QueueAdmin, Selection } from '#queue/queue.ts';
+import type { NewMessage, QueueAdmin, Selection } from '#queue/queue.ts';
 import type { Envelope } from '#queue/records.ts';
 import { openDirectory } from './directory.ts';
 import { openHistoryReader } from './history.ts';
@@ -35,6 +35,8 @@ export type StoreHost = {
   readonly history: HistoryReader;
   readonly directory: ReturnType<typeof openDirectory>;
   readonly transport: Transport;
+  /** Makes a message of our own exist; resolves when it is durable. */
+  accept(message: NewMessage): Promise<void>;
   /** Folds what waits in the outbox, so that the history shows all up to now. */
   flushHistory(): Promise<void>;
   /** Last commit, checkpoint, files closed. Call after the workers have ended. */
@@ -71,6 +73,9 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
     history,
     directory,
     transport,
+    async accept(message) {
+      await main.accept(message, { lease: false });
+    },
     async flushHistory() {
       await main.call({ verb: 'flush' });
       // The answer goes out before the folding; one more question comes back after it.

@@ -1,9 +1,11 @@
-// What is kept of how mail travels to others: their MTA-STS policies. Portable SQL in a database of its own (transport.db), which every
+// What is kept of how mail travels to others: their MTA-STS policies, and the sessions that TLS reports tell of. Portable SQL in a database of its own (transport.db), which every
 // thread reads and writes; a power cut may lose the newest lines, and a full disk costs knowledge, never mail.
 
 import type { KnownSts, StsMemory } from '#tls/mta-sts.ts';
-import { openDatabase } from './sqlite/database.ts';
+import { openDatabase, spare } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
+import { TLS_SESSION_TABLES, tlsSessions } from './tls-sessions.ts';
+import type { TlsSessions } from './tls-sessions.ts';
 
 const MIGRATIONS: readonly string[] = [
   `
@@ -19,6 +21,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX sts_policy_fetched ON sts_policy (fetched_at);
   CREATE INDEX sts_policy_used ON sts_policy (used_at)
   `,
+  TLS_SESSION_TABLES,
 ];
 
 const CACHE_BYTES = 2 * 1024 * 1024;
@@ -29,14 +32,14 @@ const FORGET_AT_ONCE = 500;
 /** A policy that nobody sent mail under for so long is not fetched again. */
 const IN_USE_MS = 30 * DAY_MS;
 
-export type Transport = { readonly sts: StsMemory; close(): void };
+export type Transport = { readonly sts: StsMemory; readonly sessions: TlsSessions; close(): void };
 
 type StsRow = { domain: string; id: string; policy: string | null; fetched_at: number; expires_at: number; failure: string | null; used_at: number };
 
 /** Opens the database for one thread; the main thread opens it first. */
 export function openTransport(path: string, options: { readonly nowMs: () => number }): Transport {
   const database = openDatabase(path, MIGRATIONS, { synchronous: 'NORMAL', cacheBytes: CACHE_BYTES });
-  return { sts: stsMemory(database, options.nowMs), close: () => database.close() };
+  return { sts: stsMemory(database, options.nowMs), sessions: tlsSessions(database), close: () => database.close() };
 }
 
 function stsMemory(database: Database, nowMs: () => number): StsMemory {
@@ -77,13 +80,4 @@ function knownOf(row: StsRow): KnownSts {
     expiresAtMs: row.expires_at,
     failure: row.failure === null ? null : (JSON.parse(row.failure) as KnownSts['failure']),
   };
-}
-
-/** What cannot be written (a full disk, a lock held too long) is found out again; delivery must not fail for it. */
-function spare(write: () => void): void {
-  try {
-    write();
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ERR_SQLITE_ERROR') throw error;
-  }
 }

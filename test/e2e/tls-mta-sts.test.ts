@@ -19,6 +19,7 @@ import { startReceiver } from '../support/receiver.ts';
 import type { Receiver } from '../support/receiver.ts';
 import { accepted, connectTo, message } from '../support/submit.ts';
 import { atEnd, freePort, tempDir, until } from '../support/temp.ts';
+import { checkReport } from '../support/tlsrpt.ts';
 
 type Outcome = { verdict: string; class: string; cause: string; fix: string; remoteHost: string | null; tls: string | null; security?: Record<string, string | null> };
 type Detail = { status: string; events: { type: string; outcome: Outcome | null }[] };
@@ -201,6 +202,33 @@ for (const [name, result, why] of [
     assert.match(String(line?.['cause']), why);
   });
 }
+
+test('the reports to these domains tell what went wrong', async () => {
+  const results = async (name: string): Promise<string[]> => {
+    const report = checkReport(await postern.json('tls', 'report', '--domain', `${name}.sts.test`));
+    return report.policies.flatMap(({ policy: { 'policy-type': type }, summary, 'failure-details': failures = [] }) => [
+      ...(summary['total-successful-session-count'] > 0 ? [`${type} success`] : []),
+      ...failures.map((failure) => `${type} ${failure['result-type']}`),
+    ]);
+  };
+  await until('all are counted', async () => (await postern.json<{ domains: unknown[] }>('tls', 'report')).domains.length === Object.keys(DOMAINS).length);
+  for (const [name, expected] of [
+    ['good', ['sts success']],
+    ['selfsigned', ['sts certificate-not-trusted']],
+    ['expired', ['sts certificate-expired']],
+    ['wrong', ['sts certificate-host-mismatch']],
+    ['stripped', ['sts starttls-not-supported']],
+    ['unlisted', ['sts validation-failure']],
+    ['second', ['sts success', 'sts certificate-not-trusted']],
+    ['testing', ['sts validation-failure']],
+    ['none', ['no-policy-found success']],
+    ['missing', ['sts sts-policy-fetch-error']],
+    ['invalid', ['sts sts-policy-invalid']],
+    ['host-expired', ['sts sts-webpki-invalid']],
+  ] as const) {
+    assert.deepEqual(await results(name), expected, name);
+  }
+});
 
 test('a policy holds to its end, without its server and over a restart', async () => {
   assert.equal((await fate('kept.sts.test')).class, 'mta-sts-certificate');

@@ -32,6 +32,7 @@ export type MessageSummary = { readonly id: string; readonly status: string; rea
 
 export type Postern = {
   readonly dataDir: string;
+  readonly configFile: string;
   readonly http: string;
   readonly pid: number;
   readonly readyFile: string;
@@ -90,6 +91,7 @@ export async function startPostern(options: Options = {}): Promise<Postern> {
   };
   return {
     dataDir,
+    configFile,
     http: ready.http,
     pid: ready.pid,
     readyFile,

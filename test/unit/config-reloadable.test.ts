@@ -27,6 +27,7 @@ const VALUES = [
   '17MB',
   '17KB',
   'true',
+  'false',
   'other.example.com',
   '127.0.0.9',
   '["127.0.0.9"]',

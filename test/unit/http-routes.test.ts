@@ -49,12 +49,14 @@ before(async () => {
   parts = {
     log: silentLog,
     certificates: { mode: 'self-signed', certificates: () => [], renewals: () => [], renew: null },
-    tls: { policy: () => assert.fail('no policy is asked for') },
+    tls: { policy: () => assert.fail('no policy is asked for'), reports: { day: () => assert.fail(), report: () => assert.fail(), send: () => assert.fail() } },
+    stsPolicy: async (host) => (host.startsWith('mta-sts.') ? 'version: STSv1\r\n' : null),
     directory: store.directory,
     domains: openDomains({
       directory: store.directory,
       vault: openVault(randomBytes(32)),
       hostname: 'relay.example.net',
+      stsId: () => null,
       dns: { servers: ['127.0.0.1:9'], dnssec: 'off', timeoutMs: 300 },
       signatureLifetimeMs: () => 1000,
       clock: systemClock,

@@ -9,14 +9,15 @@ import { walkSpf } from '#mail/identity/spf-walk.ts';
 import { textStrings, zoneFile, zoneLine } from '#mail/identity/zone.ts';
 import { zoneResolver } from '../support/zone.ts';
 
-const DOMAIN = { name: 'example.com', inbound: false, returnPath: 'bounce', createdAtMs: Date.UTC(2026, 10, 24, 8), keys: [] };
+const DOMAIN = { name: 'example.com', inbound: false, returnPath: 'bounce', keys: [] };
+const SERVER = { hostname: 'relay.example.net', stsId: '0123abc' };
 
 test('a domain that sends publishes SPF, DKIM, DMARC and its return path; one that receives MX, MTA-STS and TLS reports too', () => {
   const keys = [
     { selector: 'p20261124r', keyType: 'rsa' as const, publicBytes: Buffer.from('rsa key') },
     { selector: 'p20261124e', keyType: 'ed25519' as const, publicBytes: Buffer.alloc(32) },
   ];
-  const sending = publishedRecords({ ...DOMAIN, keys }, 'relay.example.net');
+  const sending = publishedRecords({ ...DOMAIN, keys }, SERVER);
   assert.deepEqual(
     sending.map(({ type, name, value, purpose }) => `${purpose} ${name} ${type} ${value}`),
     [
@@ -28,17 +29,22 @@ test('a domain that sends publishes SPF, DKIM, DMARC and its return path; one th
       'return-path bounce.example.com TXT v=spf1 a:relay.example.net -all',
     ],
   );
-  const receiving = publishedRecords({ ...DOMAIN, inbound: true, returnPath: 'rp', keys }, 'relay.example.net');
+  const receiving = publishedRecords({ ...DOMAIN, inbound: true, returnPath: 'rp', keys }, SERVER);
   assert.deepEqual(
     receiving.slice(4).map(({ type, name, value }) => `${name} ${type} ${value}`),
     [
       'rp.example.com MX 10 relay.example.net',
       'rp.example.com TXT v=spf1 a:relay.example.net -all',
       'example.com MX 10 relay.example.net',
-      '_mta-sts.example.com TXT v=STSv1; id=20261124080000',
+      '_mta-sts.example.com TXT v=STSv1; id=0123abc;',
       'mta-sts.example.com CNAME relay.example.net',
       '_smtp._tls.example.com TXT v=TLSRPTv1; rua=mailto:postmaster@example.com',
     ],
+  );
+  const without = publishedRecords({ ...DOMAIN, inbound: true, keys }, { ...SERVER, stsId: null });
+  assert.deepEqual(
+    without.filter(({ purpose }) => purpose === 'mta-sts'),
+    [],
   );
 });
 

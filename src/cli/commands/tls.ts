@@ -10,6 +10,8 @@ import { dateText, spanText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import { showPolicy } from '#cli/tls/policy.ts';
 import type { PolicyOptions } from '#cli/tls/policy.ts';
+import { showReport } from '#cli/tls/report.ts';
+import type { ReportOptions } from '#cli/tls/report.ts';
 import type { CertificatesView } from '#http/routes/certificates.ts';
 
 type Certificate = CertificatesView['certificates'][number];
@@ -21,6 +23,9 @@ Examples:
   postern --json tls show
   postern tls renew                   with tls.mode = "acme": have the certificate issued again now
   postern tls renew --no-wait
+  postern tls report                  today's connections to other servers, by domain: how many went well
+  postern tls report --domain example.net --date 2026-11-24 --json     the report of a day, as it is sent (RFC 8460)
+  postern tls report --send           send yesterday's reports now, where they were not sent yet
   postern tls policy example.net      what mail to a domain needs of TLS, of each of its mail hosts, and why
 
 docs/certificates.md tells how to have certificates issued and renewed by an authority, docs/tls.md what is required of other servers.`;
@@ -46,6 +51,13 @@ export function register(program: Command, cli: Cli): void {
     .option('--requiretls', 'for a message that is sent with REQUIRETLS')
     .option('--tls-optional', 'for a message that says TLS-Required: No')
     .action((domain: string, options: PolicyOptions) => showPolicy(cli, domain, options));
+  command
+    .command('report')
+    .description('show how TLS went with other servers on a day, as the reports to them tell it; or send the reports now')
+    .option('--domain <domain>', 'the report about this domain')
+    .option('--date <day>', 'the day (UTC), like 2026-11-24 (default: today; with --send yesterday)')
+    .option('--send', 'send what was not sent yet, now; exit code 1 when a report could not be handed over')
+    .action((options: ReportOptions) => showReport(cli, options));
 }
 
 async function show(cli: Cli): Promise<void> {

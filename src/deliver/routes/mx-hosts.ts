@@ -6,6 +6,9 @@ import type { HostAddress } from '#deliver/hosts.ts';
 import { dialUnder } from '#deliver/secure.ts';
 import type { Allowed, SecureParts } from '#deliver/secure.ts';
 import { explainRefusal } from '#deliver/security-text.ts';
+import type { SessionLog } from '#deliver/session-log.ts';
+import { reportsOfRefusal, reportsOfSession } from '#deliver/session-report.ts';
+import type { SessionReport } from '#deliver/session-report.ts';
 import { findAddresses } from '#dns/mx.ts';
 import type { MxHost } from '#dns/mx.ts';
 import type { Resolver } from '#dns/resolver.ts';
@@ -27,7 +30,13 @@ export type LookParts = {
   readonly configured: (domain: string) => ConfiguredPolicy | null;
 };
 
-export type MxParts = DialParts & LookParts & { readonly allowPrivate: boolean; readonly isPrivate: (address: string) => boolean; readonly random: () => number };
+export type MxParts = DialParts &
+  LookParts & {
+    readonly allowPrivate: boolean;
+    readonly isPrivate: (address: string) => boolean;
+    readonly random: () => number;
+    /** Counts for TLS reports. */ readonly sessionLog: Pick<SessionLog, 'note'>;
+  };
 
 /** What is known of a domain: its hosts, and what it says of TLS. */
 export type Domain = {
@@ -63,10 +72,11 @@ export function mxConnector(parts: MxParts, secure: SecureParts, { domain, lane,
     get several() {
       return addresses > 1;
     },
-    async connect(signal, except) {
+    async connect(signal, { except, domains } = {}) {
       const evidence = { mxSecure, mxAuthentic, sts: about.sts, configured: about.configured, demand };
       const search = new Search(parts, secure, { evidence, domain: own ? domain.name : null, except: except ?? NONE });
       const result = await search.run(groups, signal);
+      for (const name of domains ?? [domain.name]) parts.sessionLog.note(name, search.reports);
       addresses = Math.max(addresses, search.addresses);
       return result;
     },
@@ -76,12 +86,13 @@ export function mxConnector(parts: MxParts, secure: SecureParts, { domain, lane,
 const NONE: Except = { has: () => false };
 
 type SiteEvidence = Omit<HostEvidence, 'domain' | 'host' | 'dane'> & { readonly mxSecure: boolean };
-type Candidate = { readonly at: HostAddress; readonly decision: Allowed };
+type Candidate = { readonly at: HostAddress; readonly decision: Allowed; readonly evidence: HostEvidence };
 
 /** One walk over the hosts of a site. */
 class Search {
   /** Seen so far. */
   addresses = 0;
+  readonly reports: SessionReport[] = [];
   readonly #parts: MxParts;
   readonly #secure: SecureParts;
   readonly #evidence: SiteEvidence;
@@ -103,9 +114,10 @@ class Search {
   }
 
   async run(groups: readonly (readonly MxHost[])[], signal: AbortSignal): Promise<Connected | NotConnected> {
-    for await (const { at, decision } of this.#candidates(groups)) {
+    for await (const { at, decision, evidence } of this.#candidates(groups)) {
       if (this.#tried.length >= MAX_CANDIDATES || signal.aborted) return { tried: this.#tried, permanent: null };
-      const { result } = await dialUnder(this.#secure, decision, at, signal);
+      const { result, facts } = await dialUnder(this.#secure, decision, at, signal);
+      if (facts !== null && !signal.aborted) this.#report(reportsOfSession(evidence, facts));
       if ('client' in result && (await this.#suffices(result))) {
         this.#others();
         return result;
@@ -141,9 +153,11 @@ class Search {
       return [];
     }
     this.addresses += found.addresses.length;
-    const decision = decide({ ...this.#evidence, domain: this.#domain ?? host, host, dane: await daneOf(this.#parts, host, this.#evidence.mxSecure) });
+    const evidence = { ...this.#evidence, domain: this.#domain ?? host, host, dane: await daneOf(this.#parts, host, this.#evidence.mxSecure) };
+    const decision = decide(evidence);
     if ('refused' in decision) {
       this.#mayPass = true;
+      this.#report(reportsOfRefusal(evidence, decision));
       this.#tried.push(refusedHost(host, decision.refused, decision.why, explainRefusal(decision, host)));
       return [];
     }
@@ -153,7 +167,13 @@ class Search {
     const open = allowed.filter((address) => !this.#except.has(address));
     // Had this mail already, and may take it next time.
     if (open.length < allowed.length) this.#mayPass = this.#excepted = true;
-    return open.map((address) => ({ at: { host, address, port }, decision }));
+    return open.map((address) => ({ at: { host, address, port }, decision, evidence }));
+  }
+
+  /** Of a connection that others use too nobody's domain is known: whoever waits for it is told. */
+  #report(reports: readonly SessionReport[]): void {
+    const shared = this.#domain === null;
+    this.reports.push(...reports.map((one) => (shared && one.policy.type !== 'tlsa' ? { ...one, policy: { ...one.policy, domain: '' } } : one)));
   }
 
   async #suffices({ client, host, address, port }: Connected): Promise<boolean> {

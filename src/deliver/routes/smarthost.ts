@@ -47,7 +47,7 @@ export function openSmarthost(parts: SmarthostParts, route: SmarthostRoute): Con
     get several() {
       return several;
     },
-    async connect(signal, except) {
+    async connect(signal, { except } = {}) {
       const login = readLogin(route);
       if (login !== null && 'verdict' in login) return { tried: [], permanent: login };
       const found = isIP(route.host) !== 0 ? { addresses: [route.host] } : await findAddresses(parts.resolver, route.host);

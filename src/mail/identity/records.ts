@@ -13,7 +13,6 @@ export type PublishedDomain = {
   /** This server takes its mail. */
   readonly inbound: boolean;
   readonly returnPath: string;
-  readonly createdAtMs: number;
   /** All whose record has to be there: those that sign, those to come, those that are going. */
   readonly keys: readonly PublishedKey[];
 };
@@ -30,8 +29,10 @@ export const PURPOSES: Readonly<Record<Purpose, string>> = {
   'tls-rpt': 'TLS reports: where senders report failed TLS',
 };
 
-/** `hostname` is this server's name, which has to have an address record. */
-export function publishedRecords(domain: PublishedDomain, hostname: string): DnsRecord[] {
+/** What is said for all domains. `hostname` is this server's name, which has to have an address record. `stsId`: of the MTA-STS policy; null: none is served. */
+export type PublishedServer = { readonly hostname: string; readonly stsId: string | null };
+
+export function publishedRecords(domain: PublishedDomain, { hostname, stsId }: PublishedServer): DnsRecord[] {
   const { name } = domain;
   const bounce = bounceDomain(domain);
   const records: DnsRecord[] = [
@@ -46,8 +47,12 @@ export function publishedRecords(domain: PublishedDomain, hostname: string): Dns
   return [
     ...records,
     { type: 'MX', name, value: `10 ${hostname}`, purpose: 'mx' },
-    { type: 'TXT', name: `_mta-sts.${name}`, value: `v=STSv1; id=${stamp(domain.createdAtMs)}`, purpose: 'mta-sts' },
-    { type: 'CNAME', name: `mta-sts.${name}`, value: hostname, purpose: 'mta-sts' },
+    ...(stsId === null
+      ? []
+      : ([
+          { type: 'TXT', name: `_mta-sts.${name}`, value: `v=STSv1; id=${stsId};`, purpose: 'mta-sts' },
+          { type: 'CNAME', name: `mta-sts.${name}`, value: hostname, purpose: 'mta-sts' },
+        ] as const)),
     { type: 'TXT', name: `_smtp._tls.${name}`, value: `v=TLSRPTv1; rua=mailto:postmaster@${name}`, purpose: 'tls-rpt' },
   ];
 }
@@ -65,9 +70,4 @@ export function keyRecord(domain: string, key: PublishedKey): DnsRecord {
     value: `v=DKIM1; k=${keyType}; p=${publicBytes.toString('base64')}`,
     purpose: keyType === 'rsa' ? 'dkim-rsa' : 'dkim-ed25519',
   };
-}
-
-/** Letters and digits only (RFC 8461 3.1). */
-function stamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\D/g, '').slice(0, 14);
 }

@@ -51,6 +51,15 @@ export function isOutOfSpace(error: unknown): boolean {
   return number === 13 || number === 10;
 }
 
+/** A write that may be left out: what cannot be written (a full disk, a lock held too long) costs knowledge, and nothing fails for it. */
+export function spare(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (errorCode(error) !== 'ERR_SQLITE_ERROR') throw error;
+  }
+}
+
 /** Each migration runs once, in order; `user_version` counts them. */
 function migrate(database: Database, migrations: readonly string[]): void {
   const row = database.prepare('PRAGMA user_version').get() as { user_version: number };
