@@ -10,6 +10,7 @@ import { buildConfig } from './build.ts';
 import type { Values } from './build.ts';
 import type { Config } from './config.ts';
 import { fromEnvironment } from './environment.ts';
+import { followWritten } from './following.ts';
 import { findLines, lineOf } from './lines.ts';
 import { LISTS, ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
@@ -65,6 +66,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const values = new Map<string, { value: unknown; origin: Origin }>();
   const parsed = readRows(ROWS, environment.table, { prefix: '', mistakes, values, originOf });
   const lists = Object.fromEntries(Object.entries(LISTS).map(([name, rows]) => [name, readList(name, rows, { table: environment.table, mistakes, values, originOf })]));
+  followWritten(parsed, values);
   const config = mistakes.length === 0 ? buildConfig({ ...parsed, ...lists } as unknown as Values, mistakes) : null;
   if (config !== null) checkFiles(values, mistakes);
   if (config === null || mistakes.length > 0) throw invalid(mistakes, values, originOf);

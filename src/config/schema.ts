@@ -176,7 +176,11 @@ export const ROWS = {
   clientCommandTimeout: row('limits.command_timeout', kind.duration('1s', '1h'), { fallback: '5m', ...live, doc: 'How long a client may be silent between commands.' }),
   clientDataTimeout: row('limits.data_timeout', kind.duration('1s', '1h'), { fallback: '5m', ...live, doc: 'How long a client may be silent while it sends content.' }),
   sessionTimeout: row('limits.session_timeout', kind.duration('1s', '7d'), { fallback: '2h', ...live, doc: 'How long a connection may last at all.' }),
-  headerSize: row('limits.header_size', kind.size('4KB', '16MB'), { fallback: '512KB', ...live, doc: 'The largest header section of a message.' }),
+  headerSize: row('limits.header_size', kind.size('4KB', '16MB'), {
+    fallback: '512KB',
+    ...live,
+    doc: 'The largest header section of a message; with a smaller message_size, that.',
+  }),
   incomingMemory: row('limits.memory', kind.size('1MB', '64GiB'), {
     fallback: '256MB',
     ...live,
