@@ -13,6 +13,8 @@ const KEYS: ReadonlySet<string> = new Set([
   ...Object.values(ROWS).map((row) => row.key),
   ...Object.entries(LISTS).flatMap(([name, rows]) => Object.values(rows).map((row) => `${name}.*.${row.key}`)),
 ]);
+/** More keys of one name help nobody. */
+const MOST_NAMED = 2;
 const TABLES: ReadonlySet<string> = new Set([...KEYS].flatMap(parents));
 
 /** What `table` has that is no key, and values where a table should be. */
@@ -35,20 +37,20 @@ export function unknownKeys(table: Table): Mistake[] {
 export function unknownText(path: string, shown = (key: string): string => key.replaceAll('.*', '')): string {
   if (/(^|\.)password$/.test(path)) return 'passwords do not stand in the configuration; name a file with password_file';
   const meant = probablyMeant(path.replace(/\.\d+(?=\.)/g, '.*'));
-  return meant === null ? 'there is no such key' : `there is no such key; ${shown(meant)} is perhaps meant`;
+  return meant.length === 0 ? 'there is no such key' : `there is no such key; ${meant.map(shown).join(' or ')} is perhaps meant`;
 }
 
-/** The key that differs in separators or capitals only, else in few letters, else the only one of that name in another table. */
-function probablyMeant(pattern: string): string | null {
+/** The key that differs in separators or capitals only, else in few letters, else those of that name in other tables when they are few. */
+function probablyMeant(pattern: string): readonly string[] {
   const known = [...KEYS, ...TABLES].filter((key) => !key.endsWith('*'));
   const letters = (key: string): string => key.toLowerCase().replace(/[^a-z0-9]/g, '');
   const same = known.find((key) => letters(key) === letters(pattern));
-  if (same !== undefined) return same;
+  if (same !== undefined) return [same];
   const [best] = known.map((key) => ({ key, distance: editDistance(key, pattern) })).toSorted((one, other) => one.distance - other.distance);
-  if (best !== undefined && best.distance <= Math.max(1, pattern.length / 4)) return best.key;
+  if (best !== undefined && best.distance <= Math.max(1, pattern.length / 4)) return [best.key];
   const last = pattern.slice(pattern.lastIndexOf('.') + 1);
-  const [only, ...others] = [...KEYS].filter((key) => key.slice(key.lastIndexOf('.') + 1) === last);
-  return only !== undefined && others.length === 0 ? only : null;
+  const named = [...KEYS].filter((key) => key.slice(key.lastIndexOf('.') + 1) === last);
+  return named.length <= MOST_NAMED ? named : [];
 }
 
 export function isTable(value: unknown): value is Table {
