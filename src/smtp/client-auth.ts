@@ -11,10 +11,10 @@ type Login = { readonly username: string; readonly password: string };
 const MAX_ITERATIONS = 600_000;
 const derive = promisify(pbkdf2);
 
-/** Authenticates; null when it went well. A refusal carries the server's reply. */
-export async function authenticate(wire: Wire, login: Login, options: { offered: readonly string[]; timeoutMs: number }): Promise<ClientFailure | null> {
+/** Authenticates; null when it went well. A refusal carries the server's reply. `nonce` is the client's of SCRAM; default: chance. */
+export async function authenticate(wire: Wire, login: Login, options: { offered: readonly string[]; timeoutMs: number; nonce?: () => string }): Promise<ClientFailure | null> {
   const dialogue = new Dialogue(wire, options.timeoutMs);
-  if (options.offered.includes('SCRAM-SHA-256')) return scram(dialogue, login);
+  if (options.offered.includes('SCRAM-SHA-256')) return scram(dialogue, login, (options.nonce ?? randomNonce)());
   if (options.offered.includes('PLAIN')) return plain(dialogue, login);
   if (options.offered.includes('LOGIN')) return loginMechanism(dialogue, login);
   return refusal('policy', null, `no mechanism in common: the server offers ${options.offered.join(' ') || 'no AUTH at all'}`);
@@ -51,8 +51,7 @@ async function loginMechanism(dialogue: Dialogue, { username, password }: Login)
   return ended(await dialogue.say(Buffer.from(password).toString('base64'), '[password removed]'));
 }
 
-async function scram(dialogue: Dialogue, { username, password }: Login): Promise<ClientFailure | null> {
-  const nonce = randomBytes(18).toString('base64');
+async function scram(dialogue: Dialogue, { username, password }: Login, nonce: string): Promise<ClientFailure | null> {
   const bare = `n=${username.normalize('NFKC').replace(/=/g, '=3D').replace(/,/g, '=2C')},r=${nonce}`;
   const first = await dialogue.say(`AUTH SCRAM-SHA-256 ${Buffer.from(`n,,${bare}`).toString('base64')}`, 'AUTH SCRAM-SHA-256 [removed]');
   if ('failure' in first) return first.failure;
@@ -94,6 +93,10 @@ function refusal(kind: ClientFailure['kind'], reply: RemoteReply | null, text?: 
     text: text ?? `authentication refused: ${reply?.code} ${reply?.enhanced ?? ''} ${reply?.lines.join(' ') ?? ''}`,
     possibleDuplicate: false,
   };
+}
+
+function randomNonce(): string {
+  return randomBytes(18).toString('base64');
 }
 
 function hmac(key: Buffer, text: string): Buffer {

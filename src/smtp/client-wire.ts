@@ -13,6 +13,7 @@ const MAX_LINE_BYTES = 4096;
 /** A handshake is no matter of minutes: who is silent for so long has none to offer. */
 const HANDSHAKE_MS = 60_000;
 const MAX_LINES = 200;
+const LINE_TOO_LONG = `the other side sent a line of more than ${MAX_LINE_BYTES} octets`;
 
 /** A reply, or how the connection failed while it was awaited. */
 export type Awaited = { readonly reply: RemoteReply } | { readonly failure: ClientFailure };
@@ -119,25 +120,23 @@ export class Wire {
   };
 
   readonly #onData = (chunk: Buffer): void => {
+    if (this.broken !== null) return;
     const bytes = this.#pending === null ? chunk : Buffer.concat([this.#pending, chunk]);
     this.#pending = null;
     let at = 0;
     for (;;) {
       const lf = bytes.indexOf(10, at);
       if (lf === -1) break;
-      const problem = this.#line(bytes.toString('utf8', at, bytes[lf - 1] === 13 && lf > at ? lf - 1 : lf));
+      const problem = lf - at > MAX_LINE_BYTES ? LINE_TOO_LONG : this.#line(bytes.toString('utf8', at, bytes[lf - 1] === 13 && lf > at ? lf - 1 : lf));
       if (problem !== null) return void this.fail({ kind: 'protocol', reply: null, code: null, text: problem });
       at = lf + 1;
     }
-    if (bytes.length - at > MAX_LINE_BYTES) return void this.fail({ kind: 'protocol', reply: null, code: null, text: 'the other side sent a line without end' });
+    if (bytes.length - at > MAX_LINE_BYTES) return void this.fail({ kind: 'protocol', reply: null, code: null, text: LINE_TOO_LONG });
     if (at < bytes.length) this.#pending = bytes.subarray(at);
-    // Said without being asked: a goodbye, or a peer that lost count. Either way this connection is no longer to be trusted.
-    if (this.#replies.length > MAX_LINES) this.fail({ kind: 'protocol', reply: null, code: null, text: 'the other side sent replies nobody asked for' });
   };
 
   /** Takes one line of a reply; returns what is wrong with it. */
   #line(line: string): string | null {
-    if (line.length > MAX_LINE_BYTES) return 'the other side sent a line too long';
     this.recorder?.add('<', line);
     const code = line.slice(0, 3);
     const separator = line[3] ?? ' ';
@@ -153,7 +152,8 @@ export class Wire {
     this.#waiting = null;
     if (waiting === null) this.#replies.push(reply);
     else waiting({ reply });
-    return null;
+    // Said without being asked: a goodbye, or a peer that lost count. Either way this connection is no longer to be trusted.
+    return this.#replies.length > MAX_LINES ? 'the other side sent replies nobody asked for' : null;
   }
 
   /** True when replies lie there that nobody awaits. */

@@ -30,7 +30,7 @@ function parseV1(bytes: Buffer): ProxyResult {
   const length = end + 2;
   if (family === 'UNKNOWN') return { is: 'header', client: null, length };
   const version = family === 'TCP4' ? 4 : family === 'TCP6' ? 6 : 0;
-  const whole = version !== 0 && extra === undefined && isIP(address) === version && isIP(destination) === version && isPort(port) && isPort(destinationPort);
+  const whole = version !== 0 && extra === undefined && isAddress(address, version) && isAddress(destination, version) && isPort(port) && isPort(destinationPort);
   return whole ? { is: 'header', client: { address, port: Number(port) }, length } : { is: 'malformed', why: 'the PROXY line cannot be read' };
 }
 
@@ -47,6 +47,11 @@ function parseV2(bytes: Buffer): ProxyResult {
   if (family === 0x11 && bodyLength >= 12) return { is: 'header', client: { address: [...bytes.subarray(16, 20)].join('.'), port: bytes.readUInt16BE(24) }, length };
   if (family === 0x21 && bodyLength >= 36) return { is: 'header', client: { address: ipv6(bytes.subarray(16, 32)), port: bytes.readUInt16BE(48) }, length };
   return family === 0x00 ? { is: 'header', client: null, length } : { is: 'malformed', why: 'the PROXY header names no TCP connection' };
+}
+
+/** Without a zone (`%eth0`): it means something on the proxy's machine only. */
+function isAddress(text: string, version: number): boolean {
+  return isIP(text) === version && !text.includes('%');
 }
 
 function isPort(text: string): boolean {

@@ -20,6 +20,8 @@ export type SaslHost<I extends Identity> = {
   keys(username: string): MaybePromise<ScramKeys>;
   proven(username: string): MaybePromise<AuthResult<I>>;
   readonly binding: ChannelBinding | null;
+  /** The server's part of the nonce of SCRAM; default: chance. */
+  readonly nonce?: () => string;
 };
 
 /** Starts a mechanism. The first `step` gets the initial response; without one, send the machine's `first` challenge before. */
@@ -86,7 +88,7 @@ function scram<I extends Identity>(host: SaslHost<I>, plus: boolean): SaslMachin
     first = parsed;
     username = prepare(parsed.username);
     keys = await host.keys(username);
-    nonce = parsed.nonce + randomBytes(18).toString('base64');
+    nonce = parsed.nonce + (host.nonce ?? randomNonce)();
     serverFirst = `r=${nonce},s=${keys.salt.toString('base64')},i=${keys.iterations}`;
     return { challenge: Buffer.from(serverFirst) };
   }
@@ -148,6 +150,10 @@ function boundData(first: ScramFirst, binding: ChannelBinding | null): Buffer | 
 /** What is left of SASLprep (RFC 4013) for names and generated passwords: compatibility forms are unified. */
 function prepare(text: string): string {
   return text.normalize('NFKC');
+}
+
+function randomNonce(): string {
+  return randomBytes(18).toString('base64');
 }
 
 function hmac(key: Buffer, text: string): Buffer {

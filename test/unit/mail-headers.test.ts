@@ -51,6 +51,59 @@ describe('parseHeaders', () => {
       }),
     );
   });
+
+  it('says what a reader line by line says, for any header of whole lines', () => {
+    const line = fc.constantFrom('From: a', 'from : b', 'Subject:', 'X-Y: c: d', ' more', '\tmore', ': no name', 'no colon', 'b\u00e9: x', 'a b: x', 'To:\0x');
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 12 }), (lines) => {
+        // A field is a line with a name of printable ASCII before its colon, and the lines behind it that begin with white space.
+        const expected: [string, string][] = [];
+        let open = false;
+        let malformed = false;
+        for (const text of lines) {
+          const name = /^([!-9;-~]+)[ \t]*:/.exec(text)?.[1];
+          const last = expected.at(-1);
+          if (/^[ \t]/.test(text)) {
+            if (open && last !== undefined) last[1] += text;
+            else malformed = true;
+          } else {
+            open = name !== undefined;
+            if (name === undefined) malformed = true;
+            else expected.push([name.toLowerCase(), text.slice(text.indexOf(':') + 1)]);
+          }
+        }
+        const bytes = Buffer.from(`${lines.map((text) => `${text}\r\n`).join('')}\r\nbody: x\r\n`);
+        const header = parseHeaders(bytes);
+        assert.deepEqual(
+          header.fields.map((field) => [field.name, field.value()]),
+          expected.map(([name, value]) => [name, value.replace(/\p{Cc}/gu, ' ').trim()]),
+        );
+        assert.equal(header.malformed, malformed);
+        assert.equal(bytes.toString('utf8', header.endOffset), 'body: x\r\n');
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('never throws and loses no byte, whatever the bytes and whatever is taken out', () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array)),
+      fc.array(fc.constantFrom('A: b\r\n', 'Bcc: c\n', ' d\r\n', '\r\n', ':', '\xff', '\r'), { maxLength: 20 }).map((parts) => Buffer.from(parts.join(''), 'latin1')),
+    );
+    fc.assert(
+      fc.property(bytes, fc.array(fc.boolean(), { minLength: 1, maxLength: 8 }), (head, choice) => {
+        const copy = Buffer.from(head);
+        const { fields } = parseHeaders(head);
+        const gone = new Set(fields.filter((_, i) => choice[i % choice.length]));
+        const kept = Buffer.concat(removeFields(head, fields, (field) => gone.has(field)));
+        const expected = fields.reduceRight((rest, field) => (gone.has(field) ? Buffer.concat([rest.subarray(0, field.start), rest.subarray(field.end)]) : rest), head);
+        assert.deepEqual(kept, expected);
+        assert.deepEqual(head, copy);
+        for (const field of fields) for (const mailbox of parseMailboxes(field.value())) assert.equal(typeof mailbox.text, 'string');
+      }),
+      { numRuns: 3000 },
+    );
+  });
 });
 
 describe('removeFields', () => {
