@@ -112,8 +112,6 @@ function checkTogether(values: Values, mistakes: Mistakes): void {
   if (values.headerSize > values.messageSize) mistakes.push({ path: 'limits.header_size', text: 'must not be larger than limits.message_size', beside: 'limits.message_size' });
   if (values.tlsMode === 'files' && (values.tlsCert ?? null) === null) mistakes.push({ path: 'tls.cert', text: 'is needed with tls.mode = "files"' });
   if (values.tlsMode === 'files' && (values.tlsKey ?? null) === null) mistakes.push({ path: 'tls.key', text: 'is needed with tls.mode = "files"' });
-  if (values.tlsMode !== 'files' && (values.tlsCert ?? values.tlsKey ?? null) !== null)
-    mistakes.push({ path: 'tls.mode', text: 'must be "files" for tls.cert and tls.key to count' });
 }
 
 function buildAcme(values: Values, mistakes: Mistakes): AcmeConfig {

@@ -4,7 +4,7 @@
 import { ROWS } from './schema.ts';
 
 type Shown = Map<string, { value: unknown; origin: string }>;
-type Numbers = Record<string, unknown>;
+type Parsed = Record<string, unknown>;
 
 /** The first of a pair may not be more than the second, `times` it; either gives way when it is a default. */
 const PAIRS = [
@@ -14,7 +14,9 @@ const PAIRS = [
 ] as const satisfies readonly { small: keyof typeof ROWS; large: keyof typeof ROWS; times: number }[];
 
 /** Changes `parsed` (by property) and `shown` (by key, as written) alike. */
-export function followWritten(parsed: Numbers, shown: Shown): void {
+export function followWritten(parsed: Parsed, shown: Shown): void {
+  // Whoever names a certificate means it, unless the mode is said too.
+  if ((parsed['tlsCert'] ?? parsed['tlsKey'] ?? null) !== null && isDefault('tlsMode', shown)) take('tlsMode', { value: 'files', as: 'files' });
   for (const { small, large, times } of PAIRS) {
     const least = parsed[small];
     const most = parsed[large];
@@ -22,7 +24,7 @@ export function followWritten(parsed: Numbers, shown: Shown): void {
     if (isDefault(small, shown)) take(small, { value: Math.floor(most / times), as: times === 1 ? written(large, shown) : Math.floor(most / times) });
     else if (isDefault(large, shown)) take(large, { value: least * times, as: times === 1 ? written(small, shown) : least * times });
   }
-  function take(property: keyof typeof ROWS, to: { value: number; as: unknown }): void {
+  function take(property: keyof typeof ROWS, to: { value: unknown; as: unknown }): void {
     parsed[property] = to.value;
     shown.set(ROWS[property].key, { value: to.as, origin: 'default' });
   }

@@ -68,7 +68,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   const lists = Object.fromEntries(Object.entries(LISTS).map(([name, rows]) => [name, readList(name, rows, { table: environment.table, mistakes, values, originOf })]));
   followWritten(parsed, values);
   const config = mistakes.length === 0 ? buildConfig({ ...parsed, ...lists } as unknown as Values, mistakes) : null;
-  if (config !== null) checkFiles(values, mistakes);
+  if (config !== null) checkFiles(values, mistakes, config.tls.mode);
   if (config === null || mistakes.length > 0) throw invalid(mistakes, values, originOf);
   return { config, values, file, defaultListeners: values.get('listener')?.origin === 'default' };
 }
@@ -160,9 +160,10 @@ function readList(name: string, rows: Readonly<Record<string, Row>>, reading: Re
 }
 
 /** Files that are named must be there and readable now, not when they are first needed; password files may come later. */
-function checkFiles(values: Reading['values'], mistakes: Mistake[]): void {
+function checkFiles(values: Reading['values'], mistakes: Mistake[], tlsMode: Config['tls']['mode']): void {
   for (const [path, { value }] of values) {
     if (!/(^|\.)(cert|key|ca_file)$/.test(path) || typeof value !== 'string') continue;
+    if (tlsMode !== 'files' && (path === 'tls.cert' || path === 'tls.key')) continue;
     try {
       accessSync(value, constants.R_OK);
     } catch (error) {

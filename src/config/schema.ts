@@ -37,6 +37,7 @@ export const ROWS = {
 
   tlsMode: row('tls.mode', kind.choice(['self-signed', 'files', 'acme']), {
     fallback: 'self-signed',
+    fallbackText: '`self-signed`; `files` where cert and key are set',
     doc: "Where the certificate of the listeners comes from. `self-signed` makes one in DATA/tls; `acme` has it issued and renewed by an authority such as Let's Encrypt.",
   }),
   tlsCert: row('tls.cert', kind.file, { doc: 'With mode `files`: the certificate and its chain, PEM.' }),

@@ -47,6 +47,14 @@ const DAY_MS = 86_400_000;
 export async function openMainTls(parts: Pick<Parts, 'config' | 'dataDir' | 'vault' | 'log'>): Promise<ServerTls> {
   const { config, dataDir, vault, log } = parts;
   const { hostname, tls } = config;
+  if (tls.mode !== 'files' && (tls.cert ?? tls.key) !== null) {
+    const failure = {
+      code: 'tls-files-not-used',
+      cause: `The TLS mode is "${tls.mode}": the files named by tls.cert and tls.key are not used.`,
+      fix: 'Set mode = "files" under [tls] to use them.',
+    };
+    log.warn('tls.files-not-used', { cert: tls.cert, failure });
+  }
   const renew = async (): Promise<void> => {
     if (await needsStandIn(parts)) await ensureSelfSigned({ hostname, dataDir, clock: systemClock, log });
   };
