@@ -52,6 +52,8 @@ const PROXY_DEADLINE_MS = 5000;
 const HANDSHAKE_DEADLINE_MS = 30_000;
 /** At the end of a drain, for the last 421 to go out. */
 const CUT_MS = 500;
+/** For an answer that is under way when a session's time is over. */
+const LAST_ANSWER_MS = 60_000;
 /** How long a closing connection may take to read our last reply, and a refused one to come to where it can be said. */
 const LINGER_MS = 5000;
 /** Connections over a limit are told so; when even these are too many, more are dropped without a word. */
@@ -163,6 +165,14 @@ class SocketSession<I extends Identity> {
     this.#clientKnown(bytes.subarray(result.length));
   };
 
+  /** The answer under way may still go out; what never comes to its end is cut off. */
+  #expire(session: Session<I>): void {
+    session.expired();
+    if (this.#session === null) return;
+    this.#lifetime = setTimeout(() => this.destroy(), LAST_ANSWER_MS);
+    this.#lifetime.unref();
+  }
+
   #proxyRefused(cause: string): void {
     this.#shared.log.warn('proxy.refused', { client: this.#client.address, cause, fix: 'Let the proxy send the PROXY protocol, or take it off proxy_protocol.' });
     this.destroy();
@@ -188,7 +198,7 @@ class SocketSession<I extends Identity> {
     const session = new Session<I>({ connection, policy, limits, hostname, commands, log, io: this.#io() });
     this.#session = session;
     log.debug('session.opened', { session: connection.id, profile, client: connection.clientAddress, port: connection.clientPort });
-    this.#lifetime = setTimeout(() => session.expired(), limits.sessionTimeoutMs);
+    this.#lifetime = setTimeout(() => this.#expire(session), limits.sessionTimeoutMs);
     this.#lifetime.unref();
     const refusal = session.admit();
     if (!isPromise(refusal) && refusal !== null) {
