@@ -1,4 +1,5 @@
 // A port that answers nothing, as behind a firewall that drops: a socket that listens, with its line full and nobody to take from it.
+// Needs: python3
 
 import { connect } from 'node:net';
 import { startProcess, until } from './temp.ts';

@@ -1,4 +1,5 @@
 // A real ACME authority on loopback: Debian's pebble, whose names are resolved by the DNS of the test, and whose challenges come to its ports.
+// Needs: pebble
 
 import { request } from 'node:https';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,5 @@
 // Other people's DKIM verifiers, asked about messages as they were received: opendkim (RSA), mailauth and dkimpy (both algorithms). Each looks up
+// Needs: python3
 // the keys in the DNS of the test.
 
 import { Resolver } from 'node:dns/promises';
