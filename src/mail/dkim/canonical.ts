@@ -31,7 +31,6 @@ const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const SCRATCH_BYTES = 64 * 1024;
-const SMALL_BYTES = 4096;
 /** What waited from the chunk before: a line end, a space, a CR. */
 const MARGIN_BYTES = 8;
 const CRLF = Buffer.from('\r\n');
@@ -67,6 +66,7 @@ export class BodyHash {
     }
     // One line end closes the body; an empty one has none when relaxed, and is one when simple.
     if (this.#written || !this.#relaxed) this.#add(CRLF);
+    this.#scratch = null;
     return this.#hash.digest();
   }
 
@@ -110,10 +110,13 @@ export class BodyHash {
     if (end > 0) this.#add(out.subarray(0, end));
   }
 
-  /** What is small comes from Node's pool; for what is large one buffer serves all chunks of a body, which would else leave its own size in garbage. */
+  /**
+   * One buffer serves all chunks of a body, as large as the largest so far (64 KB at most). Not 64 KB for each: a message of 5 KB would
+   * leave so much garbage that the collector took more of the processor than a signature does.
+   */
   #scratchFor(bytes: number): Buffer {
-    if (bytes <= SMALL_BYTES) return Buffer.allocUnsafe(bytes);
-    return (this.#scratch ??= Buffer.allocUnsafe(SCRATCH_BYTES + MARGIN_BYTES));
+    if (this.#scratch === null || this.#scratch.length < bytes) this.#scratch = Buffer.allocUnsafe(bytes);
+    return this.#scratch;
   }
 
   /** Where the bytes that stay as they are end: single spaces within a line are among them. */
