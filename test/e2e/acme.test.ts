@@ -1,6 +1,6 @@
 // Certificates from a real ACME authority (Debian's pebble, its names in a real DNS): issued and renewed by each challenge, under load without a
-// Needs: openssl, pebble, unbound, knot
 // dropped connection, after a kill at every step, and what is said when it goes wrong.
+// Needs: openssl, pebble, unbound, knot
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

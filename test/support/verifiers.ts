@@ -1,6 +1,6 @@
 // Other people's DKIM verifiers, asked about messages as they were received: opendkim (RSA), mailauth and dkimpy (both algorithms). Each looks up
-// Needs: python3
 // the keys in the DNS of the test.
+// Needs: python3
 
 import { Resolver } from 'node:dns/promises';
 import { writeFileSync } from 'node:fs';
