@@ -7,8 +7,10 @@ import { downgrade } from '#mail/downgrade.ts';
 import type { ReturnPaths } from '#mail/identity/verp.ts';
 import type { Envelope, Lease, LeasedRecipient } from '#queue/records.ts';
 import type { ReversePath } from '#smtp/address.ts';
-import type { ClientFailure, RecipientReply } from '#smtp/client.ts';
+import type { ClientEnvelope, ClientFailure, RecipientReply } from '#smtp/client.ts';
 import type { Connected } from './connector.ts';
+import { fitEnvelope } from './international.ts';
+import type { Fit } from './international.ts';
 import { outcomeOfFailure, outcomeOfRefusal, outcomeOfReply } from './outcome.ts';
 import type { Attempt } from './outcome.ts';
 import type { Verdict } from './settle.ts';
@@ -45,45 +47,46 @@ const MAX_DOWNGRADE_BYTES = 16 * 1024 * 1024;
 
 /** Sends a job's message. Never rejects. */
 export async function attempt(parts: AttemptParts, connected: Connected, route: string, job: Job): Promise<Attempted> {
-  const verdicts: Verdict[] = [];
+  const { client } = connected;
   const { envelope } = job.lease;
+  const content = await openContent(parts, connected, job.lease);
+  if ('problem' in content) {
+    const outcome = outcomeOfRefusal(placeOf(connected, { route, startedAtMs: parts.clock.nowMs(), durationMs: 0 }), cannotConvert(content.problem));
+    return { verdicts: job.recipients.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })), untouched: [], broken: null };
+  }
+  const verdicts: Verdict[] = [];
   let waiting: readonly LeasedRecipient[] = job.recipients;
-  let content: Content | null = null;
   while (waiting.length > 0) {
     const startedAtMs = parts.clock.nowMs();
-    const place = (): Attempt => ({
-      route,
-      host: connected.host,
-      address: connected.address,
-      port: connected.port,
-      tls: connected.tls,
-      security: connected.security,
-      startedAtMs,
-      durationMs: parts.clock.nowMs() - startedAtMs,
-    });
-    content ??= await openContent(parts, connected, job.lease);
-    if ('problem' in content) {
-      const outcome = { ...outcomeOfRefusal(place(), cannotConvert(content.problem)), scope: 'message' as const };
-      verdicts.push(...waiting.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
-      return { verdicts, untouched: [], broken: null };
-    }
+    const place = (): Attempt => placeOf(connected, { route, startedAtMs, durationMs: parts.clock.nowMs() - startedAtMs });
     const batch = waiting.slice(0, parts.recipientsPerTransaction());
     const rest = waiting.slice(batch.length);
-    const result = await connected.client.transact(clientEnvelope(envelope, batch, { content, from: senderOf(parts, { envelope, route, batch }) }), content.chunks());
+    const fit = fitEnvelope({ envelope, from: senderOf(parts, { envelope, route, batch }), recipients: batch }, client.capabilities);
+    if (fit.why !== null && fit.unfit.length > 0) {
+      const outcome = outcomeOfFailure(place(), fit.why);
+      verdicts.push(...fit.unfit.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
+    }
+    waiting = rest;
+    if (fit.fitted.length === 0) continue;
+    const going = fit.fitted.map(({ recipient }) => recipient);
+    const result = await client.transact(clientEnvelope(envelope, fit, content), content.chunks());
     if ('failure' in result) {
       const { failure } = result;
-      if (failure.kind !== 'policy' && !failure.possibleDuplicate) return { verdicts, untouched: waiting, broken: failure };
+      if (failure.kind !== 'policy' && !failure.possibleDuplicate) return { verdicts, untouched: [...going, ...rest], broken: failure };
       const outcome = outcomeOfFailure(place(), failure);
-      verdicts.push(...batch.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
+      verdicts.push(...going.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
       if (failure.kind !== 'policy') return { verdicts, untouched: rest, broken: rest.length > 0 ? failure : null };
-      waiting = rest;
       continue;
     }
-    const again = collect(verdicts, { batch, replies: result.replies, place: place(), dsn: dsnOf(connected, route) });
+    const again = collect(verdicts, { batch: going, replies: result.replies, place: place(), dsn: dsnOf(connected, route) });
     waiting = [...again, ...rest];
-    if (waiting.length > 0 && !connected.client.usable) return { verdicts, untouched: waiting, broken: closing(result.replies) };
+    if (waiting.length > 0 && !client.usable) return { verdicts, untouched: waiting, broken: closing(result.replies) };
   }
   return { verdicts, untouched: [], broken: null };
+}
+
+function placeOf({ host, address, port, tls, security }: Connected, when: Pick<Attempt, 'route' | 'startedAtMs' | 'durationMs'>): Attempt {
+  return { ...when, host, address, port, tls, security };
 }
 
 /** Turns replies into verdicts; returns the recipients the server had no room for while it took others: they go at once (RFC 5321 4.5.3.1.10). */
@@ -94,7 +97,7 @@ function collect(verdicts: Verdict[], of: { batch: readonly LeasedRecipient[]; r
     const reply = of.replies[i];
     if (reply === undefined) return;
     const outcome = outcomeOfReply(of.place, reply);
-    if (progress && reply.phase === 'rcpt' && outcome.class === 'too-many-recipients') again.push(recipient);
+    if (progress && reply.phase === 'rcpt' && reply.reply.code === 452 && outcome.class !== 'mailbox-full') again.push(recipient);
     else verdicts.push({ recipient, outcome, dsn: of.dsn });
   });
   return again;
@@ -149,12 +152,9 @@ function senderOf(parts: AttemptParts, { envelope, route, batch }: { envelope: E
   return { local, domain, text: `${local}@${domain}` };
 }
 
-function clientEnvelope(
-  envelope: Envelope,
-  recipients: readonly LeasedRecipient[],
-  { content, from }: { content: { sizeBytes: number; eightBit: boolean }; from: ReversePath },
-): Parameters<Connected['client']['transact']>[0] {
-  const { smtpUtf8, requireTls, ret, envid } = envelope;
+function clientEnvelope(envelope: Envelope, { from, fitted, smtpUtf8 }: Fit, content: { sizeBytes: number; eightBit: boolean }): ClientEnvelope {
+  const { requireTls, ret, envid } = envelope;
+  const recipients = fitted.map(({ recipient: { notify, orcpt }, address }) => ({ address, notify, orcpt }));
   return { from, recipients, sizeBytes: content.sizeBytes, eightBit: content.eightBit, smtpUtf8, requireTls, ret, envid };
 }
 

@@ -15,14 +15,13 @@ import type { LaneName, Lease, LeasedRecipient, Outcome } from '#queue/records.t
 import { isExpired, isWarningDue } from '#queue/schedule.ts';
 import type { RetryPolicy } from '#queue/schedule.ts';
 import type { ClientOptions } from '#smtp/client.ts';
-import type { Demand } from '#tls/policy.ts';
 import type { Job } from './attempt.ts';
-import type { Connector, Refusal } from './connector.ts';
+import type { Connector } from './connector.ts';
 import { SessionCache } from './connector.ts';
 import { HostMemory } from './hosts.ts';
 import { Lane } from './lane.ts';
 import type { LaneLimits, LaneParts } from './lane.ts';
-import { captured, expired, outcomeOfRefusal } from './outcome.ts';
+import { expired } from './outcome.ts';
 import { Places } from './places.ts';
 import { openPrivateCheck } from './reach.ts';
 import type { Route, Routes } from './route.ts';
@@ -32,7 +31,9 @@ import type { MxPlanner } from './routes/mx.ts';
 import type { MxParts } from './routes/mx-hosts.ts';
 import { openSmarthost } from './routes/smarthost.ts';
 import { openSettler } from './settle.ts';
-import type { Settler, Verdict } from './settle.ts';
+import type { Settler } from './settle.ts';
+import { nowhere, sortRecipients } from './sorting.ts';
+import type { SortingParts } from './sorting.ts';
 
 /** What a dispatcher is made of. Functions are asked at each use, so that a reload takes effect. */
 export type DispatcherParts = {
@@ -102,6 +103,7 @@ class Deliveries implements Dispatcher {
   readonly #places: Places;
   readonly #fixed = new Map<string, { readonly route: Route; readonly connector: Connector }>();
   readonly #dial;
+  readonly #sorting: SortingParts;
   readonly #isPrivate = openPrivateCheck();
   #underWay = 0;
   #pulled = 0;
@@ -136,6 +138,7 @@ class Deliveries implements Dispatcher {
         return schedule().maxAgeMs;
       },
     });
+    this.#sorting = { clock, routes: parts.routes, planner: this.#planner, connectorOf: (route) => this.#connectorOf(route) };
     this.#laneParts = {
       clock,
       log,
@@ -216,40 +219,15 @@ class Deliveries implements Dispatcher {
     return { lanes: this.#lanes.size, connections: this.#places.taken, underWay: this.#underWay };
   }
 
-  /** Sorts the recipients of one message by site. Almost always there is one recipient, and its plan is known. */
   #route(lease: Lease, pull: number | null): void {
     const nowMs = this.#parts.clock.nowMs();
     if (this.#stopping) return this.#giveBack([{ lease, recipients: lease.recipients, requeued: false }]);
     if (isExpired(lease.envelope.expiresAtMs, nowMs)) return this.#settle(lease, lease.recipients, (recipient) => expired(recipient.lastOutcome, nowhere('queue', nowMs)));
-    const bySite = new Map<string, { connector: Connector; recipients: LeasedRecipient[] }>();
-    const add = (connector: Connector, recipient: LeasedRecipient): void => {
-      const known = bySite.get(connector.site);
-      if (known === undefined) bySite.set(connector.site, { connector, recipients: [recipient] });
-      else known.recipients.push(recipient);
-    };
-    const planning: Promise<void>[] = [];
-    const refused: Verdict[] = [];
-    for (const recipient of lease.recipients) {
-      const { domain } = recipient.address;
-      const route = this.#parts.routes.match(domain);
-      if (lease.envelope.mode === 'sandbox' || route.type === 'capture') refused.push({ recipient, outcome: captured(nowhere('capture', nowMs)), dsn: 'none' });
-      else if (route.type === 'mx') {
-        const plan = this.#planner.plan(domain, demandOf(lease.envelope));
-        const use = (found: Awaited<typeof plan>): void => {
-          if ('connector' in found) add(found.connector, recipient);
-          else refused.push({ recipient, outcome: refusalOutcome(found.refusal, nowMs), dsn: 'none' });
-        };
-        if (isPromise(plan))
-          planning.push(plan.then(use, (error: unknown) => refused.push({ recipient, outcome: refusalOutcome(unplanned(domain, error), nowMs), dsn: 'none' })).then(() => {}));
-        else use(plan);
-      } else add(this.#connectorOf(route), recipient);
-    }
-    const deal = (): void => {
-      if (refused.length > 0) this.#begin(lease, this.#settler.settle(lease, lease.lane, refused));
-      for (const { connector, recipients } of bySite.values()) this.#push(connector, { lease, recipients, requeued: false }, pull);
-    };
-    if (planning.length === 0) return deal();
-    this.#begin(lease, Promise.all(planning).then(deal));
+    const sorting = sortRecipients(this.#sorting, lease, ({ settled, going }) => {
+      if (settled.length > 0) this.#begin(lease, this.#settler.settle(lease, lease.lane, settled));
+      for (const { connector, recipients } of going) this.#push(connector, { lease, recipients, requeued: false }, pull);
+    });
+    if (sorting !== null) this.#begin(lease, sorting);
   }
 
   #push(connector: Connector, job: Job, pull: number | null): void {
@@ -411,33 +389,7 @@ class Deliveries implements Dispatcher {
   }
 }
 
-/** What the message asks of the way (RFC 8689). A report about a message with REQUIRETLS goes on where the next hop does not know that (5). */
-function demandOf({ requireTls, tlsOptional, from }: Lease['envelope']): Demand {
-  if (requireTls) return from === null ? 'encrypted' : 'requiretls';
-  return tlsOptional === true ? 'tls-optional' : 'policy';
-}
-
 /** The lane of a domain whose site is not known yet. */
 function provisional(domain: string): LaneName {
   return `mx:${domain}`;
-}
-
-function nowhere(route: string, startedAtMs: number): Parameters<typeof captured>[0] {
-  return { route, host: null, address: null, port: null, tls: null, startedAtMs, durationMs: 0 };
-}
-
-function refusalOutcome(refusal: Refusal, nowMs: number): Outcome {
-  return outcomeOfRefusal(nowhere('mx', nowMs), refusal);
-}
-
-function unplanned(domain: string, error: unknown): Refusal {
-  return {
-    verdict: 'deferred',
-    code: 451,
-    enhanced: '4.3.0',
-    text: `Routing of ${domain} failed`,
-    class: 'local-error',
-    cause: `The route for ${domain} could not be worked out: ${errorText(error)}.`,
-    fix: 'It is tried again by itself; if it stays so, report it with the log.',
-  };
 }

@@ -3,6 +3,7 @@
 import type { Outcome, OutcomeScope, Security } from '#queue/records.ts';
 import { explainClientFailure, explainReply } from '#smtp/explain.ts';
 import type { ClientFailure, RecipientReply, RemoteReply } from '#smtp/client.ts';
+import { remoteWords } from '#mail/notification.ts';
 import type { NotConnected, Refusal } from './connector.ts';
 
 /** Where and when the attempt was made. */
@@ -25,7 +26,7 @@ export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply }: Rec
       verdict: 'delivered',
       scope: 'recipient',
       code: reply.code,
-      enhanced: reply.enhanced || '2.0.0',
+      enhanced: enhancedOf(reply),
       text: textOf(reply),
       class: 'delivered',
       cause: '',
@@ -37,11 +38,19 @@ export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply }: Rec
   return { ...base(attempt), verdict: reply.code >= 500 ? 'bounced' : 'deferred', scope, code: reply.code, enhanced: enhancedOf(reply), text: textOf(reply), ...explained };
 }
 
+/** What a hop lacks that a message needs. RFC 6531 3.5, RFC 8689 4.2.1, RFC 1870 6.3. */
+const LACKS: Readonly<Record<string, Pick<Outcome, 'code' | 'enhanced'>>> = {
+  ERR_SMTPUTF8_ADDRESS: { code: 553, enhanced: '5.6.7' },
+  ERR_SMTPUTF8_HEADER: { code: 554, enhanced: '5.6.9' },
+  ERR_REQUIRETLS: { code: 550, enhanced: '5.7.30' },
+  ERR_SIZE: { code: 552, enhanced: '5.3.4' },
+};
+
 /** The outcome of a transaction that failed as a whole: what this message needs and the hop lacks is final, the rest is tried again. */
 export function outcomeOfFailure(attempt: Attempt, failure: ClientFailure): Outcome {
   const explained = explainClientFailure(failure, { host: attempt.host ?? 'the next hop', port: attempt.port });
-  const enhanced = { ERR_SMTPUTF8: '5.6.7', ERR_REQUIRETLS: '5.7.30', ERR_SIZE: '5.3.4' }[failure.code ?? ''];
-  if (failure.kind === 'policy' && enhanced !== undefined) return { ...base(attempt), verdict: 'bounced', scope: 'message', code: 550, enhanced, text: failure.text, ...explained };
+  const lacks = LACKS[failure.code ?? ''];
+  if (failure.kind === 'policy' && lacks !== undefined) return { ...base(attempt), verdict: 'bounced', scope: 'local', ...lacks, text: failure.text, ...explained };
   const temporary = failure.kind === 'timeout' ? '4.4.1' : '4.4.2';
   return {
     ...base(attempt),
@@ -72,18 +81,18 @@ export function outcomeOfNoConnection(attempt: Attempt, result: NotConnected): O
     });
   const place = { host: last.host, port: last.port };
   const explained = last.explained ?? explainClientFailure(last.failure, place);
+  const { reply } = last.failure;
   const refusedByGreeting =
-    last.failure.reply !== null &&
-    last.failure.reply.code >= 500 &&
-    result.tried.every((one) => (one.failure.reply?.code ?? 0) >= 500 && one.failure.phase !== 'auth' && one.failure.kind === 'reply');
+    attempt.route === 'mx' && reply !== null && result.tried.every((one) => (one.failure.reply?.code ?? 0) >= 500 && one.failure.phase !== 'auth' && one.failure.kind === 'reply');
   return {
     ...base({ ...attempt, host: last.host, address: last.address, port: last.port, security: last.security ?? null }),
-    // A greeting of 5xx from every host says that no mail is taken (RFC 5321 3.1, RFC 7504); all else may pass.
+    // A greeting of 5xx from every host says that no mail is taken (RFC 5321 3.1, RFC 7504); all else may pass, and what an upstream relay or
+    // a mail store of our own says to us is ours to mend.
     verdict: refusedByGreeting ? 'bounced' : 'deferred',
     scope: 'lane',
-    code: last.failure.reply?.code ?? 0,
-    enhanced: refusedByGreeting ? '5.4.1' : last.failure.phase === 'auth' ? '4.7.0' : last.failure.kind === 'tls' || last.explained !== undefined ? '4.7.5' : '4.4.1',
-    text: last.failure.reply === null ? last.failure.text : textOf(last.failure.reply),
+    code: reply?.code ?? 0,
+    enhanced: reply !== null ? enhancedOf(reply) : last.failure.kind === 'tls' || last.explained !== undefined ? '4.7.5' : '4.4.1',
+    text: reply === null ? last.failure.text : textOf(reply),
     ...explained,
   };
 }
@@ -111,6 +120,7 @@ export function expired(last: Outcome | null, attempt: Attempt): Outcome {
     code: last?.code ?? 0,
     enhanced: '4.4.7',
     text: `Delivery time expired. ${told}`,
+    ...(last === null || remoteWords(last) === null ? {} : { said: remoteWords(last) as string }),
     class: 'expired',
     cause:
       last?.cause === undefined || last.cause === ''
@@ -174,15 +184,15 @@ function base(attempt: Attempt): Pick<Outcome, 'route' | 'remoteHost' | 'remoteA
   };
 }
 
-/** A missing enhanced code is made from the class alone: no detail is invented (RFC 3463 3.1). A code that contradicts its class is dropped. */
+/** The enhanced code of a reply: '' when there is none, or one that contradicts its code (it then stays in the text). Nothing is invented. */
 function enhancedOf(reply: RemoteReply): string {
-  const first = String(reply.code)[0] ?? '4';
-  return reply.enhanced.startsWith(first) ? reply.enhanced : `${first}.0.0`;
+  return reply.enhanced.startsWith(String(reply.code).charAt(0)) ? reply.enhanced : '';
 }
 
 const MAX_TEXT = 1000;
 
 function textOf(reply: RemoteReply): string {
   const [first = ''] = reply.lines;
-  return (reply.lines.length === 1 ? first : reply.lines.join(' ')).slice(0, MAX_TEXT);
+  const text = reply.lines.length === 1 ? first : reply.lines.join(' ');
+  return (enhancedOf(reply) === reply.enhanced ? text : `${reply.enhanced} ${text}`).slice(0, MAX_TEXT);
 }

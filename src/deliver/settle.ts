@@ -16,14 +16,16 @@ import { expired } from './outcome.ts';
 export type Verdict = { readonly recipient: LeasedRecipient; readonly outcome: Outcome; readonly dsn: 'none' | 'delivered' | 'relayed'; readonly notBeforeMs?: number };
 
 export type Settler = {
-  /** Settles these recipients of the lease; deferred ones wait in `lane`. Never rejects: a failure is logged, the lease then ends with the worker. */
+  /** Settles these recipients of the lease; deferred ones wait in `lane`. Never rejects: a failure is logged, and the recipients go back. */
   settle(lease: Lease, lane: LaneName, verdicts: readonly Verdict[]): Promise<void>;
   /** Settlements under way. */
   readonly pending: number;
 };
 
+const AGAIN_MS = 60_000;
+
 export type SettlerParts = NotifyParts & {
-  readonly queue: Pick<Queue, 'settle' | 'body'>;
+  readonly queue: Pick<Queue, 'settle' | 'giveBack' | 'body'>;
   readonly schedule: () => RetryPolicy;
   readonly clock: Clock;
   readonly log: Log;
@@ -46,13 +48,26 @@ export function openSettler(parts: SettlerParts): Settler {
         parts.log[lost ? 'warn' : 'error']('delivery.not-settled', {
           id: lease.envelope.id,
           cause: errorText(error),
-          fix: lost ? 'Another worker has the message; it may be delivered twice.' : 'The outcome could not be written; the message is tried again when its lease ends.',
+          fix: lost
+            ? 'Another worker has the message; it may be delivered twice.'
+            : 'The outcome could not be written; the message is tried again in a minute, and may be delivered twice.',
         });
+        if (!lost) await tryAgain(parts, lease, verdicts);
       } finally {
         state.pending--;
       }
     },
   };
+}
+
+/** A lease that nobody gives back would keep its recipients until the next start. */
+async function tryAgain({ queue, clock, log }: SettlerParts, lease: Lease, verdicts: readonly Verdict[]): Promise<void> {
+  const recipients = verdicts.map(({ recipient }) => recipient);
+  try {
+    await queue.giveBack([{ ...lease, recipients }], { nextAtMs: clock.nowMs() + AGAIN_MS });
+  } catch (error) {
+    log.error('queue.not-given-back', { id: lease.envelope.id, cause: errorText(error) });
+  }
 }
 
 async function settleAll(parts: SettlerParts, lease: Lease, lane: LaneName, verdicts: readonly Verdict[]): Promise<void> {

@@ -421,6 +421,7 @@ class Incoming implements MessageSink {
       sizeBytes: head.bytes + this.#body.bodyBytes,
       eightBit: this.#body.eightBit || head.eightBit,
       smtpUtf8: mail.smtpUtf8 && (head.utf8 || !asciiEnvelope(mail, this.#transaction)),
+      ...(mail.smtpUtf8 && head.utf8 ? { utf8Header: true } : {}),
       requireTls: mail.requireTls,
       // REQUIRETLS is the stronger word (RFC 8689 4.1).
       ...(head.tlsOptional && !mail.requireTls ? { tlsOptional: true } : {}),

@@ -43,6 +43,9 @@ function convertEntity(entity: Buffer, where: Where): Buffer[] {
   const body = entity.subarray(endOffset);
   const type = contentType(fields);
   const encoding = valueOf(fields, 'content-transfer-encoding').toLowerCase();
+  // A changed part would look like one that somebody has tampered with (RFC 1847 2.1).
+  if (type.name === 'multipart/signed' || type.name === 'multipart/encrypted')
+    throw new Inconvertible(`a part of it is ${type.name.slice('multipart/'.length)}, which a change would break`);
   if (type.name.startsWith('multipart/')) {
     if (type.boundary === null) throw new Inconvertible('a multipart of it has no boundary');
     return [...withEncoding(head, fields, '7bit'), ...convertParts(body, type.boundary, where)];

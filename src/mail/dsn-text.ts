@@ -2,6 +2,7 @@
 // Plain text, CRLF, under 78 columns where words allow. RFC 3461 6.1, RFC 3464 1.3 (for people as for programs).
 
 import { decodeWords, formatDate, oneLine, parseHeaders } from './headers.ts';
+import { remoteWords } from './notification.ts';
 import type { DsnKind, DsnOptions, DsnRecipient } from './notification.ts';
 
 const COLUMNS = 72;
@@ -45,15 +46,16 @@ function aboutRecipient({ address, orcpt, outcome }: DsnRecipient, kind: DsnKind
   const asked = orcpt !== null && orcpt.value !== address.text ? ` (you wrote to ${orcpt.value})` : '';
   const lines = wrap(`<${address.text}>${asked}`, '');
   if (outcome === null) return lines;
-  if (kind !== 'failed' && kind !== 'delayed') return [...lines, ...remoteWords(outcome.remoteHost, outcome.code, outcome.text)];
+  if (kind !== 'failed' && kind !== 'delayed') return [...lines, ...said(outcome)];
   if (outcome.cause !== '') lines.push(...wrap(`What happened: ${outcome.cause}`, '  '));
   if (outcome.fix !== '') lines.push(...wrap(`What to do: ${outcome.fix}`, '  '));
-  return [...lines, ...remoteWords(outcome.remoteHost, outcome.code, outcome.text)];
+  return [...lines, ...said(outcome)];
 }
 
-function remoteWords(host: string | null, code: number, text: string): string[] {
-  if (code === 0) return [];
-  return wrap(`The server ${host ?? ''} said: ${code} ${text}`.replace('server  said', 'server said'), '  ');
+function said(outcome: NonNullable<DsnRecipient['outcome']>): string[] {
+  const words = remoteWords(outcome);
+  if (words === null) return [];
+  return wrap(`The server ${outcome.remoteHost ?? ''} said: ${words}`.replace('server  said', 'server said'), '  ');
 }
 
 /** Lines of at most 72 columns where words are no longer; a continued line is indented by two more. */

@@ -3,9 +3,11 @@
 
 import { randomBytes } from 'node:crypto';
 import { isAscii, isUtf8 } from 'node:buffer';
+import { isIP } from 'node:net';
 import { encodeBase64Lines, encodeQuotedPrintable } from './encodings.ts';
 import { explain } from './dsn-text.ts';
 import { foldHeader, formatDate, formatMessageId, oneLine, parseHeaders } from './headers.ts';
+import { remoteWords } from './notification.ts';
 import type { DsnKind, DsnOptions, DsnOutcome, DsnRecipient } from './notification.ts';
 
 export type { DsnKind, DsnOptions } from './notification.ts';
@@ -57,6 +59,8 @@ function topHeader(options: DsnOptions, boundary: string): string {
     foldHeader('Subject', [subject]),
     foldHeader('Date', [formatDate(nowMs)]),
     foldHeader('Message-ID', [messageId]),
+    // RFC 3834 3.1.5.
+    about === null ? '' : foldHeader('In-Reply-To', [about]),
     about === null ? '' : foldHeader('References', [about]),
     foldHeader('Auto-Submitted', ['auto-replied']),
     options.tlsOptional === true ? foldHeader('TLS-Required', ['No']) : '',
@@ -99,12 +103,18 @@ function recipientFields(recipient: DsnRecipient, options: DsnOptions, smtpUtf8:
   if (orcpt !== null) fields.push(['Original-Recipient', typedAddress(orcpt.type, orcpt.value, smtpUtf8)]);
   fields.push(['Final-Recipient', typedAddress('rfc822', address.text, smtpUtf8)], ['Action', kind], ['Status', statusCode(kind, outcome)]);
   if (outcome !== null) {
-    if (outcome.remoteHost !== null) fields.push(['Remote-MTA', `dns; ${outcome.remoteHost}`]);
+    if (outcome.remoteHost !== null) fields.push(['Remote-MTA', `dns; ${mtaName(outcome.remoteHost)}`]);
     if (outcome.text !== '' || outcome.code > 0) fields.push(['Diagnostic-Code', diagnostic(outcome)]);
     fields.push(['Last-Attempt-Date', formatDate(outcome.startedAtMs + outcome.durationMs)]);
   }
   if (kind === 'delayed' && retryUntilMs !== null) fields.push(['Will-Retry-Until', formatDate(retryUntilMs)]);
   return fields.map(([name, value]) => statusField(name, value, smtpUtf8)).join('');
+}
+
+/** An address stands in brackets (RFC 3464 2.2.2, RFC 5321 4.1.3). */
+function mtaName(host: string): string {
+  const family = isIP(host);
+  return family === 0 ? host : family === 6 ? `[IPv6:${host}]` : `[${host}]`;
 }
 
 /** One field, folded, nothing but ASCII unless the report is UTF-8, no line over 998 bytes. */
@@ -125,10 +135,10 @@ function typedAddress(type: string, value: string, smtpUtf8: boolean): string {
   return `${atom === 'rfc822' ? 'utf-8' : atom}; ${written}`;
 }
 
-function diagnostic({ code, enhanced, text }: DsnOutcome): string {
-  if (code === 0) return `x-postern; ${text}`;
-  const status = enhanced === '' || text.startsWith(enhanced) ? '' : `${enhanced} `;
-  return `smtp; ${code} ${status}${text}`;
+/** The other side's own words, exactly, or ours, which are no SMTP reply (RFC 3464 2.3.6). */
+function diagnostic(outcome: DsnOutcome): string {
+  const words = remoteWords(outcome);
+  return words === null ? `x-postern; ${outcome.text}` : `smtp; ${words}`;
 }
 
 /** The enhanced code where it fits what happened, else the class alone (RFC 3463 2). */

@@ -1,21 +1,31 @@
-// What a delivery status notification is made of: the message it is about, its recipients, what became of each. Records only.
+// What a delivery status notification is made of: the message it is about, its recipients, what became of each. Records, and whose words they are.
 // RFC 3461 6, RFC 3464 2.
 
 import type { Address } from '#smtp/address.ts';
 
 export type DsnKind = 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded';
 
-/** The part of a queue outcome that is told. `code` 0: there was no SMTP reply, and `text` is our own. Times in ms since the epoch. */
+/** The part of a queue outcome that is told. `code` 0 or scope `local`: there was no SMTP reply, and `text` is our own. Times in ms since the epoch. */
 export type DsnOutcome = {
+  readonly scope: string;
   readonly code: number;
   readonly enhanced: string;
   readonly text: string;
+  readonly said?: string;
   readonly cause: string;
   readonly fix: string;
   readonly remoteHost: string | null;
   readonly startedAtMs: number;
   readonly durationMs: number;
 };
+
+/** What the other side said, code and all, as it came; null when the words are our own. */
+export function remoteWords({ scope, code, enhanced, text, said }: Pick<DsnOutcome, 'scope' | 'code' | 'enhanced' | 'text' | 'said'>): string | null {
+  if (said !== undefined) return said;
+  // A report from elsewhere may have the status in its text already.
+  const status = text.startsWith(enhanced) ? '' : enhanced;
+  return code === 0 || scope === 'local' ? null : [String(code), status, text].filter((part) => part !== '').join(' ');
+}
 
 export type DsnRecipient = {
   readonly address: Address;

@@ -2,6 +2,7 @@
 // RFC 3848 (protocol names), RFC 6531 4.3, RFC 8314 7.4 (TLS in a comment).
 
 import { isIPv6 } from 'node:net';
+import { asciiForm } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
 import type { TlsInfo } from '#smtp/policy.ts';
 import { foldHeader, formatDate } from './headers.ts';
@@ -33,7 +34,8 @@ export function formatReceived(options: ReceivedOptions): string {
   const tokens = ['from', traceName(helo), `(${named}[${literal}])`, `by ${options.hostname}`, `with ${protocolName(options)}`];
   if (tls !== null) tokens.push(`(${traceName(tls.protocol)} ${traceName(tls.cipher)})`);
   tokens.push(`id ${options.id}`);
-  if (recipient !== null && mayShow(recipient.text, options.smtpUtf8)) tokens.push(`for <${recipient.text}>`);
+  const shown = recipient === null ? null : (asciiForm(recipient) ?? recipient);
+  if (shown !== null && mayShow(shown.text, options.smtpUtf8)) tokens.push(`for <${shown.text}>`);
   tokens[tokens.length - 1] += ';';
   tokens.push(formatDate(options.nowMs));
   return foldHeader('Received', tokens);

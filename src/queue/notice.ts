@@ -1,9 +1,11 @@
 // A notification to a sender as a message of the queue, and who wants to hear what (RFC 3461 4.1). Whoever learns of a message's fate makes one: a
 // delivery that failed here, or a report that came back from elsewhere.
 
+import { isAscii } from 'node:buffer';
 import type { Signing } from '#mail/dkim/signing.ts';
 import { composeDsn, dsnFacts } from '#mail/dsn.ts';
 import type { DsnKind, DsnOptions } from '#mail/dsn.ts';
+import { asciiForm } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
 import type { NewMessage } from './queue.ts';
 import type { Envelope, LaneName, Recipient } from './records.ts';
@@ -38,7 +40,8 @@ export type Notice = {
 
 /** The message: from nobody, so that nothing ever answers it. */
 export async function makeNotice(parts: NoticeParts, notice: Notice): Promise<NewMessage> {
-  const { kind, envelope, to, original, recipients, nowMs } = notice;
+  const { kind, envelope, original, recipients, nowMs } = notice;
+  const to = asciiForm(notice.to) ?? notice.to;
   const id = parts.newId(nowMs);
   const dsn: DsnOptions = {
     kind,
@@ -60,7 +63,8 @@ export async function makeNotice(parts: NoticeParts, notice: Notice): Promise<Ne
       expiresAtMs: nowMs + parts.maxAgeMs,
       warnAtMs: null,
       sizeBytes: tail.reduce((sum, chunk) => sum + chunk.length, 0),
-      eightBit: false,
+      // A returned original may be so.
+      eightBit: !tail.every((chunk) => isAscii(chunk)),
       smtpUtf8: facts.smtpUtf8,
       // As well protected as what it tells of (RFC 8689 5).
       requireTls: envelope.requireTls,

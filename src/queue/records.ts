@@ -32,6 +32,8 @@ export type Envelope = {
   readonly eightBit: boolean;
   /** Envelope or headers need SMTPUTF8. */
   readonly smtpUtf8: boolean;
+  /** The headers do, whatever the addresses are. */
+  readonly utf8Header?: boolean;
   readonly requireTls: boolean;
   /** The sender says that TLS policies of the receiver do not count: TLS-Required: No (RFC 8689 3). */
   readonly tlsOptional?: boolean;
@@ -82,8 +84,11 @@ export type Outcome = {
   readonly scope: OutcomeScope;
   /** Remote reply or our own words: code 0 when there was no SMTP reply. */
   readonly code: number;
+  /** '' when the reply had none. */
   readonly enhanced: string;
   readonly text: string;
+  /** The last reply of the other side, where `text` is about something else. */
+  readonly said?: string;
   /** Stable word: `greylisted`, `mailbox-full`, `connection-refused`, `tls-failed`, `no-such-domain`, ... */
   readonly class: string;
   readonly cause: string;

@@ -63,6 +63,13 @@ export function isAsciiAddress(address: Address): boolean {
   return isAsciiText(address.text);
 }
 
+/** The address with its domain in A-labels, which needs no SMTPUTF8; null when the local part is not ASCII. */
+export function asciiForm(address: Address): Address | null {
+  if (isAsciiAddress(address)) return address;
+  const written = address.text.slice(0, address.text.lastIndexOf('@'));
+  return isAsciiText(written) ? { ...address, text: `${written}@${address.domain}` } : null;
+}
+
 export type Path = { readonly path: ReversePath; readonly rest: string };
 
 /**

@@ -39,7 +39,7 @@ export async function runTransaction(options: TransactionOptions, envelope: Clie
 function preflight(options: TransactionOptions, envelope: ClientEnvelope): ClientFailure | null {
   const { capabilities } = options;
   const offered = (keyword: string): boolean => capabilities.keywords.has(keyword);
-  if (envelope.smtpUtf8 && !offered('SMTPUTF8')) return policy('ERR_SMTPUTF8', 'the next hop does not offer SMTPUTF8, which the addresses or headers of this message need');
+  if (envelope.smtpUtf8 && !offered('SMTPUTF8')) return policy('ERR_SMTPUTF8_ADDRESS', 'the next hop does not offer SMTPUTF8, which the addresses or headers of this message need');
   const insecure = envelope.requireTls ? requireTlsProblem(options, envelope) : null;
   if (insecure !== null) return policy('ERR_REQUIRETLS', insecure);
   const { sizeBytes } = capabilities;
@@ -62,6 +62,8 @@ class Transaction {
   readonly #options: TransactionOptions;
   readonly #envelope: ClientEnvelope;
   readonly #replies: (RecipientReply | null)[];
+  /** The server refused the sender and took recipients all the same. */
+  #confused = false;
 
   constructor(options: TransactionOptions, envelope: ClientEnvelope) {
     this.#options = options;
@@ -117,7 +119,7 @@ class Transaction {
     for (let i = 0; i < this.#replies.length; i++) {
       const answer = await this.#lockStep(this.#rcptLine(i).trimEnd(), 'rcpt');
       if ('failure' in answer) return this.#failed(answer.failure);
-      if (answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: answer.reply };
+      if (answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: readRcpt(answer.reply) };
     }
     return this.#content(body, { chunking, dataSent: false });
   }
@@ -140,6 +142,11 @@ class Transaction {
 
   /** Pipelined DATA was taken although every recipient was refused: an empty message ends it (RFC 2920 3.1). */
   async #nobodyWants(): Promise<Ended> {
+    // Who knows whom it would give an empty message to: the connection is of no use any more.
+    if (this.#confused) {
+      this.#options.wire.fail({ kind: 'protocol', reply: null, code: null, text: 'the server refused the sender, and took recipients and content all the same' });
+      return this.#done(true);
+    }
     this.#options.wire.write(FINAL_DOT, '.');
     const answer = await this.#options.wire.next('final', this.#options.timeouts.dataMs);
     return 'failure' in answer ? this.#failed(answer.failure) : this.#done(true);
@@ -185,30 +192,41 @@ class Transaction {
     }
   }
 
+  /** Chunk by chunk, each answered before the next; the last one says so, and there is no empty one behind it (RFC 3030 2). */
   async #chunked(body: Body): Promise<Ended> {
     const { wire, timeouts } = this.#options;
     let bytes = 0;
+    let next: Buffer | null = null;
     try {
       for await (const chunk of body) {
-        bytes += chunk.length;
-        wire.socket.cork();
-        wire.write(`BDAT ${chunk.length}\r\n`, `BDAT ${chunk.length}`);
-        wire.write(chunk, null);
-        wire.socket.uncork();
-        const answer = await wire.next('body', timeouts.dataMs);
-        if ('failure' in answer) return this.#failed(answer.failure);
-        if (answer.reply.code !== 250) {
-          this.#refuseAll('data', answer.reply);
-          return this.#done(true);
+        if (next !== null) {
+          this.#writeChunk(next, '');
+          const answer = await wire.next('body', timeouts.dataMs);
+          if ('failure' in answer) return this.#failed(answer.failure);
+          if (answer.reply.code !== 250) {
+            this.#refuseAll('data', answer.reply);
+            return this.#done(true);
+          }
         }
+        bytes += chunk.length;
+        next = chunk;
       }
     } catch (error) {
       return this.#failed(wire.fail({ kind: 'aborted', reply: null, code: 'ERR_BODY', text: `the body could not be read: ${error instanceof Error ? error.message : 'unknown'}` }));
     }
     this.#noteBody(bytes);
     wire.afterFinalDot = true;
-    wire.write('BDAT 0 LAST\r\n', 'BDAT 0 LAST');
+    this.#writeChunk(next ?? Buffer.alloc(0), ' LAST');
     return this.#final(false);
+  }
+
+  #writeChunk(chunk: Buffer, last: '' | ' LAST'): void {
+    const { wire } = this.#options;
+    const command = `BDAT ${chunk.length}${last}`;
+    wire.socket.cork();
+    wire.write(`${command}\r\n`, command);
+    wire.write(chunk, null);
+    wire.socket.uncork();
   }
 
   /** Replies to MAIL and each RCPT that went out together. */
@@ -221,7 +239,8 @@ class Transaction {
       const answer = await wire.next('rcpt', timeouts.commandMs);
       if ('failure' in answer) return answer.failure;
       if (answer.reply.code === CLOSING) return this.#closing(answer.reply);
-      if (mail.reply.code === 250 && answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: answer.reply };
+      if (mail.reply.code === 250 && answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: readRcpt(answer.reply) };
+      if (mail.reply.code !== 250 && answer.reply.code < 300) this.#confused = true;
     }
     if (mail.reply.code !== 250) this.#refuseAll('mail', mail.reply);
     return null;
@@ -282,6 +301,7 @@ class Transaction {
   }
 
   #envelopeLines(): string[] {
+    this.#options.wire.expected = this.#replies.length;
     return [this.#mailLine(), ...this.#replies.map((_, i) => this.#rcptLine(i))];
   }
 
@@ -311,6 +331,12 @@ class Transaction {
     }
     return `${line}\r\n`;
   }
+}
+
+/** 552 to RCPT is meant as 452, too many recipients, unless it says something else (RFC 5321 4.5.3.1.10). */
+function readRcpt(reply: RemoteReply): RemoteReply {
+  const other = /^5\.(?!5\.3|0\.0)/.test(reply.enhanced) || /quota|mailbox|space|size|storage|full/i.test(reply.lines.join(' '));
+  return reply.code === 552 && !other ? { code: 452, enhanced: reply.enhanced.replace(/^5/, '4'), lines: reply.lines } : reply;
 }
 
 function formatNotify(notify: Notify): string {

@@ -29,7 +29,11 @@ export class Wire {
   #code = '';
   readonly #replies: RemoteReply[] = [];
   #waiting: ((result: Awaited) => void) | null = null;
+  /** When the reply that is awaited is overdue, however busily it trickles in. */
+  #overdueMs = Infinity;
   #drained: (() => void) | null = null;
+  /** Replies to commands that went out together, and may all come in one packet. */
+  expected = 0;
   /** The final dot is out: a loss now may mean a duplicate. */
   afterFinalDot = false;
 
@@ -63,6 +67,7 @@ export class Wire {
     if (ready !== undefined) return Promise.resolve({ reply: ready });
     if (this.broken !== null) return Promise.resolve({ failure: this.broken });
     this.socket.setTimeout(timeoutMs);
+    this.#overdueMs = performance.now() + timeoutMs;
     return new Promise((resolve) => {
       this.#waiting = resolve;
     });
@@ -91,6 +96,7 @@ export class Wire {
   /** Between transactions nothing is awaited and nothing may be said. */
   rest(): void {
     this.afterFinalDot = false;
+    this.expected = 0;
     this.socket.setTimeout(0);
   }
 
@@ -133,6 +139,7 @@ export class Wire {
     }
     if (bytes.length - at > MAX_LINE_BYTES) return void this.fail({ kind: 'protocol', reply: null, code: null, text: LINE_TOO_LONG });
     if (at < bytes.length) this.#pending = bytes.subarray(at);
+    if (this.#waiting !== null && performance.now() > this.#overdueMs) return this.#onTimeout();
   };
 
   /** Takes one line of a reply; returns what is wrong with it. */
@@ -153,7 +160,7 @@ export class Wire {
     if (waiting === null) this.#replies.push(reply);
     else waiting({ reply });
     // Said without being asked: a goodbye, or a peer that lost count. Either way this connection is no longer to be trusted.
-    return this.#replies.length > MAX_LINES ? 'the other side sent replies nobody asked for' : null;
+    return this.#replies.length > MAX_LINES + this.expected ? 'the other side sent replies nobody asked for' : null;
   }
 
   /** True when replies lie there that nobody awaits. */

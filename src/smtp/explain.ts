@@ -92,7 +92,7 @@ const FAILURES: readonly Row[] = [
   },
   {
     class: 'smtputf8-missing',
-    when: code('ERR_SMTPUTF8'),
+    when: code('ERR_SMTPUTF8_ADDRESS', 'ERR_SMTPUTF8_HEADER'),
     cause: 'The addresses or headers are not ASCII, and {host} does not take such mail (SMTPUTF8).',
     fix: 'Use an ASCII address for this recipient.',
   },
@@ -143,9 +143,23 @@ const REPLIES: readonly ReplyRow[] = [
     fix: 'Nothing to do: the next attempt usually gets through.',
   },
   {
+    class: 'too-many-recipients',
+    codes: /^45[0-2]$/,
+    enhanced: /^4\.5\.3$/,
+    cause: 'The receiver takes fewer recipients at once.',
+    fix: 'Nothing to do: the rest goes in the next transaction.',
+  },
+  {
+    class: 'too-many-recipients',
+    codes: /^4/,
+    text: /too many recipients/,
+    cause: 'The receiver takes fewer recipients at once.',
+    fix: 'Nothing to do: the rest goes in the next transaction.',
+  },
+  {
     class: 'rate-limited',
     codes: /^4/,
-    text: /rate|too many (messages|mails|connections|sessions|recipients)|throttl|slow down|limit|too fast|temporarily deferred|unusual/,
+    text: /\brat(e|ing)\b|rate-?limit|too many (messages|mails|concurrent|connections|sessions|requests|errors)|throttl|slow down|limit|too (fast|much mail)|temporarily deferred|unusual/,
     cause: 'The receiver takes only so much mail from here in a given time.',
     fix: 'It slows down by itself; fewer connections, a warmed-up address and wanted mail help.',
   },
@@ -173,7 +187,7 @@ const REPLIES: readonly ReplyRow[] = [
   {
     class: 'blocked',
     codes: /^[45]/,
-    text: /block ?list|black ?list|dnsbl|rbl|spamhaus|barracuda|reputation|listed (at|by|in|on)|blocked/,
+    text: /block ?list|black ?list|dnsbl|\brbl\b|spamhaus|barracuda|reputation|\blisted (at|by|in|on)|\bblocked\b/,
     cause: 'The receiver blocks the address this mail comes from.',
     fix: 'Look the address up on the list that is named, mend the reason, and ask to be removed.',
   },
@@ -197,7 +211,7 @@ const REPLIES: readonly ReplyRow[] = [
   },
   {
     class: 'content-refused',
-    text: /spam|virus|malware|phish|content|bulk|suspicious|url/,
+    text: /spam|virus|malware|phish|\bcontent|\bbulk\b|suspicious|\burls?\b/,
     cause: 'The receiver does not want what is in the message.',
     fix: 'Look at content, links and attachments; check that the recipients asked for it.',
   },
@@ -219,13 +233,6 @@ const REPLIES: readonly ReplyRow[] = [
   },
   { class: 'loop', enhanced: /^5\.4\.6$/, cause: 'The message goes round in circles.', fix: 'Look at forwarding rules and MX records of the domain.' },
   { class: 'loop', text: /loop|too many hops/, cause: 'The message goes round in circles.', fix: 'Look at forwarding rules and MX records of the domain.' },
-  {
-    class: 'too-many-recipients',
-    codes: /^45[0-2]$/,
-    enhanced: /^4\.5\.3$/,
-    cause: 'The receiver takes fewer recipients at once.',
-    fix: 'Nothing to do: the rest goes in the next transaction.',
-  },
   {
     class: 'system-full',
     enhanced: /^[45]\.3\.1$/,
@@ -250,7 +257,7 @@ export function explainReply(reply: RemoteReply): Explanation {
 
 /** Explains the failure of a connection or of a whole transaction. */
 export function explainClientFailure(failure: ClientFailure, place: Place): Explanation {
-  if (failure.phase === 'auth' && failure.reply !== null) {
+  if (failure.phase === 'auth' && failure.reply !== null && failure.reply.code >= 500) {
     return { class: 'auth-failed', cause: `${place.host} refuses the login.`, fix: 'Check user and password; some providers want a password made for applications.' };
   }
   if (failure.reply !== null) return explainReply(failure.reply);

@@ -194,3 +194,21 @@ test('private addresses are refused unless they are allowed', async () => {
   assert.equal(detail.events.findLast((event) => event.outcome !== null)?.outcome?.['class'], 'private-address');
   await strict.stop();
 });
+
+test('a domain whose DNS says nothing is put aside, and keeps no other recipient of the message waiting', async () => {
+  const slow = await startDns({ 'example.test': '@ MX 10 one\none A 127.0.0.2\nshared MX 10 one' }, { mute: ['mute.test'] });
+  const server = await startPostern({ config: settings(slow.server).replace('[dns]\n', '[dns]\ntimeout = "8s"\n') });
+  const credential = await server.credential('app', '--live');
+  const client = await connectTo(server.port('submission'), { credential });
+  const id = await accepted(client, { to: ['quick@example.test', 'slow@mute.test', 'quick@shared.example.test'], content: message('one is slow') });
+  await client.quit();
+  const got = await until('the others have it', () => one.received.find((received) => received.content.includes('one is slow')), 5000);
+  assert.deepEqual([...got.to].toSorted(), ['quick@example.test', 'quick@shared.example.test']);
+  const detail = await until('the slow one is put aside', async () => {
+    const found = await server.json<Detail>('message', 'show', id);
+    return found.recipients.some((recipient) => recipient.status === 'deferred') ? found : null;
+  });
+  const outcome = detail.events.find((event) => event.type === 'deferred')?.outcome;
+  assert.deepEqual([outcome?.['class'], outcome?.['enhanced']], ['dns-failure', '4.4.3']);
+  await server.stop();
+});

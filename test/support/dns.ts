@@ -1,10 +1,12 @@
 // Real DNS on loopback: Knot serves the zones, Unbound resolves (and validates) for the server under test.
 // Needs: knot, unbound
 
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Resolver } from 'node:dns/promises';
 import { join } from 'node:path';
-import { freePort, run, startProcess, tempDir, until } from './temp.ts';
+import { atEnd, freePort, run, startProcess, tempDir, until } from './temp.ts';
 import type { Running } from './temp.ts';
 
 export type Dns = {
@@ -23,6 +25,8 @@ export type DnsOptions = {
   readonly authority?: string;
   /** Zones that Knot signs, and that Unbound validates by their own trust anchors; the others are not signed. */
   readonly signed?: readonly string[];
+  /** Zones whose servers never answer. */
+  readonly mute?: readonly string[];
 };
 
 /** Zones by name: their records, one a line, `@` for the zone itself. */
@@ -33,6 +37,8 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
   const [knotPort, unboundPort] = [options.authority === undefined ? await freePort() : 53, options.port ?? (await freePort())];
   const names = Object.keys(zones);
   const signed = options.signed ?? [];
+  const mute = options.mute ?? [];
+  const mutePort = mute.length > 0 ? await startMute() : 0;
   let serial = 0;
   const writeZone = (name: string, records: string): void => {
     const head = `$ORIGIN ${name}.\n$TTL 60\n@ SOA ns.${name}. hostmaster.${name}. ${++serial} 60 60 60 1\n@ NS ns.${name}.\nns A ${knotAddress}\n`;
@@ -89,10 +95,11 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
       '  private-domain: "test"',
       // What is not ours does not exist, and that is said at once: nobody is asked outside.
       '  local-zone: "." static',
-      ...names.map((name) => `  local-zone: "${name}." transparent`),
+      ...[...names, ...mute].map((name) => `  local-zone: "${name}." transparent`),
       'remote-control:',
       '  control-enable: no',
       ...names.flatMap((name) => ['stub-zone:', `  name: "${name}."`, `  stub-addr: ${knotAddress}@${knotPort}`]),
+      ...mute.flatMap((name) => ['stub-zone:', `  name: "${name}."`, `  stub-addr: 127.0.0.1@${mutePort}`]),
       '',
     ].join('\n'),
   );
@@ -114,6 +121,16 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
       if (done.code !== 0) throw new Error(`knotc: ${done.stdout}${done.stderr}`);
     },
   };
+}
+
+/** The port of a server that takes questions and says nothing. */
+async function startMute(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  socket.unref();
+  atEnd(() => socket.close());
+  return socket.address().port;
 }
 
 /** The DS record of the key that Knot has made for a zone. */

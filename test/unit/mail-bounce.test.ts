@@ -51,7 +51,7 @@ test('our own notifications can be read back', () => {
       {
         address: { local: 'b', domain: 'far.example', text: 'b@far.example' },
         orcpt: null,
-        outcome: { code: 550, enhanced: '5.1.1', text: 'no such user', cause: 'c', fix: 'f', remoteHost: 'mx.far.example', startedAtMs: 0, durationMs: 1 },
+        outcome: { scope: 'recipient', code: 550, enhanced: '5.1.1', text: 'no such user', cause: 'c', fix: 'f', remoteHost: 'mx.far.example', startedAtMs: 0, durationMs: 1 },
       },
     ],
     retryUntilMs: null,

@@ -33,6 +33,7 @@ const bounce: DsnOptions = {
       address: { local: 'bob', domain: 'example.org', text: 'bob@example.org' },
       orcpt: { type: 'rfc822', value: 'robert@example.net' },
       outcome: {
+        scope: 'recipient',
         code: 550,
         enhanced: '5.1.1',
         text: '5.1.1 No such user here',
