@@ -28,6 +28,7 @@ import type { ReadyReport } from './ready-file.ts';
 import { openReloader } from './reload.ts';
 import { openSecrets } from './secrets.ts';
 import { signatureLifetimeMs } from './signatories.ts';
+import { warnOfRuntime } from './runtime.ts';
 import { awaitEnd } from './signals.ts';
 import { openTlsReports } from './tls-reports.ts';
 import { Workers } from './workers.ts';
@@ -71,7 +72,7 @@ const CLOSE_MS = 10_000;
 export async function serve(options: ServeOptions): Promise<void> {
   const { log, readyFile } = options;
   if (readyFile !== null) prepareReadyFile(readyFile);
-  warnOfOldRuntime(log);
+  warnOfRuntime(options.config, log);
   const data = holdDataDirectory(options.dataDir, log);
   const closing: (() => unknown)[] = [() => data.release()];
   const end = awaitEnd(log, systemClock);
@@ -214,20 +215,6 @@ function storeDied(cause: string, log: Log): PosternError {
 
 function urlOf(http: HttpServer): string {
   return `http://${http.address.includes(':') ? `[${http.address}]` : http.address}:${http.port}`;
-}
-
-/** Security fixes of October 2026 are in 26.12.1. */
-function warnOfOldRuntime(log: Log): void {
-  const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);
-  if (major > 26 || (major === 26 && (minor > 12 || (minor === 12 && patch >= 1)))) return;
-  log.warn('runtime.outdated', {
-    node: process.versions.node,
-    failure: {
-      code: 'runtime-outdated',
-      cause: `Node ${process.versions.node} lacks the security fixes of 26.12.1.`,
-      fix: 'For production install Node 26.13 or newer; bin/postern then uses it.',
-    },
-  });
 }
 
 async function within(limitMs: number, work: unknown): Promise<void> {

@@ -60,6 +60,18 @@ test('a ready file that cannot be written is a usage error, before anything is o
   assert.doesNotMatch(done.stderr, /fault of Postern/);
 });
 
+test('fewer open files than the configured connections may take are told of at the start', async () => {
+  const few = await startPostern({ profiles: ['mx'], config: '[workers]\ncount = 1', under: ['prlimit', '--nofile=600'] });
+  const { allowed, wanted } = await few.logged('runtime.few-files');
+  assert.deepEqual({ allowed, wanted }, { allowed: 600, wanted: 2000 + 500 + 200 });
+  const enough = await startPostern({
+    profiles: ['mx'],
+    config: '[limits]\nconnections = 50\n[delivery]\nconnections = 50\n[workers]\ncount = 1',
+    under: ['prlimit', '--nofile=600'],
+  });
+  assert.ok(!enough.log().some((line) => line['event'] === 'runtime.few-files'));
+});
+
 test('two servers never share a port, not even with several workers each', async () => {
   const first = await startPostern({ profiles: ['mx'], config: '[workers]\ncount = 2' });
   const second = await serveOnce(['--data', join(tempDir('sp'), 'd'), 'serve'], {
