@@ -159,7 +159,10 @@ test('a domain whose records are as printed is right in every one, and then its 
   assert.ok(fine.returnPathVerifiedAt !== null);
   assert.ok((await postern.json<Row[]>('domain', 'show', 'fine.test')).every((record) => record.status === 'right'));
   const text = await postern.cli('domain', 'check', 'fine.test');
-  assert.match(text.stdout, /passes DMARC: aligned by DKIM \(d=fine\.test\), aligned by SPF \(bounce\.fine\.test\)\. All records are right: the domain can go live\./);
+  assert.match(
+    text.stdout,
+    /passes DMARC: aligned by DKIM \(d=fine\.test, s=p\d{8}r, p\d{8}e\), aligned by SPF \(bounce\.fine\.test\)\. All records are right: the domain can go live\./,
+  );
 });
 
 for (const [name, { record, status, says }] of Object.entries(CASES)) {
@@ -232,6 +235,7 @@ test('rotation: new keys are printed, used once the DNS shows them, and no signa
     early.rows.filter((row) => row.status === 'missing').map((row) => row.name.split('.')[0]),
     fresh,
   );
+  assert.match((await postern.cli('domain', 'check', 'turns.test')).stdout, /passes DMARC: aligned by DKIM[^]*2 of 8 records are not right/, 'keys to come take nothing away');
   const second = await send('two');
   assert.equal(selectors(second), selectors(first), 'not published, not used');
   assert.equal(await mailauthSays(second, RESOLVER), BOTH_PASS);

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { openApi } from '#cli/api.ts';
-import { findingsText, keysText, recordsText, recordsZone, summaryText } from '#cli/domain/records.ts';
+import { findingsText, keysText, recordsText, recordsZone, summaryText, unusableHostname } from '#cli/domain/records.ts';
 import { examplesFor } from '#cli/examples.ts';
 import { dateText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
@@ -59,6 +59,12 @@ export function register(program: Command, cli: Cli): void {
 async function add(cli: Cli, name: string, { inbound, returnPath, zone }: AddOptions): Promise<void> {
   const made = await openApi({ dataDir: cli.dataDir() }).addDomain({ name, inbound: inbound === true, ...(returnPath === undefined ? {} : { returnPath }) });
   show(cli, made, zone === true);
+  const unusable = unusableHostname(made.records);
+  if (unusable !== null) {
+    cli.out.note(
+      `The records name this server ${unusable}, which nobody else can look up. Set hostname in the configuration to its public name, restart, and take the records from: postern domain show ${made.name}`,
+    );
+  }
   cli.out.note(
     `Publish these records where ${made.name} has its DNS (one SPF and one DMARC record: add to what is there). Then look whether all is right with: postern domain check ${made.name}`,
   );

@@ -54,18 +54,24 @@ export function findingsText(records: readonly FindingView[]): string[] {
 
 /** Whether mail that Postern sends as the domain passes DMARC, and by what. */
 export function summaryText(checked: DomainCheckView): string {
-  const isRight = (purpose: string): boolean => {
-    const own = checked.records.filter((record) => record.purpose === purpose);
-    return own.length > 0 && own.every((record) => record.status === 'right');
-  };
-  const byDkim = isRight('dkim-rsa');
-  const bySpf = checked.returnPathVerifiedAt !== null;
-  const dkim = byDkim ? `aligned by DKIM (d=${checked.name})` : 'not by DKIM yet';
-  const spf = bySpf ? `aligned by SPF (${checked.returnPath}.${checked.name})` : 'not by SPF (the return path is not used yet)';
-  const wrong = checked.records.filter((record) => record.status !== 'right').length;
-  const verdict = byDkim || bySpf ? 'Mail from here passes DMARC' : 'Mail from here does not pass DMARC';
-  const rest = wrong === 0 ? 'All records are right: the domain can go live.' : `${wrong} of ${checked.records.length} records are not right.`;
-  return `${verdict}: ${dkim}, ${spf}. ${rest}`;
+  const { records, keys, name, returnPath, returnPathVerifiedAt } = checked;
+  const wrong = records.filter((record) => record.status !== 'right');
+  const rest = wrong.length === 0 ? 'All records are right: the domain can go live.' : `${wrong.length} of ${records.length} records are not right.`;
+  if (wrong.length === records.length && wrong.every((record) => record.status === 'unknown')) return 'The DNS did not answer, so nothing can be said of the records.';
+  // Only what signs now counts: keys to come, and keys that are going, align nothing.
+  const active = keys.filter((key) => key.state === 'active');
+  const signed = active.filter((key) => records.some((record) => record.name === `${key.selector}._domainkey.${name}` && record.status === 'right'));
+  const byDkim = signed.length > 0;
+  const bySpf = returnPathVerifiedAt !== null;
+  const dkim = byDkim ? `aligned by DKIM (d=${name}, s=${signed.map((key) => key.selector).join(', ')})` : 'not by DKIM (no key that signs is right in the DNS)';
+  const spf = bySpf ? `aligned by SPF (${returnPath}.${name})` : 'not by SPF (the return path is not used)';
+  return `${byDkim || bySpf ? 'Mail from here passes DMARC' : 'Mail from here does not pass DMARC'}: ${dkim}, ${spf}. ${rest}`;
+}
+
+/** The server's name as the records have it, if it is none that the world could look up. */
+export function unusableHostname(records: readonly RecordView[]): string | null {
+  const host = records.find((record) => record.type === 'MX' && record.purpose === 'return-path')?.value.split(' ')[1] ?? '';
+  return host === '' || (host.includes('.') && !/\.(?:local|localdomain|internal|lan|home|invalid)$/.test(host)) ? null : host;
 }
 
 function explain(record: Pick<RecordView, 'purpose'>): string {
