@@ -6,6 +6,7 @@ import type { Signing } from '#mail/dkim/signing.ts';
 import { downgrade } from '#mail/downgrade.ts';
 import type { ReturnPaths } from '#mail/identity/verp.ts';
 import type { Envelope, Lease, LeasedRecipient } from '#queue/records.ts';
+import { isAsciiAddress } from '#smtp/address.ts';
 import type { ReversePath } from '#smtp/address.ts';
 import type { ClientEnvelope, ClientFailure, RecipientReply } from '#smtp/client.ts';
 import type { Connected } from './connector.ts';
@@ -61,7 +62,7 @@ export async function attempt(parts: AttemptParts, connected: Connected, route: 
     const place = (): Attempt => placeOf(connected, { route, startedAtMs, durationMs: parts.clock.nowMs() - startedAtMs });
     const batch = waiting.slice(0, parts.recipientsPerTransaction());
     const rest = waiting.slice(batch.length);
-    const fit = fitEnvelope({ envelope, from: senderOf(parts, { envelope, route, batch }), recipients: batch }, client.capabilities);
+    const fit = fitEnvelope({ envelope, from: senderOf(parts, envelope, route), recipients: batch }, client.capabilities);
     if (fit.why !== null && fit.unfit.length > 0) {
       const outcome = outcomeOfFailure(place(), fit.why);
       verdicts.push(...fit.unfit.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
@@ -144,18 +145,23 @@ async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer[]> {
  * MAIL FROM: to MX hosts the return path of the message, if its domain has one, so that SPF aligns and late bounces find their way; else
  * what the sender wrote. An upstream relay has its own, and expects addresses it knows.
  */
-function senderOf(parts: AttemptParts, { envelope, route, batch }: { envelope: Envelope; route: string; batch: readonly LeasedRecipient[] }): ReversePath {
+function senderOf(parts: AttemptParts, envelope: Envelope, route: string): ReversePath {
   const { from, bounceDomain: domain, id } = envelope;
   if (from === null || domain === undefined || route !== 'mx') return from;
-  const [only] = batch;
-  const local = parts.returnPath(domain, { id, n: batch.length === 1 && only !== undefined ? only.n : null });
+  const local = parts.returnPath(domain, id);
   return { local, domain, text: `${local}@${domain}` };
 }
 
 function clientEnvelope(envelope: Envelope, { from, fitted, smtpUtf8 }: Fit, content: { sizeBytes: number; eightBit: boolean }): ClientEnvelope {
-  const { requireTls, ret, envid } = envelope;
-  const recipients = fitted.map(({ recipient: { notify, orcpt }, address }) => ({ address, notify, orcpt }));
+  const { requireTls, ret, envid, bounceDomain } = envelope;
+  const back = bounceDomain !== undefined && from?.domain === bounceDomain;
+  const recipients = fitted.map(({ recipient, address }) => ({ address, notify: recipient.notify, orcpt: back ? originalOf(recipient) : recipient.orcpt }));
   return { from, recipients, sizeBytes: content.sizeBytes, eightBit: content.eightBit, smtpUtf8, requireTls, ret, envid };
+}
+
+/** A report names the recipient as we know it, whatever aliases are behind it (RFC 3461 5.2.1 lets a relay say so). */
+function originalOf({ orcpt, address }: LeasedRecipient): LeasedRecipient['orcpt'] {
+  return orcpt === null && isAsciiAddress(address) ? { type: 'rfc822', value: address.text } : orcpt;
 }
 
 function cannotConvert(problem: string): Parameters<typeof outcomeOfRefusal>[1] {

@@ -3,11 +3,10 @@
 
 import type { Clock } from '#base/clock.ts';
 import type { Counters } from '#base/counters.ts';
-import { idTimeMs } from '#base/id.ts';
 import type { Log } from '#base/log.ts';
 import { parseBounce } from '#mail/bounce.ts';
 import type { Bounce, BouncedRecipient } from '#mail/bounce.ts';
-import type { ReturnPaths, ReturnToken } from '#mail/identity/verp.ts';
+import type { ReturnPaths } from '#mail/identity/verp.ts';
 import { isWanted, makeNotice } from '#queue/notice.ts';
 import type { NoticeKind, NoticeParts } from '#queue/notice.ts';
 import type { NewMessage, Queue } from '#queue/queue.ts';
@@ -40,7 +39,7 @@ const PER_MESSAGE = { burst: 50, perMs: 50 / 86_400_000 };
 const DIAGNOSTIC_CHARACTERS = 500;
 
 /** A message known again by the token in its return path. */
-export type KnownAgain = { readonly token: ReturnToken; readonly original: MessageDetail; readonly sender: Address };
+export type KnownAgain = { readonly id: MessageId; readonly original: MessageDetail; readonly sender: Address };
 
 export type Returns = {
   /** Whether mail for this domain is what comes back. */
@@ -60,24 +59,24 @@ export type ReturnedMail = {
 };
 
 export function openReturns(parts: ReturnedParts): Returns {
-  const tokenOf = ({ to }: RcptCommand): ReturnToken | null => parts.paths.read(to.domain, to.local);
+  const idOf = ({ to }: RcptCommand): MessageId | null => parts.paths.read(to.domain, to.local);
   return {
     owns: (domain) => parts.isBounceDomain(domain),
     admit(rcpt, before) {
       if (before.length > 0) return REPLIES.tooManyRecipients(1);
-      return tokenOf(rcpt) === null ? REPLIES.noSuchReturnPath : null;
+      return idOf(rcpt) === null ? REPLIES.noSuchReturnPath : null;
     },
     async recognize(rcpt) {
-      const token = tokenOf(rcpt);
-      const original = token === null ? null : await parts.history(token.id);
+      const id = idOf(rcpt);
+      const original = id === null ? null : await parts.history(id);
       const sender = original?.envelope.from ?? null;
-      if (token === null || original === null || sender === null) {
-        parts.log.info('bounce.unknown', { of: token?.id, cause: 'The message that it is about is no longer in the history, or never was.' });
+      if (id === null || original === null || sender === null) {
+        parts.log.info('bounce.unknown', { of: id, cause: 'The message that it is about is no longer in the history, or never was.' });
         return REPLIES.noSuchReturnPath;
       }
       const nowMs = parts.clock.nowMs();
-      if (!parts.counters.take(`returned:${token.id}`, { ...PER_MESSAGE, nowMs, cost: 1 })) return REPLIES.tooManyReturns;
-      return { token, original, sender };
+      if (!parts.counters.take(`returned:${id}`, { ...PER_MESSAGE, nowMs, cost: 1 })) return REPLIES.tooManyReturns;
+      return { id, original, sender };
     },
     read(known) {
       const chunks: Buffer[] = [];
@@ -97,28 +96,27 @@ export function openReturns(parts: ReturnedParts): Returns {
 type Told = { readonly n: number | null; readonly recipient: BouncedRecipient; readonly address: Address; readonly outcome: Outcome };
 
 async function settle(parts: ReturnedParts, known: KnownAgain, content: Buffer): Promise<Reply | null> {
-  const { token, original, sender } = known;
+  const { id, original, sender } = known;
   const bounce = parseBounce(content);
   const nowMs = parts.clock.nowMs();
   if (bounce === null) {
-    const sentAtMs = idTimeMs(token.id);
-    parts.log.info('bounce.passed-on', { of: token.id, to: sender.text, cause: 'It is no delivery report: an automatic answer, or a report in free form.', sentAtMs });
+    parts.log.info('bounce.passed-on', { of: id, to: sender.text, cause: 'It is no delivery report: an automatic answer, or a report in free form.' });
     return null;
   }
   const told = bounce.recipients.flatMap((recipient) => matched(known, bounce, recipient, nowMs));
   if (told.length === 0) return null;
   await parts.queue.note(
-    token.id,
+    id,
     told.map(({ n, outcome }): ReturnedEvent => ({ type: 'returned', n, outcome })),
   );
   for (const { recipient, outcome } of told) {
-    const fields = { of: token.id, to: recipient.final, action: recipient.action, code: outcome.code, enhanced: outcome.enhanced, text: outcome.text, class: outcome.class };
+    const fields = { of: id, to: recipient.final, action: recipient.action, code: outcome.code, enhanced: outcome.enhanced, text: outcome.text, class: outcome.class };
     if (recipient.action === 'failed') parts.log.warn('bounce.failed', { ...fields, cause: outcome.cause, fix: outcome.fix });
     else parts.log.info('bounce.reported', fields);
   }
   const notices = await noticesFor(parts, { original, sender, bounce, told, nowMs });
   for (const notice of notices) parts.deliver(await parts.queue.accept(notice, { lease: true }));
-  return REPLIES.queued(notices[0]?.envelope.id ?? token.id);
+  return REPLIES.queued(notices[0]?.envelope.id ?? id);
 }
 
 async function noticesFor(parts: ReturnedParts, of: { original: MessageDetail; sender: Address; bounce: Bounce; told: readonly Told[]; nowMs: number }): Promise<NewMessage[]> {
@@ -150,11 +148,10 @@ function recipientOf(original: MessageDetail, n: number | null): MessageDetail['
   return original.recipients.find((recipient) => recipient.n === n);
 }
 
-/** Which recipient it is: the one of the token, else the one with this address; a report about somebody else (an alias behind it) has none. */
-function matched({ token, original }: KnownAgain, bounce: Bounce, recipient: BouncedRecipient, nowMs: number): Told[] {
+/** Which recipient it is: the one with this address, or the only one there was; a report about somebody else (an alias behind several) has none. */
+function matched({ original }: KnownAgain, bounce: Bounce, recipient: BouncedRecipient, nowMs: number): Told[] {
   const names = new Set([recipient.original, recipient.final].map((text) => text?.toLowerCase()));
-  const own =
-    recipientOf(original, token.n) ?? original.recipients.find((one) => names.has(one.to.toLowerCase())) ?? (original.recipients.length === 1 ? original.recipients[0] : undefined);
+  const own = original.recipients.find((one) => names.has(one.to.toLowerCase())) ?? (original.recipients.length === 1 ? original.recipients[0] : undefined);
   const address = parseMailbox(own?.to ?? recipient.final);
   return address === null ? [] : [{ n: own?.n ?? null, recipient, address, outcome: outcomeOf(bounce, recipient, nowMs) }];
 }

@@ -82,7 +82,7 @@ const detail = (id: string): Promise<Detail> => postern.json<Detail>('message', 
 
 test('mail of a domain whose return path is verified leaves with one of its own; other mail as the sender wrote it', async () => {
   const one = await sent('one@to.test');
-  assert.match(one.received.from, new RegExp(`^bounce\\+${one.id}-0-[0-9a-z]{16}@bounce\\.sender\\.test$`));
+  assert.match(one.received.from, new RegExp(`^bounce\\+${one.id}-[0-9a-z]{16}@bounce\\.sender\\.test$`));
   const several = await sent('two@to.test', { more: ['three@to.test'] });
   assert.match(several.received.from, new RegExp(`^bounce\\+${several.id}-[0-9a-z]{16}@bounce\\.sender\\.test$`), 'several recipients in one transaction share it');
   const unverified = await sent('four@to.test', { author: 'app@other.test' });
@@ -116,6 +116,22 @@ test('what a Postfix sends back is written down, and told to the sender once, wi
   assert.equal((await postern.logged('bounce.failed'))['of'], id);
 });
 
+test('of several recipients the one that failed is known', async () => {
+  const id = await send('nobody-here@bouncing.test', { more: ['fine@bouncing.test'] });
+  const shown = await until(
+    'the history has it',
+    async () => {
+      const found = await postern.json<{ status: string; recipients: { to: string; status: string }[] }>('message', 'show', id);
+      return found.status === 'partial' ? found : null;
+    },
+    30_000,
+  );
+  assert.deepEqual(
+    shown.recipients.map((recipient) => `${recipient.to} ${recipient.status}`),
+    ['nobody-here@bouncing.test bounced', 'fine@bouncing.test delivered'],
+  );
+});
+
 async function refusal(...recipients: readonly string[]): Promise<string[]> {
   const raw = await rawTo(postern.port('mx'));
   await raw.ask('EHLO other.test');
@@ -130,7 +146,7 @@ test('a token that nobody was given is refused, and so is everything else at a b
   const { received } = await sent('six@to.test');
   const [local = '', domain = ''] = received.from.split('@');
   const flipped = `${local.slice(0, -1)}${local.endsWith('0') ? '1' : '0'}`;
-  for (const forged of [`${flipped}@${domain}`, `${local.replace('-0-', '-1-')}@${domain}`, `${local}@bounce.other.test`, `bounce@${domain}`, `postmaster@${domain}`]) {
+  for (const forged of [`${flipped}@${domain}`, `${local.replace('bounce+1', 'bounce+2')}@${domain}`, `${local}@bounce.other.test`, `bounce@${domain}`, `postmaster@${domain}`]) {
     const [reply] = await refusal(forged);
     assert.match(reply ?? '', /^550 5\.1\.1 /, forged);
   }

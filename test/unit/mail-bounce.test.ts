@@ -76,15 +76,12 @@ test('a report that is cut off anywhere, or has bytes changed, is read or not re
 
 test('a return path is read back in either case, for its own domain, and no other text is one', () => {
   const paths = openReturnPaths(Buffer.alloc(32, 1));
-  for (const token of [
-    { id: '0123456789abcdef', n: null },
-    { id: '0123456789abcdef', n: 0 },
-    { id: 'zzzzzzzzzzzzzzzz', n: 65_535 },
-  ]) {
-    const local = paths.local('bounce.example.com', token);
+  for (const id of ['0123456789abcdef', 'zzzzzzzzzzzzzzzz']) {
+    const local = paths.local('bounce.example.com', id);
     assert.ok(local.length <= 64);
-    assert.deepEqual(paths.read('bounce.example.com', local), token);
-    assert.deepEqual(paths.read('bounce.example.com', local.toUpperCase()), token);
+    assert.equal(paths.local('bounce.example.com', id), local, 'the same each time');
+    assert.equal(paths.read('bounce.example.com', local), id);
+    assert.equal(paths.read('bounce.example.com', local.toUpperCase()), id);
     assert.equal(paths.read('bounce.example.net', local), null);
     assert.equal(openReturnPaths(Buffer.alloc(32, 2)).read('bounce.example.com', local), null);
     for (let at = 0; at < local.length; at++) {
@@ -92,6 +89,5 @@ test('a return path is read back in either case, for its own domain, and no othe
       assert.equal(paths.read('bounce.example.com', changed), null, changed);
     }
   }
-  for (const text of ['', 'bounce', 'bounce+', 'bounce+0123456789abcdef', 'postmaster', `x${paths.local('d', { id: '0123456789abcdef', n: 1 })}`])
-    assert.equal(paths.read('d', text), null);
+  for (const text of ['', 'bounce', 'bounce+', 'bounce+0123456789abcdef', 'postmaster', `x${paths.local('d', '0123456789abcdef')}`]) assert.equal(paths.read('d', text), null);
 });
