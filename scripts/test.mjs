@@ -12,6 +12,8 @@ import { needsOf, openSystem, planFiles } from './needs.mjs';
 const { root, ensureDependencies, findNode } = createRequire(import.meta.url)('../bin/bootstrap.cjs');
 const PACKAGES = JSON.parse(readFileSync(join(root, 'scripts/packages.json'), 'utf8'));
 const POLICY = '/usr/sbin/policy-rc.d';
+/** Suites that are read from beside the checkout where somebody has put them. */
+const NOT_OURS = /# SKIP .*\bnot beside the project\b/;
 const inCi = process.env.CI === 'true' || process.env.CI === '1';
 const system = openSystem(PACKAGES);
 
@@ -39,7 +41,7 @@ function run(command, args) {
   return { status: result.status ?? 1 };
 }
 
-/** In CI a test that skips itself is an error too: whatever it needs is to be there. */
+/** In CI a test that skips itself is an error too: whatever it needs is to be there. But for data that is not ours to ship. */
 function runTests(node, files) {
   const scratch = mkdtempSync(join(tmpdir(), 'postern-test-'));
   const record = join(scratch, 'tap');
@@ -58,7 +60,7 @@ function runTests(node, files) {
     const skipped = existsSync(record) ? readFileSync(record, 'utf8').match(/^.*# SKIP.*$/gm) : null;
     if (skipped === null) return status;
     banner([`${skipped.length} tests skipped themselves:`, ...skipped.map((line) => line.trim())]);
-    return inCi ? 3 : status;
+    return inCi && skipped.some((line) => !NOT_OURS.test(line)) ? 3 : status;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -1,5 +1,5 @@
 // `domain check` and `domain rotate` against a real DNS: Knot as the responsible server, Unbound as the resolver, one zone a case.
-// Needs: knot, unbound
+// Needs: root, knot, unbound
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';

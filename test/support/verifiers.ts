@@ -1,6 +1,6 @@
 // Other people's DKIM verifiers, asked about messages as they were received: opendkim (RSA), mailauth and dkimpy (both algorithms). Each looks up
 // the keys in the DNS of the test.
-// Needs: python3
+// Needs: root, python3, python3-dkim, python3-nacl, python3-dnspython, opendkim-tools
 
 import { Resolver } from 'node:dns/promises';
 import { writeFileSync } from 'node:fs';

@@ -24,7 +24,7 @@ import { makeAuthority } from '../support/authority.ts';
 import { tempDir } from '../support/temp.ts';
 
 const OPENSSL = '/usr/bin/openssl';
-const skip = existsSync(OPENSSL) ? false : `needs ${OPENSSL}`;
+const skip = existsSync(OPENSSL) ? false : 'openssl is not installed';
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 

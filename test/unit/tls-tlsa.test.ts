@@ -1,4 +1,5 @@
 // TLSA records against chains: usages, selectors, matching types, digest agility, and what a trust anchor does and does not vouch for.
+// Needs: openssl
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
