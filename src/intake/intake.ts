@@ -158,7 +158,9 @@ type Arriving = {
 };
 
 function isReturn(parts: IntakeParts, connection: Connection<Sender>, rcpt: RcptCommand): boolean {
-  return connection.profile === 'mx' && parts.returns.owns(rcpt.to.domain);
+  if (connection.profile !== 'mx' || !parts.returns.owns(rcpt.to.domain)) return false;
+  // A domain that is received for as well has mailboxes besides.
+  return !parts.isLocal(rcpt.to.domain) || parts.returns.admit(rcpt, []) === null;
 }
 
 /** A report goes to whoever sent the message it is about, from nobody. */

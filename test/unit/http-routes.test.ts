@@ -30,6 +30,8 @@ let queue: QueueClient;
 let socket: HttpServer;
 let tcp: HttpServer;
 let reloads = 0;
+/** How far the clock of the domains is ahead. */
+let aheadMs = 0;
 let parts: AppParts;
 
 before(async () => {
@@ -59,7 +61,7 @@ before(async () => {
       stsId: () => null,
       dns: { servers: ['127.0.0.1:9'], dnssec: 'off', timeoutMs: 300 },
       signatureLifetimeMs: () => 1000,
-      clock: systemClock,
+      clock: { ...systemClock, nowMs: () => Date.now() + aheadMs },
       log: silentLog,
     }),
     admin: store.admin,
@@ -170,6 +172,41 @@ test('domains: added, shown, removed', async () => {
   assert.equal((await api.domains()).domains.length, 1);
   assert.deepEqual(await api.removeDomain('EXAMPLE.net'), { name: 'example.net', removed: true });
   await assert.rejects(api.domain('example.net'), refusedWith('not-found', 1));
+});
+
+test("domains: records in the contract's five fields, keys without their secrets, checks and rotations with their refusals", async () => {
+  const added = await api.addDomain({ name: 'rotating.example', inbound: false, returnPath: 'rp' });
+  assert.ok(added.records.every((record) => Object.keys(record).join() === 'type,name,value,purpose,status'));
+  assert.ok(added.records.some((record) => record.name === 'rp.rotating.example' && record.type === 'MX'));
+  assert.deepEqual(
+    added.keys.map((key) => [Object.keys(key).toSorted().join(), key.state]),
+    Array.from({ length: 2 }, () => ['activatedAt,algorithm,createdAt,removableAt,selector,state', 'active']),
+  );
+  assert.ok(!JSON.stringify(added).includes('sealed'));
+  const again = await api.addDomain({ name: 'rotating.example', inbound: true });
+  assert.deepEqual(again.keys, added.keys);
+  assert.ok(again.records.length > added.records.length && again.inbound && again.returnPath === 'rp');
+
+  await assert.rejects(api.rotateDomain('rotating.example', 'confirm'), refusedWith('no-rotation', 1));
+  const started = await api.rotateDomain('rotating.example', 'start');
+  assert.deepEqual(started.keys.map((key) => key.state).toSorted(), ['active', 'active', 'next', 'next']);
+  await assert.rejects(api.rotateDomain('rotating.example', 'start'), refusedWith('rotation-under-way', 1));
+
+  const checked = await api.checkDomain('rotating.example');
+  assert.ok(checked.records.every((record) => record.status === 'unknown' && record.cause !== null && record.fix !== null));
+  assert.deepEqual(checked.changes, [], 'a DNS that does not answer changes nothing');
+  assert.deepEqual(checked.keys.filter((key) => key.state === 'next').length, 2);
+  const confirmed = await api.rotateDomain('rotating.example', 'confirm');
+  assert.deepEqual(confirmed.keys.map((key) => key.state).toSorted(), ['active', 'active', 'retiring', 'retiring']);
+  // The signature lifetime of this server is a second: the next look finds that the old records may go.
+  aheadMs = 2000;
+  const later = await api.checkDomain('rotating.example');
+  assert.equal(later.changes.length, 2);
+  assert.match(later.changes[0] ?? '', /^The record p\d{8}[er]\._domainkey\.rotating\.example may be removed from the DNS\.$/);
+
+  for (const refused of [api.checkDomain('nowhere.example'), api.rotateDomain('nowhere.example', 'start')]) await assert.rejects(refused, refusedWith('not-found', 1));
+  await assert.rejects(api.addDomain({ name: 'x.example', inbound: false, returnPath: 'two.labels' }), refusedWith('invalid-request', 2));
+  await api.removeDomain('rotating.example');
 });
 
 test('queue: listed, paged, shown, changed; its message is in the history with its content', async () => {
