@@ -18,7 +18,6 @@ import { countReceived, formatReceived } from '#mail/received.ts';
 import type { NewMessage, Queue } from '#queue/queue.ts';
 import type { Envelope, LaneName, Lease, MessageId } from '#queue/records.ts';
 import { isAsciiAddress } from '#smtp/address.ts';
-import type { Address } from '#smtp/address.ts';
 import type { Connection, MailCommand, MessageSink, Policy, RcptCommand, Transaction } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
@@ -328,7 +327,7 @@ class Incoming implements MessageSink {
     const arrivedFields = parseHeaders(arrived).fields;
     const from = arrivedFields.filter((field) => field.name === 'from');
     const mailboxes = from.flatMap((field) => parseMailboxes(field.value()));
-    const refusal = this.#checkHeader(arrivedFields, from.length, mailboxes);
+    const refusal = this.#checkHeader(arrivedFields, from);
     if (refusal !== null) return refusal;
     this.#inspection?.header(arrived, arrivedFields);
     const { head, fields } = withoutForged(this.#parts.hostname, arrived, arrivedFields);
@@ -360,12 +359,13 @@ class Incoming implements MessageSink {
     return null;
   }
 
-  #checkHeader(fields: readonly Field[], fromFields: number, mailboxes: readonly Address[]): Reply | null {
+  #checkHeader(fields: readonly Field[], from: readonly Field[]): Reply | null {
     const { hops } = this.#parts.limits();
     if (countReceived(fields) > hops) return REPLIES.tooManyHops(hops);
     const sender = this.#connection.identity;
     if (sender === null || this.#connection.profile === 'mx') return null;
-    return authorizeFrom(sender, { envelope: this.#transaction.mail.from, fields: fromFields, mailboxes });
+    const mailboxes = from.flatMap((field) => parseMailboxes(field.value(), { names: true }));
+    return authorizeFrom(sender, { envelope: this.#transaction.mail.from, fields: from.length, mailboxes });
   }
 
   #received(): string {

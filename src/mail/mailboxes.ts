@@ -3,27 +3,33 @@
 
 import { canonicalDomain } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
+import { decodeWords } from './words.ts';
 
 type Token = { readonly kind: 'word' | 'quoted' | 'literal' | 'special'; readonly text: string; readonly spaced: boolean };
 
 const SPECIALS = '<>@,;:.';
+const ENCODED_WORD = /^=\?[^?\s]+\?[bq]\?[^?\s]*\?=$/i;
 
 /**
  * Every address of an address list, in order; groups are opened, comments and display names skipped. An element that has an `@`
  * but cannot be read comes back with an empty domain and its text, so that a check refuses it rather than overlooks it.
+ * With `names`, an address that stands unquoted where a name belongs (`b@other.example <a@example.com>`) is told too: it has no place there,
+ * and some readers take it for the sender.
  */
-export function parseMailboxes(value: string): Address[] {
+export function parseMailboxes(value: string, options: { readonly names?: boolean } = {}): Address[] {
+  const names = options.names === true;
   const found: Address[] = [];
   let element: Token[] = [];
   let angle = false;
   const flush = (): void => {
-    if (element.some((token) => token.text.includes('@'))) found.push(readAddress(element));
+    if (element.some((token) => token.text.includes('@')) || (names && hidesAddress(element))) found.push(readAddress(element));
     element = [];
   };
   for (const token of tokenize(value)) {
     const special = token.kind === 'special' ? token.text : '';
     if (special === '<' && !angle) {
       // What stood before was a display name.
+      if (names && !isName(element)) found.push(readAddress(element));
       angle = true;
       element = [];
     } else if (special === '>') {
@@ -31,6 +37,7 @@ export function parseMailboxes(value: string): Address[] {
       angle = false;
     } else if (special === ':') {
       // The end of a group's name, or of an obsolete route (RFC 5322 4.4).
+      if (names && !(angle && isRoute(element)) && !isName(element)) found.push(readAddress(element));
       element = [];
     } else if ((special === ',' || special === ';') && !(angle && isRoute(element))) {
       flush();
@@ -41,6 +48,23 @@ export function parseMailboxes(value: string): Address[] {
   }
   flush();
   return found;
+}
+
+/**
+ * Whether this may stand as a display name: an `@` only within quotes or an encoded word, and then nothing besides but words, each by itself
+ * (RFC 5322 3.2.5, RFC 2047 5).
+ */
+function isName(element: readonly Token[]): boolean {
+  if (hasAt(element)) return false;
+  const quotesAddress = element.some((token) => token.kind === 'quoted' && token.text.includes('@'));
+  const plain = element.filter((token) => token.kind !== 'quoted');
+  if (!quotesAddress && !hidesAddress(plain)) return true;
+  const words = textOf(plain).trim().split(/\s+/);
+  return words.every((word) => ENCODED_WORD.test(word) || (!word.includes('=?') && !/[()<>[\]\\]/.test(word)));
+}
+
+function hasAt(element: readonly Token[]): boolean {
+  return element.some((token) => token.kind === 'special' && token.text === '@');
 }
 
 /** `@a,@b:` before an address in angle brackets: its commas separate nothing. */
@@ -72,13 +96,23 @@ function readLocal(tokens: readonly Token[]): string | null {
     const token = tokens[at] as Token;
     const dot = token.kind === 'special' && token.text === '.';
     if (!dot && token.kind !== 'word' && token.kind !== 'quoted') return null;
-    if (!dot && !wantWord) break;
+    if (!dot && !wantWord) return hidesAddress(tokens.slice(0, at + 1)) ? null : local;
     // Dots where RFC 5322 has none (`a..b`, `a.@`) are in use by real mailboxes.
     local = token.text + local;
     if (!dot) words++;
     wantWord = dot;
   }
-  return words === 0 ? null : local;
+  return words === 0 || hidesAddress(tokens.filter((token) => token.kind !== 'quoted')) ? null : local;
+}
+
+/** Text before an address that some readers take for the address: with an `@`, or with one in an encoded word. */
+function hidesAddress(tokens: readonly Token[]): boolean {
+  const text = textOf(tokens);
+  return text.includes('@') || (text.includes('=?') && decodeWords(text).includes('@'));
+}
+
+function textOf(tokens: readonly Token[]): string {
+  return tokens.map((token) => (token.spaced ? ' ' : '') + token.text).join('');
 }
 
 function readDomain(tokens: readonly Token[]): string | null {
@@ -108,8 +142,11 @@ function* tokenize(value: string): Generator<Token> {
       spaced = true;
       at++;
     } else if (character === '(') {
+      const end = commentEnd(value, at);
+      // What some readers do not take for a comment must not be overlooked in one that nobody closed.
+      if (end === null) yield { kind: 'quoted', text: value.slice(at), spaced: true };
       spaced = true;
-      at = skipComment(value, at);
+      at = end ?? value.length;
     } else if (character === '"' || character === '[') {
       const close = character === '"' ? '"' : ']';
       const [text, next] = readEnclosed(value, at + 1, close);
@@ -142,7 +179,8 @@ function readEnclosed(value: string, start: number, close: string): [string, num
   return [text, value.length];
 }
 
-function skipComment(value: string, start: number): number {
+/** The offset after a comment, comments within it included; null when it does not close. */
+function commentEnd(value: string, start: number): number | null {
   let depth = 0;
   for (let at = start; at < value.length; at++) {
     const character = value.charAt(at);
@@ -150,5 +188,5 @@ function skipComment(value: string, start: number): number {
     else if (character === '(') depth++;
     else if (character === ')' && --depth === 0) return at + 1;
   }
-  return value.length;
+  return null;
 }

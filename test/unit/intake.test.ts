@@ -219,12 +219,25 @@ test('the sender rules of a credential hold for MAIL FROM and for From', async (
     ['From: me@other.example', 550],
     ['From: me@example.com, you@other.example', 550],
     ['From: "me@example.com" <you@other.example>', 550],
+    ['From: "you@other.example" <me@example.com>', 250],
+    ['From: you@other.example <me@example.com>', 550],
+    ['From: you@other.example: me@example.com;', 550],
+    ['From: me@example.com <me@example.com>', 250],
+    ['From: =?utf-8?q?you=40other=2Eexample?= me@example.com', 550],
+    ['From: =?utf-8?q?J=C3=B6rg?= me@example.com', 250],
+    ['From: "you@other.example" me@example.com', 550],
+    ['From: "you@other.example") <me@example.com>', 550],
+    ['From: "Me (you@other.example)" <me@example.com>', 250],
+    ['From: =?utf-8?q?you=40other=2Eexample?= <me@example.com>', 250],
+    ['From: =?utf-8?q?you=40other=2Eexample?= by us <me@example.com>', 250],
+    ['From: =?utf-8?q?you=40other=2Eexample?=! <me@example.com>', 550],
+    ['From: <@other.example:me@example.com>', 250],
     ['From: me@example.com\r\nFrom: you@other.example', 550],
     ['From: nothing to read', 550],
   ] as const) {
     assert.equal((await header(head)).code, code, head);
   }
-  assert.equal(state.accepted.length, 1);
+  assert.equal(state.accepted.length, 8);
 });
 
 test('25 takes local domains only, and adds Received and the judgement, nothing else', async () => {
