@@ -79,15 +79,15 @@ async function findZone(options: LiveDnsOptions, from: { configured: readonly Dn
     const parent = name.slice(name.indexOf('.') + 1);
     return parent === name || !parent.includes('.') ? { name: null, detail: `no name server is responsible for ${name}`, servers: [] } : zoneOf(parent);
   }
-  const servers: NameServer[] = [];
-  for (const host of answer.texts.slice(0, NAME_SERVERS)) {
-    const found = await findAddresses(options.resolver, host);
-    const usable = 'addresses' in found ? found.addresses.filter((address) => !address.includes(':') || hasGlobalIpv6() || found.addresses.length === 1) : [];
-    for (const address of usable.slice(0, ADDRESSES)) {
-      servers.push({ shown: `${host} [${address}]`, server: { address, family: address.includes(':') ? 6 : 4, port: DNS_PORT } });
-    }
-  }
+  const servers = (await Promise.all(answer.texts.slice(0, NAME_SERVERS).map((host) => addressesOf(options, host)))).flat();
   return { name, detail: servers.length === 0 ? `none of the name servers of ${name} has an address` : '', servers };
+}
+
+/** The addresses of a name server that can be reached from here, as far as the machine tells. */
+async function addressesOf({ resolver }: LiveDnsOptions, host: string): Promise<NameServer[]> {
+  const found = await findAddresses(resolver, host);
+  const usable = 'addresses' in found ? found.addresses.filter((address) => !address.includes(':') || hasGlobalIpv6() || found.addresses.length === 1) : [];
+  return usable.slice(0, ADDRESSES).map((address) => ({ shown: `${host} [${address}]`, server: { address, family: address.includes(':') ? 6 : 4, port: DNS_PORT } }));
 }
 
 /** The configured resolvers in turn. With `own`, records of the name itself only, not those of what it is an alias for. */

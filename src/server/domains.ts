@@ -104,7 +104,10 @@ async function newKeys({ directory, vault, clock }: DomainsParts, domain: string
 async function lookUp({ dns, hostname, clock }: DomainsParts, records: readonly DnsRecord[]): Promise<Checked[]> {
   const resolver = openResolver({ ...dns, clock });
   const ending = new AbortController();
-  const cancel = clock.after(CHECK_MS, () => ending.abort());
+  const cancel = clock.after(CHECK_MS, () => {
+    ending.abort();
+    resolver.close();
+  });
   try {
     const found = await findAddresses(resolver, hostname);
     const live = openLiveDns({ servers: dns.servers, resolver, clock, signal: ending.signal });
