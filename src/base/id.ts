@@ -36,6 +36,11 @@ export function idTimeMs(id: string): number | null {
   return ms;
 }
 
+/** Sorts before every id made at this time or later, and after all that were made before. */
+export function firstIdAt(ms: number): string {
+  return encodeTime(Math.max(0, Math.floor(ms)));
+}
+
 function encodeTime(nowMs: number): string {
   let rest = nowMs;
   let text = '';

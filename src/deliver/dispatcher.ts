@@ -74,8 +74,9 @@ export type Dispatcher = {
   stats(): { readonly lanes: number; readonly connections: number; readonly underWay: number };
 };
 
-/** Jobs pulled from the queue that may be under way at once; their bodies stay on disk until they go out. */
+/** Jobs pulled from the queue that may be under way at once, and their bodies in memory; the others stay on disk until they go out. */
 const MAX_PULLED = 4000;
+const MAX_PULLED_BYTES = 16 * 1024 * 1024;
 const FULL = 100;
 const FULL_UNPROVEN = 10;
 const MANY_SILENT = 200;
@@ -107,6 +108,7 @@ class Deliveries implements Dispatcher {
   readonly #isPrivate = openPrivateCheck();
   #underWay = 0;
   #pulled = 0;
+  #pulledBytes = 0;
   #pulling = false;
   /** Pulls asked for so far. */
   #pulls = 0;
@@ -294,12 +296,17 @@ class Deliveries implements Dispatcher {
 
   #count(lease: Lease): void {
     this.#underWay++;
-    if (lease.body === null) this.#pulled++;
+    if (lease.fresh) return;
+    this.#pulled++;
+    this.#pulledBytes += bodyBytes(lease);
   }
 
   #done(lease: Lease): void {
     this.#underWay--;
-    if (lease.body === null) this.#pulled--;
+    if (!lease.fresh) {
+      this.#pulled--;
+      this.#pulledBytes -= bodyBytes(lease);
+    }
     if (this.#more && ++this.#finished >= PULL_AFTER) void this.#pull();
   }
 
@@ -311,7 +318,7 @@ class Deliveries implements Dispatcher {
       while (this.#pulled < MAX_PULLED && !this.#stopping) {
         const skip = this.#full();
         const pull = ++this.#pulls;
-        const leases = await this.#parts.queue.lease({ limit: PULL_LIMIT, perLane: PULL_PER_LANE, skip });
+        const leases = await this.#parts.queue.lease({ limit: PULL_LIMIT, perLane: PULL_PER_LANE, skip, bodyBytes: Math.max(0, MAX_PULLED_BYTES - this.#pulledBytes) });
         this.#more = skip.length > 0;
         if (leases.length === 0) return;
         this.#takeAll(leases, pull);
@@ -387,6 +394,10 @@ class Deliveries implements Dispatcher {
     };
     this.#timers.push(this.#parts.clock.after(periodMs, again));
   }
+}
+
+function bodyBytes({ body }: Lease): number {
+  return body?.reduce((sum, chunk) => sum + chunk.length, 0) ?? 0;
 }
 
 /** The lane of a domain whose site is not known yet. */

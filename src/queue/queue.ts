@@ -26,8 +26,8 @@ export type Queue = {
    * `store-full` when disk or memory is short. With `lease`, the recipients are leased to the caller at once, one Lease a lane.
    */
   accept(message: NewMessage, options: { lease: boolean }): Promise<readonly Lease[]>;
-  /** Up to `limit` leases that are due, at most `perLane` recipients of a lane, none of `skip`. Empty when nothing is due. */
-  lease(request: { limit: number; perLane: number; skip: readonly LaneName[]; only?: LaneName }): Promise<readonly Lease[]>;
+  /** Up to `limit` leases that are due, at most `perLane` recipients of a lane, none of `skip`; small bodies come along, up to `bodyBytes`. Empty when nothing is due. */
+  lease(request: { limit: number; perLane: number; skip: readonly LaneName[]; only?: LaneName; bodyBytes?: number }): Promise<readonly Lease[]>;
   /** Leases whose recipients have expired or whose delay warning is due, whatever their lane and next attempt. */
   leaseOverdue(request: { limit: number }): Promise<readonly Lease[]>;
   /** The body, chunk by chunk, read from disk. Rejects with `lease-lost` when the message is no longer there: what came so far is not all of it. */

@@ -111,7 +111,8 @@ export type LeasedRecipient = Recipient & { readonly attempts: number; readonly 
 
 /**
  * The right to deliver these recipients of one message, all of one lane, until settled or returned. `key` is the engine's handle of the
- * message, `token` that of this right: leases that were given at once share it, and it is never given again (fencing). `body` is there when the message was accepted just now by the same worker and still fits its memory budget.
+ * message, `token` that of this right: leases that were given at once share it, and it is never given again (fencing). `body` is there when it is in memory
+ * already: because the message was accepted just now by this worker (`fresh`), or because it came with the lease.
  */
 export type Lease = {
   readonly key: number;
@@ -119,6 +120,7 @@ export type Lease = {
   readonly envelope: Envelope;
   readonly lane: LaneName;
   readonly recipients: readonly LeasedRecipient[];
+  readonly fresh: boolean;
   readonly body: readonly Buffer[] | null;
 };
 

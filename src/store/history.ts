@@ -1,6 +1,7 @@
 // The history: what became of every message. Portable SQL in a database of its own (history.db); fed from the queue's outbox, may be
 // trimmed, is never needed to deliver.
 
+import { firstIdAt } from '#base/id.ts';
 import type { Envelope, MessageId, Outcome, QueueEvent, Recipient } from '#queue/records.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { Database, Statement } from './sqlite/database.ts';
@@ -97,9 +98,11 @@ export class History {
   readonly #database: Database;
   readonly #read: Statement;
   readonly #write: Statement;
+  #cursor: number;
 
   constructor(path: string) {
     this.#database = openDatabase(path, MIGRATIONS, { synchronous: 'NORMAL', cacheBytes: CACHE_BYTES });
+    this.#cursor = (this.#database.prepare("SELECT seq FROM cursor WHERE name = 'outbox'").get() as { seq: number } | undefined)?.seq ?? 0;
     this.#read = this.#database.prepare('SELECT envelope, recipients, events, updated_at FROM message WHERE id = ?');
     this.#write = this.#database.prepare(
       `INSERT INTO message (id, from_address, to_addresses, credential, status, updated_at, envelope, recipients, events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -107,19 +110,29 @@ export class History {
     );
   }
 
+  /** Events up to this number are in the history. */
+  get cursor(): number {
+    return this.#cursor;
+  }
+
   /**
-   * Moves up to `limit` outbox rows of the queue's database into the history; returns how many. The cursor moves in the history's
-   * transaction, the rows go afterwards: a crash in between folds nothing twice.
+   * Takes over outbox rows of the queue's database until some `events` have been; returns how many rows. The cursor moves in the same
+   * transaction, so that a crash folds nothing twice; whoever owns the outbox may remove what lies behind it.
    */
-  fold(queue: Database, limit: number): number {
-    const cursor = (this.#database.prepare("SELECT seq FROM cursor WHERE name = 'outbox'").get() as { seq: number } | undefined)?.seq ?? 0;
-    const rows = queue.prepare('SELECT seq, events FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?').all(cursor, limit) as { seq: number; events: string }[];
-    const last = rows.at(-1)?.seq;
-    if (last === undefined) return 0;
+  fold(queue: Database, events: number): number {
     const messages = new Map<MessageId, Stored>();
-    for (const row of rows) {
-      for (const event of JSON.parse(row.events) as QueueEvent[]) this.#apply(messages, row.seq, event);
+    let rows = 0;
+    let taken = 0;
+    let last = this.#cursor;
+    for (const row of queue.prepare('SELECT seq, events FROM outbox WHERE seq > ? ORDER BY seq').iterate(last) as Iterable<{ seq: number; events: string }>) {
+      const happened = JSON.parse(row.events) as QueueEvent[];
+      for (const event of happened) this.#apply(messages, row.seq, event);
+      last = row.seq;
+      rows++;
+      taken += happened.length;
+      if (taken >= events) break;
     }
+    if (rows === 0) return 0;
     this.#database.exec('BEGIN IMMEDIATE');
     try {
       for (const [id, stored] of messages) this.#store(id, stored);
@@ -129,13 +142,16 @@ export class History {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       throw error;
     }
-    queue.prepare('DELETE FROM outbox WHERE seq <= ?').run(last);
-    return rows.length;
+    this.#cursor = last;
+    return rows;
   }
 
-  /** Forgets messages not changed since `beforeMs`, a stretch at a time; returns how many. */
+  /** Forgets messages not changed since `beforeMs`, a stretch at a time; returns how many. Only those that came before then are looked at. */
   trim(beforeMs: number): number {
-    return Number(this.#database.prepare(`DELETE FROM message WHERE id IN (SELECT id FROM message WHERE updated_at < ? ORDER BY id LIMIT ${TRIM_ROWS})`).run(beforeMs).changes);
+    const { changes } = this.#database
+      .prepare(`DELETE FROM message WHERE id IN (SELECT id FROM message WHERE id < ? AND updated_at < ? ORDER BY id LIMIT ${TRIM_ROWS})`)
+      .run(firstIdAt(beforeMs), beforeMs);
+    return Number(changes);
   }
 
   close(): void {

@@ -78,8 +78,6 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
     },
     async flushHistory() {
       await main.call({ verb: 'flush' });
-      // The answer goes out before the folding; one more question comes back after it.
-      await main.call({ verb: 'find', id: '' });
     },
     async close() {
       closing = true;

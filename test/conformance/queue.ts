@@ -132,6 +132,15 @@ async function one(queue: Queue, options: Partial<Parameters<Queue['lease']>[0]>
   return leases[0] as Lease;
 }
 
+/** Chance that is the same each time. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
 function described(held: Lease): string {
   return `${held.envelope.id} ${held.lane} ${held.recipients.map(({ n }) => n).join(',')}`;
 }
@@ -285,6 +294,102 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       await queue.accept(message, { lease: false });
       assert.equal(await content(queue, await one(queue)), 'small');
       assert.equal((await engine.admin.counts()).bodyBytes, 5);
+    });
+
+    test('small bodies come with their leases, as far as there is room for them', async (_engine, queue) => {
+      for (let i = 0; i < 3; i++) await accept(queue, { to: [`a@lane${i}.example`], body: 'x'.repeat(100) });
+      const chunked = draft({ to: ['a@lane3.example'], written: 1, body: 'tail' });
+      await queue.write(chunked.envelope.id, 0, Buffer.from('chunk'));
+      await queue.accept(chunked, { lease: false });
+      const leases = await lease(queue, { bodyBytes: 250 });
+      assert.equal(leases.length, 4);
+      assert.equal(leases.filter(({ body }) => body !== null).length, 2);
+      assert.ok(leases.every(({ fresh }) => !fresh));
+      for (const held of leases) {
+        const whole = await content(queue, held);
+        if (held.body !== null) assert.equal(Buffer.concat(held.body).toString(), whole);
+      }
+    });
+
+    test('what is given back into another lane waits there; where that is on hold it is held', async (engine, queue) => {
+      await accept(queue, { to: [{ to: 'a@one.example', lane: 'mx:one.example' }] });
+      await queue.giveBack([await one(queue)], { lane: 'mx:mx.one.example' });
+      assert.deepEqual(await lease(queue, { only: 'mx:one.example' }), []);
+      const held = await one(queue, { only: 'mx:mx.one.example' });
+      const told = new Promise<void>((resolve) => queue.onHeld(resolve));
+      await engine.admin.hold({ by: 'lane', lane: 'mx:other.example' });
+      await told;
+      assert.equal(queue.isHeld({ lane: 'mx:other.example', domain: 'x.example', credential: null }), true);
+      assert.equal(queue.isHeld({ lane: 'mx:mx.one.example', domain: 'one.example', credential: null }), false);
+      await queue.giveBack([held], { lane: 'mx:other.example' });
+      assert.deepEqual(
+        (await engine.admin.list({ limit: 10 })).map(({ state, lane }) => [state, lane]),
+        [['held', 'mx:other.example']],
+      );
+      await engine.admin.release({ by: 'lane', lane: 'mx:other.example' });
+      assert.equal((await one(queue)).lane, 'mx:other.example');
+    });
+
+    test('the counts are those of the rows, whatever has happened', async (engine, queue) => {
+      const random = seeded(20261124);
+      const pick = <T>(items: readonly T[]): T | undefined => items[Math.floor(random() * items.length)];
+      const matches = async (): Promise<void> => {
+        const rows = await engine.admin.list({ limit: 10_000 });
+        const sizes = new Map(rows.map(({ id, sizeBytes }) => [id, sizeBytes]));
+        const of = (state: string): number => rows.filter((row) => row.state === state).length;
+        const { oldestAtMs, ...counts } = await engine.admin.counts();
+        const waiting = rows.filter(({ state }) => state !== 'captured').map(({ acceptedAtMs }) => acceptedAtMs);
+        assert.deepEqual(counts, {
+          ready: of('ready'),
+          leased: of('leased'),
+          deferred: of('deferred'),
+          held: of('held'),
+          captured: of('captured'),
+          messages: sizes.size,
+          bodyBytes: [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0),
+        });
+        assert.equal(oldestAtMs, waiting.length === 0 ? null : Math.min(...waiting));
+      };
+      const leased: Lease[] = [];
+      for (let step = 0; step < 300; step++) {
+        const id = pick(await engine.admin.list({ limit: 50 }))?.id ?? '';
+        const held = leased.pop();
+        switch (Math.floor(random() * 9)) {
+          case 0:
+          case 1:
+            await accept(queue, { to: ['a@one.example', 'b@two.example', 'c@one.example'].slice(0, 1 + Math.floor(random() * 3)), body: 'x'.repeat(Math.floor(random() * 50)) });
+            break;
+          case 2:
+            leased.push(...(await lease(queue, { limit: 2 })));
+            break;
+          case 3:
+            if (held !== undefined) await settle(queue, held, pick(['delivered', 'bounced', 'captured'] as const));
+            break;
+          case 4:
+            if (held !== undefined) await queue.settle({ lease: held, settlements: held.recipients.map(({ n }) => deferred(n, Date.now() - 1)), offspring: [draft()] });
+            break;
+          case 5:
+            if (held !== undefined) await queue.giveBack([held]);
+            break;
+          case 6:
+            await engine.admin.hold({ by: 'message', id });
+            break;
+          case 7:
+            await engine.admin.release({ by: 'message', id });
+            break;
+          default:
+            await engine.admin.cancel({ by: 'message', id });
+            // Refused, and with it everything it had counted.
+            if (held !== undefined)
+              await queue
+                .settle({ lease: { ...held, token: held.token + 1 }, settlements: held.recipients.map(({ n }) => settled(n, 'delivered')), offspring: [draft()] })
+                .catch(() => {});
+        }
+        if (step % 20 === 0) await matches();
+      }
+      await matches();
+      await engine.workerGone(1);
+      await matches();
     });
 
     test('the body of a message that is no longer there is an error, not an empty message', async (_engine, queue) => {

@@ -8,9 +8,10 @@ import type { Database } from './database.ts';
 import type { Engine } from './engine.ts';
 import type { Holds, Lanes } from './lanes.ts';
 import { CAPTURED, HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
+import { countedAs } from './tally.ts';
 import type { AdminAnswer, AdminCall, ListFilter } from './wire.ts';
 
-const STRETCH = 2000;
+const STRETCH = 500;
 const MAX_ROWS = 10_000;
 /** A lasting hold covers the row of `recipient`; `isHeld` of lanes.ts in SQL. */
 const IS_HELD = `EXISTS (SELECT 1 FROM hold WHERE kind = 'all' OR (kind = 'lane' AND value = lane) OR (kind = 'domain' AND value = domain) OR (kind = 'credential' AND value = credential))`;
@@ -28,6 +29,7 @@ type Row = {
   outcome: string | null;
   envelope: string;
 };
+type Touched = { key: number; lane: string; state: number; attempts: number; id: string };
 type Parameters = (string | number)[];
 /** One stretch of a verb: rows touched, and whether there may be more. */
 export type Stretch = { readonly touched: number; readonly more: boolean };
@@ -87,9 +89,9 @@ export class Admin {
     const where = call.verb === 'release' && call.selection.by !== 'message' ? `${selected} AND NOT ${IS_HELD}` : selected;
     const rows = this.#database
       .prepare(
-        `SELECT r.key, r.lane, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND r.state IN (${states.join(', ')}) AND ${where} ORDER BY r.key LIMIT ${STRETCH}`,
+        `SELECT r.key, r.lane, r.state, r.attempts, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND r.state IN (${states.join(', ')}) AND ${where} ORDER BY r.key LIMIT ${STRETCH}`,
       )
-      .all(after, ...parameters) as { key: number; lane: string; id: string }[];
+      .all(after, ...parameters) as Touched[];
     const nowMs = this.#clock.nowMs();
     for (const row of rows) this.#touch(call.verb, row, nowMs);
     return { touched: rows.length, more: rows.length === STRETCH, after: rows.at(-1)?.key ?? after };
@@ -106,7 +108,10 @@ export class Admin {
       .prepare(`UPDATE recipient SET state = CASE WHEN ${IS_HELD} THEN ${HELD} ELSE ${READY} END, next_at = ? WHERE state = ${LEASED} AND owner BETWEEN ? AND ?`)
       .run(nowMs, from, to);
     for (const row of held) this.#tell('held', row, nowMs);
-    if (changes > 0) this.rebuildLanes();
+    if (changes > 0) {
+      this.rebuildLanes();
+      this.#engine.tally.count(this.#database);
+    }
     return Number(changes);
   }
 
@@ -124,15 +129,25 @@ export class Admin {
   /** Removes captured messages older than `beforeMs`, a stretch; returns how many. */
   trimCaptured(beforeMs: number): number {
     const rows = this.#database.prepare(`SELECT key FROM recipient WHERE state = ${CAPTURED} AND next_at < ? LIMIT ${STRETCH}`).all(beforeMs) as { key: number }[];
-    for (const row of rows) this.#delete(row.key);
+    for (const row of rows) {
+      this.#engine.tally.move('captured', null);
+      this.#delete(row.key);
+    }
     return rows.length;
   }
 
-  #touch(verb: 'retry' | 'hold' | 'release' | 'cancel', row: { key: number; lane: string; id: string }, nowMs: number): void {
+  #touch(verb: 'retry' | 'hold' | 'release' | 'cancel', row: Touched, nowMs: number): void {
+    const { tally } = this.#engine;
     const past = { retry: 'retried', hold: 'held', release: 'released', cancel: 'cancelled' }[verb];
-    if (verb === 'cancel') this.#delete(row.key);
-    else if (verb === 'hold') this.#database.prepare(`UPDATE recipient SET state = ${HELD} WHERE key = ?`).run(row.key);
-    else {
+    const was = countedAs(row.state, row.attempts);
+    if (verb === 'cancel') {
+      tally.move(was, null);
+      this.#delete(row.key);
+    } else if (verb === 'hold') {
+      tally.move(was, 'held');
+      this.#database.prepare(`UPDATE recipient SET state = ${HELD} WHERE key = ?`).run(row.key);
+    } else {
+      tally.move(was, countedAs(READY, row.attempts));
       this.#database.prepare(`UPDATE recipient SET state = ${READY}, next_at = ? WHERE key = ?`).run(nowMs, row.key);
       this.#lanes.waits(row.lane, nowMs);
       if (verb === 'retry') this.#lanes.endBackOff(row.lane);
@@ -223,15 +238,8 @@ export class Admin {
   }
 
   #counts(): QueueCounts {
-    const recipients = this.#database
-      .prepare(
-        `SELECT coalesce(sum(state = ${READY} AND attempts = 0), 0) AS ready, coalesce(sum(state = ${LEASED}), 0) AS leased, coalesce(sum(state = ${READY} AND attempts > 0), 0) AS deferred,
-          coalesce(sum(state = ${HELD}), 0) AS held, coalesce(sum(state = ${CAPTURED}), 0) AS captured, min(CASE WHEN state <> ${CAPTURED} THEN key END) AS oldest FROM recipient`,
-      )
-      .get() as { ready: number; leased: number; deferred: number; held: number; captured: number; oldest: number | null };
-    const messages = this.#database.prepare('SELECT count(*) AS messages, coalesce(sum(size), 0) AS bodyBytes FROM message').get() as { messages: number; bodyBytes: number };
-    const { oldest, ...states } = recipients;
-    return { ...states, ...messages, oldestAtMs: oldest === null ? null : this.#acceptedAt(Math.floor(oldest / KEY_SPAN)) };
+    const oldest = this.#engine.oldest();
+    return { ...this.#engine.tally.amounts, oldestAtMs: oldest === null ? null : this.#acceptedAt(oldest) };
   }
 
   #acceptedAt(key: number): number | null {

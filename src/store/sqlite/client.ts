@@ -82,9 +82,9 @@ class Client implements QueueClient {
     }
   }
 
-  async lease(request: { limit: number; perLane: number; skip: readonly string[]; only?: string }): Promise<readonly Lease[]> {
-    const { limit, perLane, skip, only } = request;
-    return ((await this.#ask({ op: 'lease', limit, perLane, skip, only: only ?? null })) as readonly WireLease[]).map(storedLease);
+  async lease(request: { limit: number; perLane: number; skip: readonly string[]; only?: string; bodyBytes?: number }): Promise<readonly Lease[]> {
+    const { limit, perLane, skip, only, bodyBytes } = request;
+    return ((await this.#ask({ op: 'lease', limit, perLane, skip, only: only ?? null, bodyBytes: bodyBytes ?? 0 })) as readonly WireLease[]).map(storedLease);
   }
 
   async leaseOverdue(request: { limit: number }): Promise<readonly Lease[]> {
@@ -189,7 +189,7 @@ class Client implements QueueClient {
           lastOutcome: null,
         });
     }
-    return { key: lease.key, token: lease.token, envelope: message.envelope, lane: lease.lane, recipients, body: message.tail };
+    return { key: lease.key, token: lease.token, envelope: message.envelope, lane: lease.lane, recipients, fresh: true, body: message.tail };
   }
 
   #wireMessage(message: NewMessage): WireMessage {
@@ -288,5 +288,13 @@ function storedLease(lease: WireLease): Lease {
     warned: row.warned,
     lastOutcome: row.outcome === null ? null : (JSON.parse(row.outcome) as Outcome),
   }));
-  return { key: lease.key, token: lease.token, envelope: JSON.parse(lease.envelope ?? 'null') as Envelope, lane: lease.lane, recipients, body: null };
+  return {
+    key: lease.key,
+    token: lease.token,
+    envelope: JSON.parse(lease.envelope ?? 'null') as Envelope,
+    lane: lease.lane,
+    recipients,
+    fresh: false,
+    body: lease.body === null ? null : [Buffer.from(lease.body.buffer, lease.body.byteOffset, lease.body.byteLength)],
+  };
 }

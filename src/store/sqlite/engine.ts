@@ -7,6 +7,7 @@ import type { Database } from './database.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds, Lanes } from './lanes.ts';
 import { HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
+import { Tally, countedAs } from './tally.ts';
 import { prepareStatements } from './statements.ts';
 import type { Statements } from './statements.ts';
 import type { Operation, Span, WireLease, WireMessage, WireSettlement } from './wire.ts';
@@ -14,18 +15,23 @@ import type { Operation, Span, WireLease, WireMessage, WireSettlement } from './
 type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
 type DueRow = { key: number; recipient: string; attempts: number; warn_at: number | null; outcome: string | null; lane?: string };
 
+/** Bodies up to this size come with their lease, so that nobody asks for each of them. */
+const RIDING_BYTES = 64 * 1024;
+
 /** Thrown by `settle` when the lease is no longer the caller's; the batch goes on without it. */
 export class LeaseLost extends Error {}
 
 export class Engine {
   readonly statements: Statements;
+  readonly tally = new Tally();
   readonly #lanes: Lanes;
   readonly #clock: Clock;
   /** Keys of messages that are being written, and whose worker writes them. */
   readonly #pending = new Map<MessageId, { key: number; worker: number }>();
   #nextKey: number;
   #nextToken: number;
-  #overdueAfter = 0;
+  /** No row that is not captured has a smaller key. */
+  #oldestFrom = 0;
   /** JSON texts of the events of the open transaction. */
   events: string[] = [];
   holds: Holds = { all: false, lanes: new Set(), domains: new Set(), credentials: new Set() };
@@ -57,6 +63,7 @@ export class Engine {
   accept(message: WireMessage, bytes: Uint8Array, options: { worker: number; lease: boolean }): WireLease[] {
     const key = message.written > 0 ? this.#pendingKey(message.id, options.worker) : this.#nextKey++;
     this.statements.insertMessage.run(key, message.id, message.sizeBytes, message.written, message.envelope, slice(bytes, message.tail));
+    this.tally.message(1, message.sizeBytes);
     const token = options.lease ? this.#newToken(options.worker) : 0;
     const leases = new Map<LaneName, { n: number; json: null; attempts: 0; warned: false; outcome: null }[]>();
     this.events.push(
@@ -78,6 +85,7 @@ export class Engine {
         message.credential,
         recipient.json,
       );
+      this.tally.move(null, countedAs(state, 0));
       if (state === READY) this.#lanes.waits(recipient.lane, message.atMs);
       if (held) this.#tellHeld(message.id, recipient.n, message.atMs);
       if (!leased) continue;
@@ -86,7 +94,13 @@ export class Engine {
       if (lane === undefined) leases.set(recipient.lane, [entry]);
       else lane.push(entry);
     }
-    return [...leases].map(([lane, recipients]) => ({ key, token, lane, envelope: null, recipients }));
+    return [...leases].map(([lane, recipients]) => ({ key, token, lane, envelope: null, body: null, recipients }));
+  }
+
+  /** What was counted in a transaction that came to nothing is uncounted. */
+  rolledBack(): void {
+    this.tally.rollBack();
+    this.#oldestFrom = 0;
   }
 
   /** Called once the transaction of an accept is committed: the chunks have their message. */
@@ -97,24 +111,26 @@ export class Engine {
   lease(operation: Of<'lease'>, worker: number): WireLease[] {
     const nowMs = this.#clock.nowMs();
     const token = this.#newToken(worker);
+    const budget = { bytes: operation.bodyBytes };
     const leases: WireLease[] = [];
     const lanes = operation.only === null ? this.#lanes.due(nowMs, new Set(operation.skip)) : [operation.only];
     for (const lane of lanes) {
       const room = operation.limit - leases.length;
       if (room <= 0) break;
       const rows = this.statements.dueOfLane.all(lane, nowMs, Math.min(operation.perLane, room)) as DueRow[];
-      leases.push(...this.#leaseRows(rows, token, () => lane));
+      leases.push(...this.#leaseRows(rows, { token, budget, laneOf: () => lane }));
       this.#correct(lane, nowMs);
     }
     return leases;
   }
 
-  /** Goes through the table in key order, a stretch a call, and begins anew at the end. */
+  /** Those whose time is over first, then those whose senders should hear of a delay. */
   overdue(limit: number, worker: number): WireLease[] {
     const nowMs = this.#clock.nowMs();
-    const rows = this.statements.overdue.all(this.#overdueAfter, nowMs, nowMs, limit) as DueRow[];
-    this.#overdueAfter = rows.length < limit ? 0 : (rows.at(-1)?.key ?? 0);
-    const leases = this.#leaseRows(rows, this.#newToken(worker), (row) => row.lane ?? '');
+    const expired = this.statements.expired.all(nowMs, limit) as DueRow[];
+    const warned = expired.length < limit ? (this.statements.warned.all(nowMs, nowMs, limit - expired.length) as DueRow[]) : [];
+    const rows = [...expired, ...warned];
+    const leases = this.#leaseRows(rows, { token: this.#newToken(worker), budget: { bytes: 0 }, laneOf: (row) => row.lane ?? '' });
     for (const lane of new Set(rows.map((row) => row.lane ?? ''))) this.#correct(lane, nowMs);
     return leases;
   }
@@ -150,8 +166,10 @@ export class Engine {
   /** Deletes a message and its body once no recipient is left. */
   removeIfDone(key: number): void {
     if (this.statements.anyRecipient.get(key * KEY_SPAN, (key + 1) * KEY_SPAN) !== undefined) return;
-    const row = this.statements.deleteMessage.get(key) as { chunks: number } | undefined;
-    if (row !== undefined && row.chunks > 0) this.#deleteChunks(key);
+    const row = this.statements.deleteMessage.get(key) as { chunks: number; size: number } | undefined;
+    if (row === undefined) return;
+    this.tally.message(-1, row.size);
+    if (row.chunks > 0) this.#deleteChunks(key);
   }
 
   /** A worker is gone: what it was writing is dropped. Its leases are returned by admin.ts. */
@@ -169,6 +187,7 @@ export class Engine {
     else {
       const statement = state === 'captured' ? this.statements.captureRecipient.run(settlement.outcome, key, token) : this.statements.deleteRecipient.run(key, token);
       if (statement.changes === 0) throw new LeaseLost(`recipient ${settlement.n} of ${operation.id}`);
+      this.tally.move('leased', state === 'captured' ? 'captured' : null);
     }
     const next = state === 'deferred' ? settlement.nextAtMs : null;
     this.events.push(`{"type":"${state}","atMs":${nowMs},"id":"${operation.id}","n":${settlement.n},"nextAtMs":${next},"outcome":${settlement.outcome}}`);
@@ -183,17 +202,19 @@ export class Engine {
     const state = isHeld(this.holds, { ...row, lane: settlement.lane }) ? HELD : READY;
     const { changes } = this.statements.deferRecipient.run(state, settlement.nextAtMs, settlement.lane, settlement.warned ? 1 : 0, settlement.outcome, key, token);
     if (changes === 0) throw new LeaseLost(`recipient ${settlement.n}`);
+    this.tally.move('leased', countedAs(state, 1));
     if (state === READY) this.#lanes.waits(settlement.lane, settlement.nextAtMs);
     return state === HELD;
   }
 
   #giveBackOne(message: number, n: number, to: { token: number; nextAtMs: number; nowMs: number; lane: LaneName | null }): void {
     const key = message * KEY_SPAN + n;
-    const row = this.statements.leasedRow.get(key) as { lane: string; domain: string; credential: string | null } | undefined;
+    const row = this.statements.leasedRow.get(key) as { lane: string; domain: string; credential: string | null; attempts: number } | undefined;
     if (row === undefined) return;
     const lane = to.lane ?? row.lane;
     const state = isHeld(this.holds, { ...row, lane }) ? HELD : READY;
     if (this.statements.returnRecipient.run(state, to.nextAtMs, lane, key, to.token).changes === 0) return;
+    this.tally.move('leased', countedAs(state, row.attempts));
     if (state === READY) return this.#lanes.waits(lane, to.nextAtMs);
     const { id } = this.statements.envelopeOf.get(message) as { id: MessageId };
     this.#tellHeld(id, n, to.nowMs);
@@ -207,24 +228,36 @@ export class Engine {
     return worker * TOKENS + this.#nextToken++;
   }
 
-  /** Marks rows leased and groups them by message and lane; the envelope travels with each lease. */
-  #leaseRows(rows: readonly DueRow[], token: number, laneOf: (row: DueRow) => LaneName): WireLease[] {
-    const groups = new Map<string, { key: number; token: number; lane: LaneName; envelope: string; recipients: WireLease['recipients'][number][] }>();
+  /** Marks rows leased and groups them by message and lane; the envelope travels with each lease, and a small body as long as there is room. */
+  #leaseRows(rows: readonly DueRow[], how: { token: number; budget: { bytes: number }; laneOf: (row: DueRow) => LaneName }): WireLease[] {
+    const { token, budget, laneOf } = how;
+    const groups = new Map<string, WireLease & { recipients: WireLease['recipients'][number][] }>();
     for (const row of rows) {
       const key = Math.floor(row.key / KEY_SPAN);
       const lane = laneOf(row);
       const name = `${key} ${lane}`;
       let group = groups.get(name);
       if (group === undefined) {
-        const message = this.statements.envelopeOf.get(key) as { envelope: string } | undefined;
+        const message = this.statements.envelopeOf.get(key) as { envelope: string; chunks: number; size: number } | undefined;
         if (message === undefined) continue;
-        group = { key, token, lane, envelope: message.envelope, recipients: [] };
+        const rides = message.chunks === 0 && message.size <= Math.min(budget.bytes, RIDING_BYTES);
+        if (rides) budget.bytes -= message.size;
+        group = { key, token, lane, envelope: message.envelope, body: rides ? this.chunk(key, 0) : null, recipients: [] };
         groups.set(name, group);
       }
       this.statements.lease.run(token, row.key);
+      this.tally.move(countedAs(READY, row.attempts), 'leased');
       group.recipients.push({ n: row.key % KEY_SPAN, json: row.recipient, attempts: row.attempts, warned: row.warn_at === null, outcome: row.outcome });
     }
     return [...groups.values()];
+  }
+
+  /** The key of the message that has waited longest, or null. */
+  oldest(): number | null {
+    const row = this.statements.oldest.get(this.#oldestFrom) as { key: number } | undefined;
+    if (row === undefined) return null;
+    this.#oldestFrom = row.key;
+    return Math.floor(row.key / KEY_SPAN);
   }
 
   #correct(lane: LaneName, nowMs: number): void {

@@ -10,6 +10,10 @@ export class Lanes {
   /** Where the last round stopped, so that lanes take turns. */
   #turn = 0;
 
+  get size(): number {
+    return this.#lanes.size;
+  }
+
   /** Something of this lane waits until `nextAtMs`. */
   waits(lane: LaneName, nextAtMs: number): void {
     const known = this.#lanes.get(lane);

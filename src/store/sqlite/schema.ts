@@ -41,4 +41,10 @@ export const QUEUE_MIGRATIONS: readonly string[] = [
   CREATE TABLE hold (kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, value)) WITHOUT ROWID;
   CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, events TEXT NOT NULL)
   `,
+  // Mail that is delivered at once never touches these.
+  `
+  CREATE INDEX recipient_expires ON recipient (expires_at) WHERE state = 0;
+  CREATE INDEX recipient_warns ON recipient (warn_at) WHERE state = 0 AND warn_at IS NOT NULL;
+  CREATE INDEX recipient_captured ON recipient (next_at) WHERE state = 3
+  `,
 ];

@@ -14,7 +14,10 @@ const SQL = {
   insertRecipient: `INSERT INTO recipient (key, state, owner, next_at, expires_at, warn_at, attempts, lane, domain, credential, recipient)
     VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
   insertOutbox: 'INSERT INTO outbox (at, events) VALUES (?, ?)',
-  envelopeOf: 'SELECT id, envelope FROM message WHERE key = ?',
+  trimOutbox: 'DELETE FROM outbox WHERE seq <= ?',
+  lastOutbox: 'SELECT max(seq) AS seq FROM outbox',
+  countOutbox: 'SELECT count(*) AS rows FROM outbox WHERE seq > ?',
+  envelopeOf: 'SELECT id, envelope, chunks, size FROM message WHERE key = ?',
   bodyOf: 'SELECT chunks, body FROM message WHERE key = ?',
   keyOf: 'SELECT key FROM message WHERE id = ?',
   chunk: 'SELECT data FROM chunk WHERE key = ?',
@@ -22,12 +25,14 @@ const SQL = {
   dueOfLane: `SELECT key, recipient, attempts, warn_at, outcome FROM recipient WHERE state = ${READY} AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?`,
   earliestOfLane: `SELECT min(next_at) AS at FROM recipient WHERE state = ${READY} AND lane = ?`,
   lease: `UPDATE recipient SET state = ${LEASED}, owner = ? WHERE key = ? AND state = ${READY}`,
-  overdue: `SELECT key, lane, recipient, attempts, warn_at, outcome FROM recipient
-    WHERE state = ${READY} AND key > ? AND (expires_at <= ? OR (warn_at IS NOT NULL AND warn_at <= ?)) ORDER BY key LIMIT ?`,
+  expired: `SELECT key, lane, recipient, attempts, warn_at, outcome FROM recipient WHERE state = ${READY} AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
+  warned: `SELECT key, lane, recipient, attempts, warn_at, outcome FROM recipient
+    WHERE state = ${READY} AND warn_at IS NOT NULL AND warn_at <= ? AND expires_at > ? ORDER BY warn_at LIMIT ?`,
+  oldest: `SELECT key FROM recipient WHERE key >= ? AND state <> ${CAPTURED} ORDER BY key LIMIT 1`,
   leasedRow: 'SELECT state, owner, lane, domain, credential, attempts FROM recipient WHERE key = ?',
   deleteRecipient: `DELETE FROM recipient WHERE key = ? AND state = ${LEASED} AND owner = ?`,
   anyRecipient: 'SELECT 1 FROM recipient WHERE key >= ? AND key < ? LIMIT 1',
-  deleteMessage: 'DELETE FROM message WHERE key = ? RETURNING chunks',
+  deleteMessage: 'DELETE FROM message WHERE key = ? RETURNING chunks, size',
   deleteChunks: 'DELETE FROM chunk WHERE key >= ? AND key < ?',
   deferRecipient: `UPDATE recipient SET state = ?, next_at = ?, lane = ?, attempts = attempts + 1, warn_at = CASE WHEN ? THEN NULL ELSE warn_at END, outcome = ?
     WHERE key = ? AND state = ${LEASED} AND owner = ?`,

@@ -11,6 +11,7 @@ import { Admin } from './admin.ts';
 import { CHECKPOINT_PAGES, isOutOfSpace, openDatabase } from './database.ts';
 import type { Database } from './database.ts';
 import { Engine, LeaseLost } from './engine.ts';
+import { Folding } from './folding.ts';
 import { Lanes } from './lanes.ts';
 import { Reserve, freeBytes } from './reserve.ts';
 import { KEY_SPAN, QUEUE_MIGRATIONS } from './schema.ts';
@@ -28,9 +29,10 @@ const SPACE_EVERY_MS = 1000;
 const HOUSEKEEPING_MS = 60_000;
 /** While space is short the log is written back early, so that it is begun anew instead of growing. */
 const CHECKPOINT_PAGES_SHORT = 100;
-/** Outbox rows folded at once, and how many may wait before folding comes before new work. */
-const FOLD_ROWS = 200;
-const FOLD_BACKLOG_COMMITS = 400;
+/** Folding waits for a moment without work. */
+const FOLD_AFTER_MS = 20;
+const MANY_LANES = 1000;
+const LOOK_EVERY_MS = 100;
 
 type Source = { readonly port: MessagePort; readonly worker: number };
 type Work = { readonly source: Source; readonly operation: Operation; readonly bytes: Uint8Array };
@@ -43,17 +45,19 @@ class StoreThread {
   readonly #lanes = new Lanes();
   readonly #admin: Admin;
   readonly #history: History;
+  readonly #folding: Folding<{ readonly source: Source; readonly q: number }>;
   readonly #reserve: Reserve;
   readonly #options: ThreadOptions;
   readonly #sources = new Set<Source>();
   readonly #verbs: LongVerb[] = [];
   #scheduled = false;
-  #commitsSinceFold = 0;
-  #folding = false;
+  #wakes = false;
   #full = false;
   #spaceCheckedAtMs = 0;
   #dueTimer: NodeJS.Timeout | null = null;
   #dueAtMs = Infinity;
+  #lookAgainAtMs = 0;
+  #looking = false;
 
   constructor(options: ThreadOptions) {
     this.#options = options;
@@ -62,11 +66,13 @@ class StoreThread {
     this.#engine = new Engine(this.#database, this.#lanes, systemClock);
     this.#admin = new Admin({ database: this.#database, engine: this.#engine, lanes: this.#lanes, clock: systemClock });
     this.#history = new History(join(options.dataDir, 'history.db'));
+    this.#folding = new Folding({ database: this.#database, statements: this.#engine.statements, history: this.#history });
     this.#reserve = new Reserve(join(options.dataDir, 'queue.reserve'), options.reserveBytes);
     this.#reserve.restore(options.minFreeBytes);
     this.#database.exec(`DELETE FROM chunk WHERE key / ${KEY_SPAN} NOT IN (SELECT key FROM message)`);
     this.#transaction(() => this.#admin.returnLeases(null));
     this.#admin.rebuildLanes();
+    this.#engine.tally.count(this.#database);
     setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS).unref();
     this.#wakeFolding();
   }
@@ -81,7 +87,8 @@ class StoreThread {
 
   close(): void {
     for (const source of this.#sources) source.port.close();
-    while (this.#history.fold(this.#database, FOLD_ROWS) > 0);
+    while (this.#folding.fold() > 0);
+    this.#folding.trim();
     this.#history.close();
     this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     this.#database.close();
@@ -103,6 +110,7 @@ class StoreThread {
       if (call !== null && call.verb === 'workerGone') this.#retire(call.worker);
       // Verbs of many rows have transactions of their own, a stretch each.
       if (operation.op === 'admin' && 'selection' in operation.call) this.#verbs.push({ source, q: operation.q, call: operation.call, after: 0, touched: 0, begun: false });
+      else if (call !== null && call.verb === 'flush' && 'q' in operation) this.#folding.ask({ source, q: operation.q });
       else this.#queue.push({ source, operation, bytes });
     }
   }
@@ -129,9 +137,9 @@ class StoreThread {
     if (verb !== undefined) this.#stretch(verb, answers);
     for (const [source, list] of answers) source.port.postMessage({ answers: list, ready: false } satisfies Reply);
     this.#armDueTimer();
-    if (this.#verbs.length > 0 || this.#queue.length > 0) this.#again();
-    if (this.#commitsSinceFold > FOLD_BACKLOG_COMMITS) this.#fold();
-    else this.#wakeFolding();
+    for (const { source, q } of this.#folding.work()) source.port.postMessage({ answers: [{ q, value: null }], ready: false } satisfies Reply);
+    if (this.#verbs.length > 0 || this.#queue.length > 0 || this.#folding.urgent) this.#again();
+    this.#wakeFolding();
   }
 
   #again(): void {
@@ -193,17 +201,20 @@ class StoreThread {
   #transaction<T>(run: () => T): T {
     const { statements } = this.#engine;
     this.#engine.events = [];
+    this.#engine.tally.begin();
     statements.begin.run();
     try {
       const value = run();
       if (this.#engine.events.length > 0) {
         statements.insertOutbox.run(systemClock.nowMs(), `[${this.#engine.events.join(',')}]`);
-        this.#commitsSinceFold++;
+        this.#folding.writes();
       }
       statements.commit.run();
+      this.#folding.committed();
       return value;
     } catch (error) {
       if (this.#database.isTransaction) statements.rollback.run();
+      this.#engine.rolledBack();
       if (isOutOfSpace(error)) this.#full = true;
       throw error;
     }
@@ -244,10 +255,6 @@ class StoreThread {
     if (call.verb === 'workerGone') {
       this.#engine.forgetWriter(call.worker);
       return this.#admin.returnLeases(call.worker);
-    }
-    if (call.verb === 'flush') {
-      setImmediate(() => this.#foldAll());
-      return null;
     }
     return this.#admin.read(call);
   }
@@ -309,6 +316,8 @@ class StoreThread {
   /** Tells the workers when the next lane falls due. */
   #armDueTimer(): void {
     const nowMs = systemClock.nowMs();
+    if (this.#lanes.size > MANY_LANES && nowMs < this.#lookAgainAtMs) return this.#lookLater();
+    this.#lookAgainAtMs = nowMs + LOOK_EVERY_MS;
     const dueAtMs = this.#lanes.nextDueAtMs(nowMs);
     if (dueAtMs === this.#dueAtMs && this.#dueTimer !== null) return;
     if (this.#dueTimer !== null) clearTimeout(this.#dueTimer);
@@ -328,27 +337,24 @@ class StoreThread {
     this.#dueTimer.unref();
   }
 
-  #wakeFolding(): void {
-    if (this.#folding) return;
-    this.#folding = true;
+  /** Going through very many lanes after each commit would cost more than the commit. */
+  #lookLater(): void {
+    if (this.#looking) return;
+    this.#looking = true;
     setTimeout(() => {
-      this.#folding = false;
-      if (this.#scheduled) this.#wakeFolding();
-      else if (this.#fold() > 0) this.#wakeFolding();
-    }, 20);
+      this.#looking = false;
+      this.#armDueTimer();
+    }, LOOK_EVERY_MS).unref();
   }
 
-  #fold(): number {
-    try {
-      this.#commitsSinceFold = Math.max(0, this.#commitsSinceFold - FOLD_ROWS);
-      return this.#history.fold(this.#database, FOLD_ROWS);
-    } catch {
-      return 0;
-    }
-  }
-
-  #foldAll(): void {
-    while (this.#fold() > 0);
+  #wakeFolding(): void {
+    if (this.#wakes) return;
+    this.#wakes = true;
+    setTimeout(() => {
+      this.#wakes = false;
+      if (this.#scheduled || this.#folding.fold() > 0) this.#wakeFolding();
+      else this.#folding.trim();
+    }, FOLD_AFTER_MS);
   }
 
   #housekeeping(): void {

@@ -45,7 +45,15 @@ export type Operation =
       readonly settlements: readonly WireSettlement[];
       readonly offspring: readonly WireMessage[];
     }
-  | { readonly op: 'lease'; readonly q: number; readonly limit: number; readonly perLane: number; readonly skip: readonly LaneName[]; readonly only: LaneName | null }
+  | {
+      readonly op: 'lease';
+      readonly q: number;
+      readonly limit: number;
+      readonly perLane: number;
+      readonly skip: readonly LaneName[];
+      readonly only: LaneName | null;
+      readonly bodyBytes: number;
+    }
   | { readonly op: 'overdue'; readonly q: number; readonly limit: number }
   | {
       readonly op: 'giveBack';
@@ -87,6 +95,7 @@ export type WireLease = {
   readonly token: number;
   readonly lane: LaneName;
   readonly envelope: string | null;
+  readonly body: Uint8Array | null;
   readonly recipients: readonly { readonly n: number; readonly json: string | null; readonly attempts: number; readonly warned: boolean; readonly outcome: string | null }[];
 };
 

@@ -1,0 +1,92 @@
+// The way of the events from the outbox of the queue into the history: a stretch at a time, so that no commit waits long for it, and more
+// urgently when many wait or somebody asks. Knows no threads.
+
+import type { History } from '#store/history.ts';
+import type { Database } from './database.ts';
+import type { Statements } from './statements.ts';
+
+/** Events folded at once, some 20 ms of them, and how many outbox rows may wait before some are folded after each commit. */
+const EVENTS = 500;
+const BACKLOG_ROWS = 400;
+
+/** Somebody wants the history to be as far as the outbox was when they asked. */
+type Wish<T> = { readonly who: T; readonly upTo: number };
+
+export class Folding<T> {
+  readonly #database: Database;
+  readonly #statements: Statements;
+  readonly #history: History;
+  /** Outbox rows that the history does not have. */
+  #waiting: number;
+  /** Outbox rows up to this one are gone, or go with the open transaction. */
+  #trimmedTo = 0;
+  #trimming = 0;
+  readonly #asked: T[] = [];
+  #wishes: Wish<T>[] = [];
+
+  constructor(parts: { database: Database; statements: Statements; history: History }) {
+    this.#database = parts.database;
+    this.#statements = parts.statements;
+    this.#history = parts.history;
+    this.#waiting = (this.#statements.countOutbox.get(this.#history.cursor) as { rows: number }).rows;
+  }
+
+  /** In a transaction that writes events: what the history has goes with it, and costs no sync of its own. */
+  writes(): void {
+    this.#waiting++;
+    this.#trimming = this.#history.cursor;
+    if (this.#trimming > this.#trimmedTo) this.#statements.trimOutbox.run(this.#trimming);
+  }
+
+  committed(): void {
+    this.#trimmedTo = Math.max(this.#trimmedTo, this.#trimming);
+  }
+
+  ask(who: T): void {
+    this.#asked.push(who);
+  }
+
+  /** After a commit: folds if it must; returns whose wish is fulfilled. */
+  work(): T[] {
+    if (this.#asked.length > 0) {
+      const upTo = (this.#statements.lastOutbox.get() as { seq: number | null }).seq ?? 0;
+      this.#wishes.push(...this.#asked.splice(0).map((who) => ({ who, upTo })));
+    }
+    if (this.#wishes.length === 0) {
+      if (this.#waiting > BACKLOG_ROWS) this.fold();
+      return [];
+    }
+    const none = this.fold() === 0;
+    const fulfilled = this.#wishes.filter(({ upTo }) => none || upTo <= this.#history.cursor);
+    this.#wishes = this.#wishes.filter((wish) => !fulfilled.includes(wish));
+    return fulfilled.map(({ who }) => who);
+  }
+
+  /** Somebody waits: `work` is to be called again soon. */
+  get urgent(): boolean {
+    return this.#asked.length + this.#wishes.length > 0;
+  }
+
+  /** One stretch; returns how many rows. What fails is tried again with the next one. */
+  fold(): number {
+    try {
+      const rows = this.#history.fold(this.#database, EVENTS);
+      this.#waiting = rows === 0 ? 0 : Math.max(0, this.#waiting - rows);
+      return rows;
+    } catch {
+      return 0;
+    }
+  }
+
+  /** When there is nothing else to do. */
+  trim(): void {
+    const { cursor } = this.#history;
+    if (cursor <= this.#trimmedTo) return;
+    try {
+      this.#statements.trimOutbox.run(cursor);
+      this.#trimmedTo = cursor;
+    } catch {
+      // Goes with the next transaction.
+    }
+  }
+}
