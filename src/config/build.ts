@@ -205,7 +205,7 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
     const match = route.match ?? '*';
     switch (route.type) {
       case null:
-        return mistake('type', 'is needed: "mx", "smarthost", "lmtp" or "capture"');
+        return mistake('type', 'is needed: "mx", "smarthost", "lmtp", "webhook" or "capture"');
       case 'mx':
       case 'capture':
         return [{ match, name: named(route.name ?? route.type), type: route.type }];
@@ -213,6 +213,8 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
         return smarthost(route, { match, named, mistake });
       case 'lmtp':
         return lmtp(route, { match, named, mistake });
+      case 'webhook':
+        return webhook(route, { match, named, mistake });
     }
   });
 }
@@ -268,10 +270,32 @@ function lmtp(route: RouteValues, { match, named, mistake }: Building): RouteCon
   return [{ match, name: named(route.name ?? `${host}:${port}`), type: 'lmtp', host, port, socket: null }];
 }
 
+const WEBHOOK_TIMEOUT_MS = 30_000;
+
+function webhook(route: RouteValues, { match, named, mistake }: Building): RouteConfig[] {
+  if (route.url === null) return mistake('url', 'is needed for a webhook: an https URL');
+  if (route.secretFile === null) return mistake('secret_file', 'is needed for a webhook: every request is signed');
+  const url = URL.canParse(route.url) ? new URL(route.url) : null;
+  if (url === null || url.protocol !== 'https:') return mistake('url', 'must be an https URL, like "https://app.example.com/mail"');
+  // It would stand in logs and process lists.
+  if (url.username !== '' || url.password !== '') return mistake('url', 'must not have a login in it; requests are signed with secret_file');
+  url.hash = '';
+  const { secretFile, format, timeout } = route;
+  return [{ match, name: named(route.name ?? url.host), type: 'webhook', url: url.href, secretFile, format: format ?? 'json', timeoutMs: timeout ?? WEBHOOK_TIMEOUT_MS }];
+}
+
+const OWN_KEYS = {
+  mx: [],
+  capture: [],
+  smarthost: ['host', 'port', 'ports', 'username', 'passwordFile'],
+  lmtp: ['host', 'port', 'ports'],
+  webhook: ['url', 'secretFile', 'format', 'timeout'],
+} as const satisfies Record<RouteConfig['type'], readonly (keyof RouteValues)[]>;
+
 /** Keys that say nothing for this type of route are told, not passed over. */
 function onlyFor(route: RouteValues, mistake: Building['mistake']): [] | null {
-  const given = (['host', 'port', 'ports', 'username', 'passwordFile'] as const).filter((key) => route[key] !== null);
-  const allowed: readonly string[] = route.type === 'smarthost' ? given : route.type === 'lmtp' ? ['host', 'port', 'ports'] : route.type === null ? given : [];
-  const wrong = given.find((key) => !allowed.includes(key));
-  return wrong === undefined ? null : mistake(wrong === 'passwordFile' ? 'password_file' : wrong, `means nothing for a route of type "${route.type}"`);
+  if (route.type === null) return null;
+  const own: readonly string[] = OWN_KEYS[route.type];
+  const wrong = (Object.values(OWN_KEYS).flat() as (keyof RouteValues)[]).find((key) => route[key] !== null && !own.includes(key));
+  return wrong === undefined ? null : mistake(ROUTE_ROWS[wrong].key, `means nothing for a route of type "${route.type}"`);
 }

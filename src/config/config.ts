@@ -19,6 +19,7 @@ export type RouteConfig = { readonly match: string; readonly name: string } & (
       readonly passwordFile: string | null;
     }
   | { readonly type: 'lmtp'; /** host:port or unix:/path */ readonly host: string; readonly port: number | null; readonly socket: string | null }
+  | { readonly type: 'webhook'; readonly url: string; readonly secretFile: string; readonly format: 'raw' | 'json'; /** For the answer. */ readonly timeoutMs: number }
   | { readonly type: 'capture' }
 );
 

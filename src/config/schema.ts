@@ -264,9 +264,9 @@ export const ROUTE_ROWS = {
     ...live,
     doc: 'Recipient domains: one, all below one (`*.example.com`, which is not `example.com` itself), or `*`. The first route that matches is taken.',
   }),
-  type: row('type', kind.choice(['mx', 'smarthost', 'lmtp', 'capture']), {
+  type: row('type', kind.choice(['mx', 'smarthost', 'lmtp', 'webhook', 'capture']), {
     ...live,
-    doc: '`mx`: the mail hosts of the domain. `smarthost`: an upstream relay. `lmtp`: a local mail store. `capture`: kept for viewing, never sent.',
+    doc: '`mx`: the mail hosts of the domain. `smarthost`: an upstream relay. `lmtp`: a local mail store. `webhook`: an application, by signed HTTPS requests. `capture`: kept for viewing, never sent.',
   }),
   name: row('name', kind.text, { fallbackText: 'the host', ...live, doc: 'The name of its lane.' }),
   host: row('host', kind.text, { ...live, doc: 'smarthost: a host name or address. lmtp: `host`, `host:port` or `unix:/path`.' }),
@@ -277,6 +277,17 @@ export const ROUTE_ROWS = {
     doc: 'smarthost: the ladder, tried in this order. TLS from the first byte on ports that end in 465, STARTTLS required on all others; verified on each.',
   }),
   username: row('username', kind.text, { ...live, doc: 'smarthost: the login. Without it none is made.' }),
+  url: row('url', kind.text, { ...live, doc: 'webhook: the https URL that messages are posted to.' }),
+  secretFile: row('secret_file', kind.file, {
+    ...live,
+    doc: 'webhook: the file with the secret that requests are signed with, as Standard Webhooks writes it (`whsec_` and base64 of 24 to 64 bytes); up to three, one a line, while it is changed. Read at each message.',
+  }),
+  format: row('format', kind.choice(['json', 'raw']), {
+    ...live,
+    fallbackText: '`json`',
+    doc: 'webhook: `json` has envelope, verdicts and the content in base64; `raw` is the message (message/rfc822) with the envelope on top.',
+  }),
+  timeout: row('timeout', kind.duration('1s', '10m'), { ...live, fallbackText: '`30s`', doc: 'webhook: how long the answer may take once all is sent.' }),
   passwordFile: row('password_file', kind.file, { ...live, doc: 'smarthost: the file with the password; read at each connection.' }),
 } as const;
 

@@ -9,7 +9,7 @@ import type { Envelope, Lease, LeasedRecipient } from '#queue/records.ts';
 import { isAsciiAddress } from '#smtp/address.ts';
 import type { ReversePath } from '#smtp/address.ts';
 import type { ClientEnvelope, ClientFailure, RecipientReply } from '#smtp/client.ts';
-import type { Connected } from './connector.ts';
+import type { Connected, Content, HopReply } from './connector.ts';
 import { fitEnvelope } from './international.ts';
 import type { Fit } from './international.ts';
 import { outcomeOfFailure, outcomeOfRefusal, outcomeOfReply } from './outcome.ts';
@@ -70,7 +70,7 @@ export async function attempt(parts: AttemptParts, connected: Connected, route: 
     waiting = rest;
     if (fit.fitted.length === 0) continue;
     const going = fit.fitted.map(({ recipient }) => recipient);
-    const result = await client.transact(clientEnvelope(envelope, fit, content), content.chunks());
+    const result = await client.transact(clientEnvelope(envelope, fit, content), content.chunks(), { envelope, recipients: going, content: content.chunks });
     if ('failure' in result) {
       const { failure } = result;
       if (failure.kind !== 'policy' && !failure.possibleDuplicate) return { verdicts, untouched: [...going, ...rest], broken: failure };
@@ -91,7 +91,7 @@ function placeOf({ host, address, port, tls, security }: Connected, when: Pick<A
 }
 
 /** Turns replies into verdicts; returns the recipients the server had no room for while it took others: they go at once (RFC 5321 4.5.3.1.10). */
-function collect(verdicts: Verdict[], of: { batch: readonly LeasedRecipient[]; replies: readonly RecipientReply[]; place: Attempt; dsn: Verdict['dsn'] }): LeasedRecipient[] {
+function collect(verdicts: Verdict[], of: { batch: readonly LeasedRecipient[]; replies: readonly HopReply[]; place: Attempt; dsn: Verdict['dsn'] }): LeasedRecipient[] {
   const again: LeasedRecipient[] = [];
   const progress = of.replies.some((reply) => reply.phase !== 'rcpt');
   of.batch.forEach((recipient, i) => {
@@ -99,20 +99,24 @@ function collect(verdicts: Verdict[], of: { batch: readonly LeasedRecipient[]; r
     if (reply === undefined) return;
     const outcome = outcomeOfReply(of.place, reply);
     if (progress && reply.phase === 'rcpt' && reply.reply.code === 452 && outcome.class !== 'mailbox-full') again.push(recipient);
-    else verdicts.push({ recipient, outcome, dsn: of.dsn });
+    else verdicts.push({ recipient, outcome, dsn: of.dsn, ...notBefore(of.place, reply) });
   });
   return again;
+}
+
+function notBefore({ startedAtMs, durationMs }: Attempt, { retryAfterMs }: HopReply): Pick<Verdict, 'notBeforeMs'> {
+  return retryAfterMs === undefined || retryAfterMs === null ? {} : { notBeforeMs: startedAtMs + durationMs + retryAfterMs };
 }
 
 /** Who reports success: a hop that does DSN itself; for one that does not, we say that it was relayed; a mail store is the end of the way. */
 function dsnOf(connected: Connected, route: string): Verdict['dsn'] {
   if (connected.client.capabilities.keywords.has('DSN')) return 'none';
-  return route === 'lmtp' ? 'delivered' : 'relayed';
+  return route === 'lmtp' || route === 'webhook' ? 'delivered' : 'relayed';
 }
 
-type Content = { readonly sizeBytes: number; readonly eightBit: boolean; chunks(): Iterable<Buffer> | AsyncIterable<Buffer> } | { readonly problem: string };
+type Opened = { readonly sizeBytes: number; readonly eightBit: boolean; readonly chunks: () => Content } | { readonly problem: string };
 
-async function openContent(parts: AttemptParts, { client }: Connected, lease: Lease): Promise<Content> {
+async function openContent(parts: AttemptParts, { client }: Connected, lease: Lease): Promise<Opened> {
   const { envelope, body } = lease;
   const { sizeBytes, eightBit } = envelope;
   const { keywords } = client.capabilities;

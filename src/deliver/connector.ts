@@ -4,15 +4,29 @@
 import type { SecureContext } from 'node:tls';
 import type { Clock } from '#base/clock.ts';
 import type { Log } from '#base/log.ts';
-import type { LaneName, Security } from '#queue/records.ts';
+import type { Envelope, LaneName, LeasedRecipient, Security } from '#queue/records.ts';
 import { connectClient } from '#smtp/client.ts';
-import type { CertificateProblem, ClientFailure, ClientOptions, Presented, SmtpClient, TlsSession, TlsWanted } from '#smtp/client.ts';
+import type { CertificateProblem, ClientEnvelope, ClientFailure, ClientOptions, Presented, RecipientReply, SmtpClient, TlsSession, TlsWanted } from '#smtp/client.ts';
 import type { Explanation } from '#smtp/explain.ts';
 import type { HostMemory } from './hosts.ts';
 
+export type Content = Iterable<Buffer> | AsyncIterable<Buffer>;
+
+/** What is to be delivered, for hops that want to know more than SMTP tells. `content` begins anew at each call. */
+export type Delivery = { readonly envelope: Envelope; readonly recipients: readonly LeasedRecipient[]; content(): Content };
+
+/** `explained`: what it means, where the words alone do not tell. `retryAfterMs`: not before that. */
+export type HopReply = RecipientReply & { readonly explained?: Explanation; readonly retryAfterMs?: number | null };
+export type HopResult = { readonly replies: readonly HopReply[] } | { readonly failure: ClientFailure };
+
+/** What a lane wants of an open connection. SMTP's client is one; so is a webhook. */
+export type Hop = Pick<SmtpClient, 'capabilities' | 'usable' | 'quit' | 'destroy'> & {
+  transact(envelope: ClientEnvelope, body: Content, delivery: Delivery): Promise<HopResult>;
+};
+
 /** An open connection and how it may be spoken of. `tls` is for people: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, `none (...)`. */
 export type Connected = {
-  readonly client: SmtpClient;
+  readonly client: Hop;
   readonly host: string;
   readonly address: string | null;
   readonly port: number | null;

@@ -30,6 +30,7 @@ import { openMxPlanner } from './routes/mx.ts';
 import type { MxPlanner } from './routes/mx.ts';
 import type { MxParts } from './routes/mx-hosts.ts';
 import { openSmarthost } from './routes/smarthost.ts';
+import { openWebhook } from './routes/webhook.ts';
 import { openSettler } from './settle.ts';
 import type { Settler } from './settle.ts';
 import { nowhere, sortRecipients } from './sorting.ts';
@@ -265,16 +266,27 @@ class Deliveries implements Dispatcher {
     }
   }
 
-  #connectorOf(route: Extract<Route, { type: 'smarthost' | 'lmtp' }>): Connector {
+  #connectorOf(route: Extract<Route, { type: 'smarthost' | 'lmtp' | 'webhook' }>): Connector {
     const key = `${route.type}:${route.name}`;
     const known = this.#fixed.get(key);
     // A reload makes new route objects.
     if (known?.route === route) return known.connector;
-    const { resolver, allowPrivate } = this.#parts;
-    const connector =
-      route.type === 'lmtp' ? openLmtp({ ...this.#dial, resolver }, route) : openSmarthost({ ...this.#dial, resolver, allowPrivate, isPrivate: this.#isPrivate }, route);
+    const connector = this.#openConnector(route);
     this.#fixed.set(key, { route, connector });
     return connector;
+  }
+
+  #openConnector(route: Extract<Route, { type: 'smarthost' | 'lmtp' | 'webhook' }>): Connector {
+    const { resolver, allowPrivate } = this.#parts;
+    const parts = { ...this.#dial, resolver, allowPrivate, isPrivate: this.#isPrivate };
+    switch (route.type) {
+      case 'lmtp':
+        return openLmtp(parts, route);
+      case 'smarthost':
+        return openSmarthost(parts, route);
+      case 'webhook':
+        return openWebhook(parts, route);
+    }
   }
 
   #settle(lease: Lease, recipients: readonly LeasedRecipient[], outcomeOf: (recipient: LeasedRecipient) => Outcome): void {

@@ -2,9 +2,9 @@
 
 import type { Outcome, OutcomeScope, Security } from '#queue/records.ts';
 import { explainClientFailure, explainReply } from '#smtp/explain.ts';
-import type { ClientFailure, RecipientReply, RemoteReply } from '#smtp/client.ts';
+import type { ClientFailure, RemoteReply } from '#smtp/client.ts';
 import { remoteWords } from '#mail/notification.ts';
-import type { NotConnected, Refusal } from './connector.ts';
+import type { HopReply, NotConnected, Refusal } from './connector.ts';
 
 /** Where and when the attempt was made. */
 export type Attempt = {
@@ -19,7 +19,7 @@ export type Attempt = {
 };
 
 /** The outcome of one recipient's reply. 2xx delivered, 4xx deferred, 5xx bounced (RFC 5321 4.2.1). */
-export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply }: RecipientReply): Outcome {
+export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply, explained = explainReply(reply) }: HopReply): Outcome {
   if (accepted) {
     return {
       ...base(attempt),
@@ -33,7 +33,6 @@ export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply }: Rec
       fix: '',
     };
   }
-  const explained = explainReply(reply);
   const scope: OutcomeScope = phase === 'rcpt' ? 'recipient' : phase === 'mail' && reply.code === 421 ? 'host' : 'message';
   return { ...base(attempt), verdict: reply.code >= 500 ? 'bounced' : 'deferred', scope, code: reply.code, enhanced: enhancedOf(reply), text: textOf(reply), ...explained };
 }

@@ -7,6 +7,7 @@ export type Route = { readonly match: string; readonly name: string } & (
   | { readonly type: 'mx' }
   | { readonly type: 'smarthost'; readonly host: string; readonly ports: readonly number[]; readonly username: string | null; readonly passwordFile: string | null }
   | { readonly type: 'lmtp'; readonly host: string; readonly port: number | null; readonly socket: string | null }
+  | { readonly type: 'webhook'; readonly url: string; readonly secretFile: string; readonly format: 'raw' | 'json'; readonly timeoutMs: number }
   | { readonly type: 'capture' }
 );
 

@@ -18,7 +18,7 @@ export type SortingParts = {
   readonly clock: Clock;
   readonly routes: Routes;
   readonly planner: MxPlanner;
-  readonly connectorOf: (route: Extract<Route, { type: 'smarthost' | 'lmtp' }>) => Connector;
+  readonly connectorOf: (route: Extract<Route, { type: 'smarthost' | 'lmtp' | 'webhook' }>) => Connector;
 };
 
 /** What can go on now. */
