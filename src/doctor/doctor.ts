@@ -12,14 +12,19 @@ import { downgrade, injection, starttls, tls, versions } from './checks/encrypti
 import { ehlo, greeting } from './checks/greeting.ts';
 import { latency, openRelay, rate, size } from './checks/policy.ts';
 import { tcp } from './checks/tcp.ts';
+import { examineDomain } from './domain/examine.ts';
+import type { DomainOptions } from './domain/examine.ts';
 import { Conversation } from './probes/conversation.ts';
+import type { Place } from './probes/conversation.ts';
 import { probePort } from './probes/port.ts';
 import type { Login, PortEvidence, Role } from './probes/port.ts';
 import { summarize } from './report.ts';
 import type { Finding, Report, Verdict } from './report.ts';
 import type { Target } from './target.ts';
 
-export type DoctorOptions = {
+export type DoctorOptions = DomainOptions & {
+  /** Where mail hosts are reached. */
+  readonly mxPort: number;
   readonly resolver: Resolver;
   readonly context: SecureContext;
   /** The name said in EHLO. */
@@ -74,6 +79,7 @@ export async function diagnose(text: string, target: Target, options: DoctorOpti
     options.found?.(finding);
   };
   if (target.kind === 'host') await examineHost(target.host, target.port, options, add);
+  else await examineMailDomain(target.domain, options, add);
   return { target: text, kind: target.kind, startedAt, durationMs: Math.round(performance.now() - startMs), checks: findings, summary: summarize(findings) };
 }
 
@@ -94,6 +100,57 @@ async function examineHost(host: string, port: number | null, options: DoctorOpt
   for (const finding of await outbound(all, references, options)) add(finding);
 }
 
+/** Hosts of a domain that are probed; the best ones. */
+const HOSTS = 4;
+
+async function examineMailDomain(domain: string, options: DoctorOptions, add: Add): Promise<void> {
+  options.begun?.(`reading the records of ${domain}`);
+  const { findings, hosts } = await examineDomain(domain, options.resolver, options);
+  // Several findings of one check for one subject: numbered, so that ids stay unique.
+  const seen = new Map<string, number>();
+  for (const { check, verdict, durationMs } of findings) {
+    const subject = verdict.subject ?? domain;
+    const key = `${check.id}@${subject}`;
+    const n = (seen.get(key) ?? 0) + 1;
+    seen.set(key, n);
+    add(finding({ id: n === 1 ? check.id : `${check.id}-${n}`, title: check.title }, { durationMs, ...verdict }, { subject, host: null, port: null }));
+  }
+  const places = hosts.slice(0, HOSTS).flatMap(({ host, addresses }) => familiesOf(addresses).map((address) => ({ host, address, port: options.mxPort })));
+  if (places.length === 0) return;
+  options.begun?.(`probing port ${options.mxPort} of ${hosts.map(({ host }) => host).join(', ')}`);
+  const references = referenceProbe([options.mxPort], options);
+  const all = await Promise.all(places.map((place) => probe(place, { ...options, login: null }, 'mx')));
+  const usable = all.some((evidence) => evidence.capabilities !== null);
+  for (const evidence of all) for (const one of judge(evidence, { named: false, usable, several: true })) add(one);
+  for (const one of greetingNames(all)) add(one);
+  for (const one of await outbound(all, references, options)) add(one);
+}
+
+/** The name a server greets with should be its own: receivers of its mail look at it. */
+function greetingNames(all: readonly PortEvidence[]): Finding[] {
+  return all.flatMap((evidence) => {
+    const { greeting: step, host, address, port } = evidence;
+    if (step === null || !('value' in step) || step.value.code !== 220) return [];
+    const [name = ''] = (step.value.lines[0] ?? '').split(' ');
+    const good = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/i.test(name) && !/\.(?:local|localdomain|lan|internal)$/i.test(name);
+    const of = { subject: `${host}[${address}]:${port}`, host, port };
+    const verdict: Verdict = good
+      ? { status: 'pass', evidence: `it greets as ${name}` }
+      : {
+          status: 'warn',
+          title: 'the server does not greet with a full host name',
+          evidence: `220 ${step.value.lines[0] ?? ''}`,
+          cause: 'If it says the same name in EHLO when it sends, receivers refuse it.',
+          fix: 'Set the host name of the mail server to its full public name (Postfix: myhostname).',
+        };
+    return [finding({ id: 'helo-name', title: 'name of the server' }, verdict, of)];
+  });
+}
+
+function familiesOf(addresses: readonly string[]): string[] {
+  return [addresses.find((address) => !address.includes(':')), addresses.find((address) => address.includes(':'))].filter((address) => address !== undefined);
+}
+
 /** A and AAAA, with the time they took; the first of each family is probed. */
 async function lookUp(host: string, { resolver }: DoctorOptions, add: Add): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
@@ -105,7 +162,7 @@ async function lookUp(host: string, { resolver }: DoctorOptions, add: Add): Prom
   const v6 = aaaa.status === 'found' ? aaaa.records : [];
   const verdict = dnsVerdict(host, [a, aaaa], [...v4, ...v6]);
   add(finding({ id: 'dns', title: 'address records' }, { ...verdict, durationMs }, { subject: host, host, port: null }));
-  return [v4[0], v6[0]].filter((address) => address !== undefined);
+  return familiesOf([...v4, ...v6]);
 }
 
 function dnsVerdict(host: string, answers: readonly Awaited<ReturnType<Resolver['a']>>[], addresses: readonly string[]): Verdict {
@@ -135,11 +192,11 @@ function roleOf(port: number): Role {
   return port === 587 || port === 2525 ? 'submission' : 'unknown';
 }
 
-async function probe(place: { host: string; address: string; port: number }, options: DoctorOptions): Promise<PortEvidence> {
+async function probe(place: Place, options: DoctorOptions, role: Role = roleOf(place.port)): Promise<PortEvidence> {
   const { helo, context, timeoutMs, login: credentials } = options;
   const patience = AbortSignal.timeout(timeoutMs * PATIENCE);
   const signal = options.signal === undefined ? patience : AbortSignal.any([patience, options.signal]);
-  return probePort(place, roleOf(place.port), { helo, context, timeoutMs, signal, login: credentials, relayTo: RELAY_TO });
+  return probePort(place, role, { helo, context, timeoutMs, signal, login: credentials, relayTo: RELAY_TO });
 }
 
 type Frame = { readonly named: boolean; readonly usable: boolean; readonly several: boolean };

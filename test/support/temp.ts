@@ -90,15 +90,17 @@ export async function run(command: string, args: readonly string[], options: Spa
   return { code, stdout, stderr };
 }
 
-/** A TCP port that is free now, on this address. */
+/** A TCP port that is free now, on this address; none of those that outgoing connections are given, so that nobody takes it in between. */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
-  const server = createServer();
-  server.listen(0, address);
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen({ port, host: address, exclusive: true }, () => resolve(true)));
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** True once something accepts connections there. */

@@ -1,10 +1,11 @@
 // `postern doctor`: examines a host, a port, a domain or the domain of a mail address, and says what is wrong, why, and what to do.
 
+import { readFileSync } from 'node:fs';
 import { hostname as systemHostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { PosternError } from '#base/failure.ts';
+import { PosternError, errorText } from '#base/failure.ts';
 import { systemClock } from '#base/clock.ts';
 import { reportHtml } from '#cli/doctor/html.ts';
 import { reportMarkdown } from '#cli/doctor/markdown.ts';
@@ -25,6 +26,10 @@ type Options = {
   passwordFile?: string;
   timeout: number;
   reference?: string;
+  selector: string[];
+  message?: string;
+  sendingAddress: string[];
+  blocklist: string[];
   as?: 'host' | 'domain';
   helo?: string;
   caFile?: string;
@@ -33,6 +38,9 @@ type Options = {
   watch?: number;
   verbose?: boolean;
 };
+
+/** Lists that answer everybody. Large installations use lists of their own choice. */
+const BLOCKLISTS: readonly string[] = ['zen.spamhaus.org', 'bl.spamcop.net', 'b.barracudacentral.org', 'psbl.surriel.com'];
 
 const EXAMPLES = `
 Examples:
@@ -57,6 +65,10 @@ export function register(program: Command, cli: Cli): void {
     .option('--password-file <file>', 'file with its password; - reads standard input')
     .option('--timeout <seconds>', 'patience with each step', parseSeconds, 10)
     .option('--reference <host>', 'a host known to serve these ports: tells a blocked network from a dead host')
+    .option('--selector <name>', 'DKIM selector to look for (repeat for more)', collect, [])
+    .option('--message <file>', 'a signed message: its DKIM selectors are looked for')
+    .option('--sending-address <address>', 'address that the mail of the domain is sent from (repeat for more; default: its mail hosts)', collect, [])
+    .option('--blocklist <zone>', 'DNS blocklist to ask about these addresses (repeat for more; "none": ask none)', collect, [])
     .addOption(new Option('--as <kind>', 'read a bare name as this').choices(['host', 'domain']))
     .option('--helo <name>', 'name to say in EHLO (default: the name of this machine)')
     .option('--ca-file <file>', 'more authorities to trust, PEM')
@@ -80,6 +92,10 @@ async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
       ports: options.fromPortList ?? PORTS,
       login: readLogin(cli, options),
       reference: options.reference ?? null,
+      selectors: [...options.selector, ...(options.message === undefined ? [] : selectorsOf(options.message))],
+      sendingAddresses: options.sendingAddress,
+      blocklists: options.blocklist.length === 0 ? BLOCKLISTS : options.blocklist.filter((zone) => zone !== 'none'),
+      mxPort: config.delivery.mxPort,
       begun: (what) => cli.out.note(`${what} ...`),
     };
     const once = async (): Promise<Report> => diagnose(text, await parseTarget(text, resolver, options.as ?? null), settings);
@@ -127,6 +143,25 @@ function changes(before: Report, now: Report): string[] {
       `${finding.subject}: ${last === undefined ? 'new' : `${last.status} -> ${finding.status}`}: ${finding.title}${finding.cause === '' ? '' : `. ${finding.cause} ${finding.fix}`}`,
     ];
   });
+}
+
+/** The selectors of the signatures of a message. */
+function selectorsOf(file: string): string[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'latin1');
+  } catch (error) {
+    throw usage(`The message ${file} cannot be read: ${errorText(error)}.`, 'Check the path given to --message.');
+  }
+  const [head = ''] = text.replace(/\r\n/g, '\n').split('\n\n');
+  const signatures = [...head.matchAll(/^DKIM-Signature:((?:.*\n?)(?:[ \t].*\n?)*)/gim)];
+  const selectors = signatures.flatMap(([, value = '']) => /(?:^|;)\s*s\s*=\s*([A-Za-z0-9._-]+)/.exec(value)?.[1] ?? []);
+  if (selectors.length === 0) throw usage(`The message ${file} has no DKIM signature.`, 'Give a message as it arrived at a receiver, with all its headers.');
+  return [...new Set(selectors)];
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
 }
 
 function parsePorts(text: string): number[] {
