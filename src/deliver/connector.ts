@@ -7,7 +7,7 @@ import type { Log } from '#base/log.ts';
 import type { Envelope, LaneName, LeasedRecipient, Security } from '#queue/records.ts';
 import { connectClient } from '#smtp/client.ts';
 import type { CertificateProblem, ClientEnvelope, ClientFailure, ClientOptions, Presented, RecipientReply, SmtpClient, TlsSession, TlsWanted } from '#smtp/client.ts';
-import type { Explanation } from '#smtp/explain.ts';
+import type { Explanation } from '#knowledge/explain.ts';
 import type { HostMemory } from './hosts.ts';
 
 export type Content = Iterable<Buffer> | AsyncIterable<Buffer>;

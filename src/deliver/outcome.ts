@@ -1,7 +1,7 @@
 // From what happened to what it means for a recipient: verdict, scope, class, cause and fix. Pure; the one place where codes become verdicts.
 
 import type { Outcome, OutcomeScope, Security } from '#queue/records.ts';
-import { explainClientFailure, explainReply } from '#smtp/explain.ts';
+import { explainFailure, explainReply } from '#knowledge/explain.ts';
 import type { ClientFailure, RemoteReply } from '#smtp/client.ts';
 import { remoteWords } from '#mail/notification.ts';
 import type { HopReply, NotConnected, Refusal } from './connector.ts';
@@ -19,7 +19,7 @@ export type Attempt = {
 };
 
 /** The outcome of one recipient's reply. 2xx delivered, 4xx deferred, 5xx bounced (RFC 5321 4.2.1). */
-export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply, explained = explainReply(reply) }: HopReply): Outcome {
+export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply, explained }: HopReply): Outcome {
   if (accepted) {
     return {
       ...base(attempt),
@@ -34,7 +34,15 @@ export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply, expla
     };
   }
   const scope: OutcomeScope = phase === 'rcpt' ? 'recipient' : phase === 'mail' && reply.code === 421 ? 'host' : 'message';
-  return { ...base(attempt), verdict: reply.code >= 500 ? 'bounced' : 'deferred', scope, code: reply.code, enhanced: enhancedOf(reply), text: textOf(reply), ...explained };
+  return {
+    ...base(attempt),
+    verdict: reply.code >= 500 ? 'bounced' : 'deferred',
+    scope,
+    code: reply.code,
+    enhanced: enhancedOf(reply),
+    text: textOf(reply),
+    ...(explained ?? explainReply(reply, attempt.host)),
+  };
 }
 
 /** What a hop lacks that a message needs. RFC 6531 3.5, RFC 8689 4.2.1, RFC 1870 6.3. */
@@ -47,7 +55,7 @@ const LACKS: Readonly<Record<string, Pick<Outcome, 'code' | 'enhanced'>>> = {
 
 /** The outcome of a transaction that failed as a whole: what this message needs and the hop lacks is final, the rest is tried again. */
 export function outcomeOfFailure(attempt: Attempt, failure: ClientFailure): Outcome {
-  const explained = explainClientFailure(failure, { host: attempt.host ?? 'the next hop', port: attempt.port });
+  const explained = explainFailure(failure, { host: attempt.host ?? 'the next hop', port: attempt.port });
   const lacks = LACKS[failure.code ?? ''];
   if (failure.kind === 'policy' && lacks !== undefined) return { ...base(attempt), verdict: 'bounced', scope: 'local', ...lacks, text: failure.text, ...explained };
   const temporary = failure.kind === 'timeout' ? '4.4.1' : '4.4.2';
@@ -79,7 +87,7 @@ export function outcomeOfNoConnection(attempt: Attempt, result: NotConnected): O
       fix: 'It is tried again by itself.',
     });
   const place = { host: last.host, port: last.port };
-  const explained = last.explained ?? explainClientFailure(last.failure, place);
+  const explained = last.explained ?? explainFailure(last.failure, place);
   const { reply } = last.failure;
   const refusedByGreeting =
     attempt.route === 'mx' && reply !== null && result.tried.every((one) => (one.failure.reply?.code ?? 0) >= 500 && one.failure.phase !== 'auth' && one.failure.kind === 'reply');

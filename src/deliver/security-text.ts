@@ -2,7 +2,7 @@
 // and what was there. Pure.
 
 import type { ClientFailure } from '#smtp/client.ts';
-import type { Explanation } from '#smtp/explain.ts';
+import type { Explanation } from '#knowledge/explain.ts';
 import type { Decision, Required } from '#tls/policy.ts';
 import { formatTlsa } from '#tls/tlsa.ts';
 import type { Judged } from './connector.ts';

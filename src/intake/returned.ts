@@ -13,7 +13,7 @@ import type { NewMessage, Queue } from '#queue/queue.ts';
 import type { Lease, MessageId, Outcome, ReturnedEvent } from '#queue/records.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
-import { explainReply } from '#smtp/explain.ts';
+import { explainReply } from '#knowledge/explain.ts';
 import type { RcptCommand } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
@@ -162,7 +162,7 @@ function outcomeOf(bounce: Bounce, recipient: BouncedRecipient, nowMs: number): 
   const code = Number(/^([245]\d\d)\b/.exec(text)?.[1] ?? 0);
   const failed = action === 'failed';
   const words = text.replace(/^[245]\d\d[ -]?/, '');
-  const explained = explainReply({ code: code === 0 ? (failed ? 550 : 450) : code, enhanced: status, lines: [words] });
+  const explained = explainReply({ code: code === 0 ? (failed ? 550 : 450) : code, enhanced: status, lines: [words] }, recipient.remoteHost);
   return {
     verdict: failed ? 'bounced' : action === 'delayed' ? 'deferred' : 'delivered',
     scope: 'recipient',

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLog } from '#base/log.ts';
+import { CLASSES } from '#knowledge/classes.ts';
 import { METRICS } from '#events/metrics.ts';
 import { createApp } from '#http/server.ts';
 import type { AppParts } from '#http/server.ts';
@@ -67,15 +68,17 @@ const POLICY_REFUSALS: Readonly<Record<Extract<Decision, { refused: unknown }>['
 };
 
 test('every class of a failure has a row in docs/failures.md, and every row is a class', () => {
-  const explaining = ['src/smtp/explain.ts', ...files('src/deliver')].map(page).join('\n');
+  const explaining = ['src/knowledge/explain.ts', ...files('src/deliver')].map(page).join('\n');
   const literals = [...explaining.matchAll(/\bclass: ([^\n]*?)(?:,(?: |$)|;|$)|\bdeferred\(('[^']+')/gm)].flatMap((match) =>
     // What is compared is no class.
     codes((match[1] ?? match[2] ?? '').replaceAll(/=== '[^']*'/g, '').replaceAll("'", '`')),
   );
-  assertSame(
-    tableRows(page('docs/failures.md'), 'class').flatMap((row) => codes(row['class'] ?? '')),
-    [...new Set([...literals, ...Object.keys(POLICY_REFUSALS)])],
-    'the tables of docs/failures.md',
+  const documented = tableRows(page('docs/failures.md'), 'class').flatMap((row) => codes(row['class'] ?? ''));
+  assertSame(documented, [...CLASSES.keys()], 'the tables of docs/failures.md and src/knowledge/classes.json');
+  assert.deepEqual(
+    [...new Set([...literals, ...Object.keys(POLICY_REFUSALS)])].filter((word) => !CLASSES.has(word)),
+    [],
+    'words that src/knowledge/classes.json lacks',
   );
 });
 

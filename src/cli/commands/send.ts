@@ -16,8 +16,8 @@ import { canonicalDomain, isAsciiAddress, parseMailbox } from '#smtp/address.ts'
 import type { Address, ReversePath } from '#smtp/address.ts';
 import { connectClient } from '#smtp/client.ts';
 import type { ClientEnvelope, ClientFailure, RecipientReply, SmtpClient } from '#smtp/client.ts';
-import { explainClientFailure, explainReply } from '#smtp/explain.ts';
-import type { Explanation } from '#smtp/explain.ts';
+import { explainFailure, explainReply } from '#knowledge/explain.ts';
+import type { Explanation } from '#knowledge/explain.ts';
 import { Recorder } from '#smtp/transcript.ts';
 import type { TranscriptEntry } from '#smtp/transcript.ts';
 import { outboundTls } from '#tls/context.ts';
@@ -145,7 +145,7 @@ async function tryRung({ cli, options, target, rung, auth, context, name, attemp
       attempts.push({ address, port: rung.port, encryption, transcript: recorder.entries, failure: null });
       return result;
     }
-    const failure = { ...explainClientFailure(result.failure, { host: target.host, port: rung.port }), text: result.failure.text };
+    const failure = { ...explainFailure(result.failure, { host: target.host, port: rung.port }), text: result.failure.text };
     attempts.push({ address, port: rung.port, encryption, transcript: recorder.entries, failure });
     cli.out.note(`  ${failure.cause}`);
     // A wrong password is wrong on every rung.
@@ -176,7 +176,7 @@ async function transact(client: SmtpClient, message: { from: ReversePath; to: re
 
 function finish(cli: Cli, of: { target: Target; rung: Rung; client: SmtpClient; attempts: readonly Attempt[]; replies: Said; to: readonly Address[] }): void {
   const { target, rung, client, attempts, replies, to } = of;
-  const failure = Array.isArray(replies) ? null : explainClientFailure(replies as ClientFailure, { host: target.host, port: rung.port });
+  const failure = Array.isArray(replies) ? null : explainFailure(replies as ClientFailure, { host: target.host, port: rung.port });
   const replied: Replied[] = Array.isArray(replies)
     ? (replies as readonly RecipientReply[]).map(({ accepted, reply }, i) => ({
         to: to[i]?.text ?? '',
@@ -184,7 +184,7 @@ function finish(cli: Cli, of: { target: Target; rung: Rung; client: SmtpClient; 
         code: reply.code,
         enhanced: reply.enhanced,
         text: reply.lines.join(' '),
-        failure: accepted ? null : explainReply(reply),
+        failure: accepted ? null : explainReply(reply, target.host),
       }))
     : [];
   const ok = failure === null && replied.every((one) => one.accepted);

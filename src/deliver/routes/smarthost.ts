@@ -9,7 +9,7 @@ import type { Connected, Connector, DialParts, NotConnected, Refusal, Tried } fr
 import type { Route } from '#deliver/route.ts';
 import { findAddresses } from '#dns/mx.ts';
 import type { Resolver } from '#dns/resolver.ts';
-import { explainClientFailure } from '#smtp/explain.ts';
+import { explainFailure } from '#knowledge/explain.ts';
 
 export type SmarthostParts = DialParts & {
   readonly resolver: Resolver;
@@ -157,7 +157,7 @@ class Ladder {
       port,
       address,
       cause: failure.text,
-      fix: explainClientFailure(failure, { host: this.#route.host, port }).fix,
+      fix: explainFailure(failure, { host: this.#route.host, port }).fix,
     });
   }
 

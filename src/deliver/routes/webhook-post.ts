@@ -11,7 +11,7 @@ import { openWebhookSigner } from '#base/webhook.ts';
 import type { Content, Delivery, Hop, HopReply, HopResult, Refusal } from '#deliver/connector.ts';
 import type { Route } from '#deliver/route.ts';
 import type { ClientFailure } from '#smtp/client.ts';
-import type { Explanation } from '#smtp/explain.ts';
+import type { Explanation } from '#knowledge/explain.ts';
 import { formatPath } from '#smtp/address.ts';
 
 export type WebhookRoute = Extract<Route, { type: 'webhook' }>;
