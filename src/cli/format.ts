@@ -26,8 +26,3 @@ export function sizeText(bytes: number): string {
 export function replyText(outcome: Wire<Outcome>): string {
   return [outcome.code === 0 ? '' : String(outcome.code), outcome.enhanced, outcome.text].filter((part) => part !== '').join(' ');
 }
-
-/** Cut to `characters`, with an ellipsis. */
-export function cut(text: string, characters: number): string {
-  return text.length <= characters ? text : `${text.slice(0, characters - 1)}…`;
-}

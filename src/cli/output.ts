@@ -2,6 +2,7 @@
 // is for people goes to standard error.
 
 import { stripVTControlCharacters, styleText } from 'node:util';
+import { columnsOf, cut, pad } from './width.ts';
 
 export type Output = {
   text(text: string): void;
@@ -17,6 +18,9 @@ export type Output = {
 type Stream = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
 
 const GAP = '  ';
+/** A column of this width is an id or a time, which is of no use in part. */
+const WHOLE = 20;
+const LEAST = 8;
 
 /** `json` is asked at each use: options are known only once they are parsed. */
 export function openOutput(options: { readonly json: () => boolean; readonly stdout?: Stream; readonly stderr?: Stream }): Output {
@@ -51,15 +55,29 @@ export function safe(text: string): string {
 }
 
 function formatTable(head: readonly string[], rows: readonly (readonly string[])[], stream: Stream): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const width = stream.isTTY === true ? (stream.columns ?? 80) : Infinity;
-  const line = (cells: readonly string[]): string => {
-    const text = cells
-      .map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+  const natural = head.map((title, column) => Math.max(columnsOf(title), ...rows.map((row) => columnsOf(row[column] ?? ''))));
+  const widths = stream.isTTY === true ? fitted(natural, stream.columns ?? 80) : natural;
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => pad(cut(cell, widths[column] ?? 0), widths[column] ?? 0))
       .join(GAP)
       .trimEnd();
-    return text.length > width ? `${text.slice(0, width - 1)}…` : text;
-  };
   const title = line(head);
   return `${[stream.isTTY === true ? styleText('bold', title) : title, ...rows.map(line)].join('\n')}\n`;
+}
+
+/** Columns that fit the terminal together: the widest give way first; ids, times and numbers stay whole. */
+function fitted(natural: readonly number[], terminal: number): number[] {
+  const widths = [...natural];
+  let over = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length) - terminal;
+  while (over > 0) {
+    const widest = Math.max(...widths);
+    if (widest <= LEAST) break;
+    const at = widths.findLastIndex((width, column) => width === widest && (natural[column] ?? 0) > WHOLE);
+    const any = at === -1 ? widths.findLastIndex((width, column) => (natural[column] ?? 0) > WHOLE && width > LEAST) : at;
+    if (any === -1) break;
+    widths[any] = (widths[any] ?? 0) - 1;
+    over--;
+  }
+  return widths;
 }

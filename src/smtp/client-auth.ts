@@ -5,6 +5,7 @@ import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'no
 import { promisify } from 'node:util';
 import type { ClientFailure, RemoteReply } from './client-types.ts';
 import type { Wire } from './client-wire.ts';
+import { withoutSecrets } from './transcript.ts';
 
 type Login = { readonly username: string; readonly password: string };
 
@@ -14,10 +15,28 @@ const derive = promisify(pbkdf2);
 /** Authenticates; null when it went well. A refusal carries the server's reply. `nonce` is the client's of SCRAM; default: chance. */
 export async function authenticate(wire: Wire, login: Login, options: { offered: readonly string[]; timeoutMs: number; nonce?: () => string }): Promise<ClientFailure | null> {
   const dialogue = new Dialogue(wire, options.timeoutMs);
+  const secrets = secretsOf(login);
+  wire.recorder?.hide(secrets);
+  const refused = await attempt(dialogue, login, options);
+  // A server that repeats what it refuses must not bring the password into a log.
+  return refused === null ? null : { ...refused, text: withoutSecrets(refused.text, secrets), reply: refused.reply === null ? null : hidden(refused.reply, secrets) };
+}
+
+async function attempt(dialogue: Dialogue, login: Login, options: { offered: readonly string[]; nonce?: () => string }): Promise<ClientFailure | null> {
   if (options.offered.includes('SCRAM-SHA-256')) return scram(dialogue, login, (options.nonce ?? randomNonce)());
   if (options.offered.includes('PLAIN')) return plain(dialogue, login);
   if (options.offered.includes('LOGIN')) return loginMechanism(dialogue, login);
   return refusal('policy', null, `no mechanism in common: the server offers ${options.offered.join(' ') || 'no AUTH at all'}`);
+}
+
+/** The password in every form in which it goes over the wire. */
+function secretsOf({ username, password }: Login): string[] {
+  const coded = [`\0${username}\0${password}`, password].map((text) => Buffer.from(text).toString('base64'));
+  return [...coded, password].filter((secret) => secret !== '');
+}
+
+function hidden(reply: RemoteReply, secrets: readonly string[]): RemoteReply {
+  return { ...reply, lines: reply.lines.map((line) => withoutSecrets(line, secrets)) };
 }
 
 /** Sends a line whose content is secret and awaits the reply. */

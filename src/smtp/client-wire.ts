@@ -100,6 +100,11 @@ export class Wire {
     this.socket.setTimeout(0);
   }
 
+  /** The goodbye is said: that the connection ends now is nothing to tell. */
+  over(): void {
+    this.socket.off('close', this.#onClose).off('timeout', this.#onTimeout);
+  }
+
   fail(failure: Omit<ClientFailure, 'phase' | 'possibleDuplicate'> & { phase?: ClientPhase }): ClientFailure {
     this.broken ??= { phase: this.#phase, possibleDuplicate: this.afterFinalDot, ...failure };
     this.recorder?.add('*', failure.text);
@@ -144,7 +149,7 @@ export class Wire {
 
   /** Takes one line of a reply; returns what is wrong with it. */
   #line(line: string): string | null {
-    this.recorder?.add('<', line);
+    this.recorder?.add('<', this.#phase === 'auth' ? withoutChallenge(line) : line);
     const code = line.slice(0, 3);
     const separator = line[3] ?? ' ';
     if (!/^[2-5]\d\d$/.test(code) || (separator !== ' ' && separator !== '-')) return `the other side sent no SMTP reply: ${line.slice(0, 80)}`;
@@ -167,6 +172,13 @@ export class Wire {
   get unasked(): boolean {
     return this.#replies.length > 0;
   }
+}
+
+/** Challenges and signatures of a login give its password to who guesses long enough; that LOGIN asks for a name or a password gives nothing. */
+function withoutChallenge(line: string): string {
+  const challenge = /^334[ -](.+)$/.exec(line)?.[1];
+  if (challenge === undefined || /^(user ?name|password)\W*$/i.test(Buffer.from(challenge, 'base64').toString('latin1'))) return line;
+  return `${line.slice(0, 4)}[challenge removed]`;
 }
 
 function makeReply(code: string, lines: readonly string[]): RemoteReply {

@@ -190,6 +190,7 @@ class Client implements SmtpClient {
       this.#closing = true;
       this.#wire.write('QUIT\r\n', 'QUIT');
       await this.#wire.next('quit', QUIT_MS);
+      this.#wire.over();
     }
     this.destroy();
   }

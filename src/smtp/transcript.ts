@@ -12,20 +12,34 @@ export type Transcript = readonly TranscriptEntry[];
 
 const MAX_ENTRIES = 500;
 const MAX_TEXT = 1000;
+/** What is shorter stands in too many words. */
+const SHORTEST_SECRET = 4;
 
 /** Records a conversation, bounded. `live` sees each entry as it is made (`postern send` prints it). */
 export class Recorder {
   readonly entries: TranscriptEntry[] = [];
   readonly #startMs = performance.now();
   readonly #live: ((entry: TranscriptEntry) => void) | null;
+  readonly #secrets: string[] = [];
 
   constructor(live: ((entry: TranscriptEntry) => void) | null = null) {
     this.#live = live;
   }
 
+  /** From here on these are not kept, whoever says them: some servers repeat what they refuse. */
+  hide(secrets: readonly string[]): void {
+    this.#secrets.push(...secrets.filter((secret) => secret.length >= SHORTEST_SECRET));
+  }
+
   add(direction: TranscriptEntry['direction'], text: string): void {
-    const entry = { atMs: Math.round(performance.now() - this.#startMs), direction, text: text.slice(0, MAX_TEXT) };
+    const shown = withoutSecrets(text, this.#secrets);
+    const entry = { atMs: Math.round(performance.now() - this.#startMs), direction, text: shown.slice(0, MAX_TEXT) };
     if (this.entries.length < MAX_ENTRIES) this.entries.push(entry);
     this.#live?.(entry);
   }
+}
+
+/** Text with every one of these taken out. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((shown, secret) => shown.replaceAll(secret, '[removed]'), text);
 }

@@ -6,8 +6,9 @@ import { PosternError } from '#base/failure.ts';
 import { openApi } from '#cli/api.ts';
 import type { MessageQuery } from '#cli/api.ts';
 import { examplesFor } from '#cli/examples.ts';
-import { cut, dateText, replyText, sizeText } from '#cli/format.ts';
+import { dateText, replyText, sizeText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
+import { cut } from '#cli/width.ts';
 import type { MessageView } from '#http/routes/messages.ts';
 import type { Security } from '#queue/records.ts';
 import { STATUSES } from '#http/routes/messages.ts';
@@ -17,6 +18,9 @@ type Listed = { to?: string; from?: string; status?: string; since?: string; cre
 type EventView = MessageView['events'][number];
 
 const JSON_BYTES = 64 * 1024 * 1024;
+
+/** Of one value in a list; on a terminal the columns share what there is. */
+const MAX_COLUMNS = 60;
 
 const EXAMPLES = `
 Examples:
@@ -56,7 +60,14 @@ async function list(cli: Cli, options: Listed): Promise<void> {
   if (messages.length === 0) return cli.out.text(filtered ? 'No message matches.' : 'There are no messages yet.');
   cli.out.table(
     ['ID', 'ACCEPTED', 'STATUS', 'FROM', 'TO', 'SUBJECT'],
-    messages.map((row) => [row.id, dateText(row.acceptedAt), row.status, cut(row.from || '<>', 30), cut(recipientsText(row.to), 34), cut(row.subject, 40)]),
+    messages.map((row) => [
+      row.id,
+      dateText(row.acceptedAt),
+      row.status,
+      cut(row.from || '<>', MAX_COLUMNS),
+      cut(recipientsText(row.to), MAX_COLUMNS),
+      cut(row.subject, MAX_COLUMNS),
+    ]),
   );
   if (next !== null) cli.out.note('There are more; narrow the search, or raise --limit (at most 1000).');
 }

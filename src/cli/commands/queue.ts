@@ -6,8 +6,9 @@ import { PosternError } from '#base/failure.ts';
 import { openApi } from '#cli/api.ts';
 import type { QueueQuery } from '#cli/api.ts';
 import { examplesFor } from '#cli/examples.ts';
-import { cut, dateText, replyText, sizeText, spanText } from '#cli/format.ts';
+import { dateText, replyText, sizeText, spanText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
+import { cut } from '#cli/width.ts';
 import type { QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import { withoutUndefined } from '#http/routes/queue.ts';
 import type { Selection } from '#queue/queue.ts';
@@ -123,15 +124,7 @@ async function list(cli: Cli, options: Listed): Promise<void> {
   if (recipients.length === 0) return cli.out.text(filtered ? 'Nothing that waits matches.' : 'Nothing waits.');
   cli.out.table(
     ['ID', 'STATE', 'TO', 'TRIES', 'NEXT', 'LANE', 'LAST ANSWER'],
-    recipients.map((row) => [
-      row.id,
-      row.state,
-      row.to,
-      String(row.attempts),
-      nextText(row),
-      cut(row.lane, 40),
-      row.lastOutcome === null ? '-' : cut(replyText(row.lastOutcome), 60),
-    ]),
+    recipients.map((row) => [row.id, row.state, row.to, String(row.attempts), nextText(row), row.lane, row.lastOutcome === null ? '-' : cut(replyText(row.lastOutcome), 100)]),
   );
   if (next !== null) cli.out.note(`There are more; show them with --limit (at most 1000), or ask for one --lane or --domain.`);
 }
@@ -147,7 +140,7 @@ async function lanes(cli: Cli): Promise<void> {
   cli.out.table(
     ['LANE', 'READY', 'LEASED', 'DEFERRED', 'HELD', 'OLDEST', 'NEXT', 'BACK-OFF'],
     answer.lanes.map((lane) => [
-      cut(lane.lane, 50),
+      lane.lane,
       String(lane.ready),
       String(lane.leased),
       String(lane.deferred),

@@ -1,7 +1,7 @@
 // `postern tls report`: the sessions of a day as TLS reports tell of them, what became of the reports, and sending them now.
 
 import { openApi } from '#cli/api.ts';
-import { cut } from '#cli/format.ts';
+import { cut } from '#cli/width.ts';
 import type { Cli } from '#cli/main.ts';
 import type { TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
 import type { TlsReport } from '#tls/tlsrpt.ts';
