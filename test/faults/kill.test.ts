@@ -12,6 +12,7 @@ import { connectTo, message, submit } from '../support/submit.ts';
 import { tempDir, until } from '../support/temp.ts';
 
 const ROUNDS = 20;
+const ROUND_MESSAGES = 20;
 
 test(`${ROUNDS} rounds of kill -9 under load: nothing that was accepted is lost`, async (t) => {
   const receiver = await startReceiver({ address: '127.0.0.10' });
@@ -41,7 +42,10 @@ test(`${ROUNDS} rounds of kill -9 under load: nothing that was accepted is lost`
     const postern = await startPostern({ dataDir, config });
     app ??= await postern.credential('app', '--live');
     const loads = [load(postern, null), load(postern, null), load(postern, null), load(postern, app)];
-    await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 900));
+    // On a machine that is busy the load takes its time: the moment is random once there is something to lose.
+    const before = acknowledged.length;
+    await until('messages are under way', () => acknowledged.length >= before + ROUND_MESSAGES, 60_000);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 900));
     await postern.kill();
     await Promise.all(loads);
     assert.deepEqual(checkStore(dataDir), [], `round ${round}`);
@@ -54,7 +58,6 @@ test(`${ROUNDS} rounds of kill -9 under load: nothing that was accepted is lost`
   const lost = acknowledged.filter((address) => !times.has(address));
   const twice = acknowledged.filter((address) => (times.get(address) ?? 0) > 1);
   t.diagnostic(`${acknowledged.length} messages acknowledged in ${ROUNDS} rounds, ${lost.length} lost, ${twice.length} delivered more than once`);
-  assert.ok(acknowledged.length > ROUNDS * 20, `only ${acknowledged.length} messages: too little load to show anything`);
   assert.deepEqual(lost, []);
   for (const { content, to } of receiver.received) {
     const n = Number(/^n(\d+)@/.exec(to[0] ?? '')?.[1]);

@@ -9,6 +9,8 @@ import type { Done, Running } from './temp.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ENTRY = join(ROOT, 'src/cli/run.ts');
+/** Nobody listens there. */
+const NO_DNS = '127.0.0.1:1';
 const NODE = ['--disable-warning=ExperimentalWarning', ENTRY];
 
 export type Options = {
@@ -118,7 +120,10 @@ export async function startPostern(options: Options = {}): Promise<Postern> {
 function configText(options: Options): string {
   const profiles = options.profiles ?? ['mx', 'submissions', 'submission', 'alternate'];
   const listeners = profiles.map((profile) => `[[listener]]\nprofile = "${profile}"\naddress = "${options.address ?? '127.0.0.1'}"\nport = 0\n${options.listener ?? ''}\n`);
-  return `hostname = "${options.hostname ?? 'relay.test'}"\n${listeners.join('\n')}\n[http]\nport = 0\n\n[log]\nformat = "json"\n\n${options.config ?? ''}\n`;
+  const config = options.config ?? '';
+  // A test that brings no DNS gets none: questions about other people's domains do not leave the machine, and have their answer at once.
+  const dns = config.includes('[dns]') ? '' : `[dns]\nservers = ["${NO_DNS}"]\n\n`;
+  return `hostname = "${options.hostname ?? 'relay.test'}"\n${listeners.join('\n')}\n[http]\nport = 0\n\n[log]\nformat = "json"\n\n${dns}${config}\n`;
 }
 
 /** The messages of a server, once there are `count` of this status. */
