@@ -65,6 +65,8 @@ export type Connector = {
   /** Sites with the same hosts count their connections together. */
   readonly limit: string;
   readonly route: string;
+  /** What its connections were opened under: mail never takes one of a connector with other terms. */
+  readonly terms: string;
   /** The site has several addresses: what one of them does not take may go to another. */
   readonly several: boolean;
   /**
@@ -93,7 +95,7 @@ export type Judged = {
   readonly usual: CertificateProblem | null;
   readonly certificate: Security['certificate'];
   readonly verdict: string;
-  /** Who was there, for people. */
+  /** Who was there, for people; '' where it was as required. */
   readonly presented: string;
 };
 

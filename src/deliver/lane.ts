@@ -74,7 +74,7 @@ type Idle = { readonly give: (job: Job | null) => void };
 type Run = { readonly connector: Connector; readonly job: Job; readonly reused: boolean; readonly before: Before };
 export class Lane {
   readonly name: LaneName;
-  connector: Connector;
+  #connector: Connector;
   readonly #parts: LaneParts;
   readonly #pace: Pace;
   readonly #jobs = new Fifo<Job>();
@@ -92,9 +92,19 @@ export class Lane {
 
   constructor(connector: Connector, parts: LaneParts) {
     this.name = connector.site;
-    this.connector = connector;
+    this.#connector = connector;
     this.#parts = parts;
     this.#pace = new Pace(parts);
+  }
+
+  get connector(): Connector {
+    return this.#connector;
+  }
+  /** What mail goes through from here on: a connection that was opened under other terms takes no more of it. */
+  set connector(connector: Connector) {
+    const { terms } = this.#connector;
+    this.#connector = connector;
+    if (connector.terms !== terms) this.#endIdle();
   }
 
   /** Jobs in line. */
@@ -135,13 +145,17 @@ export class Lane {
     this.#hungry?.();
     this.#parts.places.forget(this.#wake);
     this.#return(this.#jobs.takeAll());
-    for (const idle of this.#idle.splice(0)) idle.give(null);
+    this.#endIdle();
     while (this.connections > 0) await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
   }
 
   /** Ends what still runs. */
   abort(): void {
     this.#abort.abort();
+  }
+
+  #endIdle(): void {
+    for (const idle of this.#idle.splice(0)) idle.give(null);
   }
 
   /** Gives jobs to connections that wait for them, and opens more when there are not enough. */
@@ -183,7 +197,7 @@ export class Lane {
   #takePlace(): Place | null {
     const { concurrencyPerLane: perSite, concurrency: perWorker } = this.#parts.limits();
     if (this.connections >= this.#pace.connections(perSite)) return null;
-    const place = this.#parts.places.take(this.connector.limit, { perSite, perWorker, proven: this.#established > 0 });
+    const place = this.#parts.places.take(this.#connector.limit, { perSite, perWorker, proven: this.#established > 0 });
     if (place !== null) this.#opening++;
     else {
       this.#parts.places.whenFree(this.#wake);
@@ -207,7 +221,7 @@ export class Lane {
 
   async #open(place: Place): Promise<void> {
     const startedAtMs = this.#parts.clock.nowMs();
-    const { connector } = this;
+    const connector = this.#connector;
     const connected = await this.#connect(place, connector, { except: NOWHERE, domains: domainsOf(this.#jobs.first(MAX_TOLD)) });
     this.#opening--;
     if ('client' in connected) return this.#go(place, await this.#serve(place, { connector, connected }));
@@ -276,8 +290,9 @@ export class Lane {
     return elsewhere;
   }
 
-  /** There are more connections than the site bears, or another host of it does better. */
-  #superfluous({ several }: Connector, connected: Connected): boolean {
+  /** There are more connections than the site bears, another host of it does better, or it was opened under other terms. */
+  #superfluous({ several, terms }: Connector, connected: Connected): boolean {
+    if (terms !== this.#connector.terms) return true;
     const at = addressOf(connected);
     return this.#established > this.#pace.connections(this.#parts.limits().concurrencyPerLane) || (several && at !== null && this.#parts.hosts.isAvoided(at));
   }

@@ -3,7 +3,7 @@
 
 import { X509Certificate, createHash } from 'node:crypto';
 import { sleep } from '#base/clock.ts';
-import type { ClientFailure, Presented } from '#smtp/client.ts';
+import type { CertificateProblem, ClientFailure, Presented } from '#smtp/client.ts';
 import { describeCertificate } from '#tls/chain.ts';
 import type { Decision, Required } from '#tls/policy.ts';
 import { formatTlsa, matchTlsa } from '#tls/tlsa.ts';
@@ -101,33 +101,32 @@ function targetOf({ clock }: SecureParts, required: Required, to: MxTarget): Dia
   }
 }
 
-function usualJudge(presented: Presented): Judged {
-  const { problem } = presented;
-  return { ...aboutUsual(presented), problem, certificate: problem === null ? 'verified' : 'unverified', verdict: problem?.text ?? 'chain and name verify' };
+/** Recorded only: nobody is refused, so nobody needs to be described. */
+function usualJudge({ problem }: Presented): Judged {
+  return { usual: problem, presented: '', problem, certificate: problem === null ? 'verified' : 'unverified', verdict: problem?.text ?? 'chain and name verify' };
 }
 
 /** A chain to a trusted authority, and one of the names among the alternative names: a common name does not count (RFC 8461 4.1). */
 function judgeNames(presented: Presented, names: readonly string[]): Judged {
-  const about = aboutUsual(presented);
-  const { problem } = presented;
-  if (problem !== null && problem.code !== NAME_MISMATCH) return { ...about, problem, certificate: 'unverified', verdict: problem.text };
-  const leaf = new X509Certificate(presented.leaf);
-  const name = names.find((one) => leaf.checkHost(one, { subject: 'never', partialWildcards: false }) !== undefined);
-  if (name !== undefined) return { ...about, problem: null, certificate: 'verified', verdict: `chain verifies, for ${name}` };
-  const text = `the certificate is not for ${names.join(' or ')}`;
-  return { ...about, problem: { code: NAME_MISMATCH, text }, certificate: 'unverified', verdict: text };
+  const usual = presented.problem;
+  const { leaf } = presented.chain();
+  if (usual !== null && usual.code !== NAME_MISMATCH) return refused(usual, usual, leaf);
+  const certificate = new X509Certificate(leaf);
+  const name = names.find((one) => certificate.checkHost(one, { subject: 'never', partialWildcards: false }) !== undefined);
+  if (name !== undefined) return { usual, presented: '', problem: null, certificate: 'verified', verdict: `chain verifies, for ${name}` };
+  return refused({ code: NAME_MISMATCH, text: `the certificate is not for ${names.join(' or ')}` }, usual, leaf);
 }
 
 function judgeDane(presented: Presented, required: Extract<Required, { level: 'dane' }>, nowMs: number): Judged {
-  const about = aboutUsual(presented);
-  const match = matchTlsa(required.set.usable, presented, { names: required.names, nowMs });
-  if ('record' in match) return { ...about, problem: null, certificate: 'matched', verdict: `TLSA record ${shortTlsa(formatTlsa(match.record))}` };
+  const chain = presented.chain();
+  const match = matchTlsa(required.set.usable, chain, { names: required.names, nowMs });
+  if ('record' in match) return { usual: presented.problem, presented: '', problem: null, certificate: 'matched', verdict: `TLSA record ${shortTlsa(formatTlsa(match.record))}` };
   const { kind, text } = match.problem;
-  return { ...about, problem: { code: DANE_CODES[kind], text }, certificate: 'unverified', verdict: text };
+  return refused({ code: DANE_CODES[kind], text }, presented.problem, chain.leaf);
 }
 
-function aboutUsual({ leaf, problem }: Presented): Pick<Judged, 'usual' | 'presented'> {
-  return { usual: problem, presented: describeCertificate(leaf) };
+function refused(problem: CertificateProblem, usual: CertificateProblem | null, leaf: Buffer): Judged {
+  return { usual, presented: describeCertificate(leaf), problem, certificate: 'unverified', verdict: problem.text };
 }
 
 const NAME_MISMATCH = 'ERR_TLS_CERT_ALTNAME_INVALID';

@@ -38,6 +38,8 @@ type Parts = {
   readonly listeners: readonly BoundListener[];
   /** Has mta_sts.port, and shows on it what an authority is to see. */
   readonly policyHost: PolicyHost | null;
+  /** Names that policies are served under, each of which gets a certificate of its own. */
+  readonly policyNames: () => Promise<readonly string[]>;
   readonly log: Log;
 };
 
@@ -104,7 +106,7 @@ export function openCertificates(parts: Parts): Certificates {
   };
 }
 
-function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, policyHost, log }: Parts): Keeper {
+function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, policyHost, policyNames, log }: Parts): Keeper {
   const { acme } = config.tls;
   const holderOf = (port: number): Holder | null => {
     if (listeners.some((listener) => listener.profile === 'submissions' && listener.port === port)) return (certificates) => workers.challenge(certificates);
@@ -118,7 +120,11 @@ function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, 
     keyType: acme.keyType,
     challenge: acme.challenge,
     settings: createHash('sha256').update(JSON.stringify(acme)).digest('base64url'),
-    wanted: () => Promise.resolve([[...new Set([config.hostname, ...acme.names])]]),
+    async wanted() {
+      const main = [...new Set([config.hostname, ...acme.names])];
+      const own = (await policyNames()).filter((name) => !main.includes(name));
+      return [main, ...own.map((name) => [name])];
+    },
     external: () => externalAccount(acme),
     openResponder: (signal) => openResponder(acme, { signal, log, holder: holderOf(acme.port) }),
     secureContext: () => outboundTls({ caFile: acme.caFile, caFileKey: 'tls.acme.ca_file' }).secureContext,

@@ -21,12 +21,14 @@ export type OwnPolicy = {
   id(): string | null;
   /** The policy for a Host header; null: there is none for it. */
   textFor(host: string): Promise<string | null>;
+  /** The names that it is served under by this server itself: those that the DNS leads here, by the last look at the domain's records. */
+  names(): Promise<readonly string[]>;
 };
 
 const PREFIX = 'mta-sts.';
 
 /** What the configuration says, as it is now. */
-export function openOwnPolicy({ config, directory }: { readonly config: () => Config; readonly directory: Pick<DirectoryReader, 'domain'> }): OwnPolicy {
+export function openOwnPolicy({ config, directory }: { readonly config: () => Config; readonly directory: Pick<DirectoryReader, 'domain' | 'domains'> }): OwnPolicy {
   const policy = (): Parameters<typeof formatStsPolicy>[0] | null => {
     const { mtaSts, hostname } = config();
     if (mtaSts.mode === 'off') return null;
@@ -44,6 +46,12 @@ export function openOwnPolicy({ config, directory }: { readonly config: () => Co
       const domain = name.slice(PREFIX.length);
       const received = config().inbound.domains.includes(domain) || (await directory.domain(domain))?.inbound === true;
       return received ? formatStsPolicy(current) : null;
+    },
+    async names() {
+      if (policy() === null || config().mtaSts.port === null) return [];
+      const received = (await directory.domains()).filter(({ inbound }) => inbound);
+      // An authority that is asked for a name that does not lead here refuses, and counts it.
+      return received.filter(({ name, statuses }) => statuses[`CNAME ${PREFIX}${name}`] === 'right').map(({ name }) => `${PREFIX}${name}`);
     },
   };
 }

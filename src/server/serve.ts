@@ -126,7 +126,18 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const { address, port } = config.mtaSts;
   const policyHost = port === null ? null : await openPolicyHost({ address, port, tls, policy, log });
   if (policyHost !== null) closing.push(() => policyHost.close());
-  const certificates = openCertificates({ config, version: options.version, dataDir, vault: secrets.vault, tls, workers, listeners, policyHost, log });
+  const certificates = openCertificates({
+    config,
+    version: options.version,
+    dataDir,
+    vault: secrets.vault,
+    tls,
+    workers,
+    listeners,
+    policyHost,
+    policyNames: () => policy.names(),
+    log,
+  });
   closing.push(() => certificates.stop());
   const apply = async (next: Config): Promise<void> => {
     await workers.reload(next);

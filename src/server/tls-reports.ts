@@ -62,6 +62,7 @@ export function openTlsReports(parts: TlsReportParts): TlsReports {
   let working: Promise<void> = Promise.resolve();
   let prepareAtMs = 0;
   let stopped = false;
+  let trimmed = '';
 
   /** One after the other, so that a report is never handed over twice at the same time. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -78,12 +79,13 @@ export function openTlsReports(parts: TlsReportParts): TlsReports {
     const today = dayOf(nowMs);
     const yesterday = dayOf(nowMs - DAY_MS);
     const midnightMs = Date.parse(today);
+    if (trimmed !== today) sessions.trim(dayOf(nowMs - KEEP_DAYS * DAY_MS));
+    trimmed = today;
     const due = isSending(parts.config()) && nowMs - midnightMs >= delayMs(parts.config(), yesterday) && nowMs >= prepareAtMs;
     if (due && !sessions.prepared(yesterday)) {
       const complete = await prepare(parts, yesterday, null);
       if (complete || nowMs - midnightMs > PREPARE_UNTIL_MS) sessions.setPrepared(yesterday);
       else prepareAtMs = nowMs + PREPARE_AGAIN_MS;
-      sessions.trim(dayOf(nowMs - KEEP_DAYS * DAY_MS));
     }
     for (const report of sessions.due(nowMs, SEND_AT_ONCE)) if (!stopped) await deliver(parts, report);
   }

@@ -15,8 +15,8 @@ export type CertificateProblem = { readonly code: string; readonly text: string 
 /** What resumes a TLS session, and why the certificate it began with does not verify (null: it does). */
 export type TlsSession = { readonly ticket: Buffer; readonly problem: CertificateProblem | null };
 
-/** What the other side presented, as DER, and what the usual check of chain and name says of it. */
-export type Presented = { readonly leaf: Buffer; readonly issuers: readonly Buffer[]; readonly problem: CertificateProblem | null };
+/** What the other side presented, as DER (read when asked for), and what the usual check of chain and name says of it. */
+export type Presented = { chain(): { readonly leaf: Buffer; readonly issuers: readonly Buffer[] }; readonly problem: CertificateProblem | null };
 
 export type ClientOptions = {
   readonly protocol: 'smtp' | 'lmtp';

@@ -275,7 +275,7 @@ function usableSession({ session, verify }: ClientOptions['tls']): TlsSession | 
 function certificateProblem(socket: TLSSocket, options: ClientOptions): CertificateProblem | null {
   const { judge, serverName } = options.tls;
   const usual = usualProblem(socket, serverName);
-  return judge === undefined ? usual : judge({ ...presentedBy(socket), problem: usual });
+  return judge === undefined ? usual : judge({ chain: () => presentedBy(socket), problem: usual });
 }
 
 /** What Node's check of chain and name says. */
@@ -298,7 +298,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 
 const MAX_CHAIN = 10;
 
-function presentedBy(socket: TLSSocket): Omit<Presented, 'problem'> {
+function presentedBy(socket: TLSSocket): ReturnType<Presented['chain']> {
   const chain: Buffer[] = [];
   let certificate = socket.getPeerCertificate(true);
   while (certificate.raw !== undefined && chain.length < MAX_CHAIN && !chain.some((der) => der.equals(certificate.raw))) {

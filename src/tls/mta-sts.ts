@@ -43,17 +43,22 @@ const REFRESH_AFTER_MS = 24 * 3_600_000;
 const RETRY_AFTER_MS = 5 * 60_000;
 const REFRESH_AT_ONCE = 4;
 const REFRESH_LIMIT = 1000;
-const FETCHES = 32;
+/** Policies that are fetched at once, and how many may wait their turn: a policy must not be done without because many are new. */
+const FETCHES_AT_ONCE = 32;
+const FETCHES_WAITING = 10_000;
 
 export function openMtaSts(parts: StsParts): MtaSts {
   const { resolver, memory, clock, log } = parts;
   const fetching = new Map<string, Promise<KnownSts>>();
+  const turns = openTurns();
 
   async function fetchNow(domain: string, id: string, before: KnownSts | null): Promise<KnownSts> {
     const nowMs = clock.nowMs();
     const kept: KnownSts = before ?? { domain, id: '', policy: null, fetchedAtMs: 0, expiresAtMs: 0, failure: null };
-    const fetched: StsFetched =
-      fetching.size > FETCHES ? { result: 'sts-policy-fetch-error', why: `more than ${FETCHES} policies are being fetched` } : await fetchStsPolicy(parts, domain);
+    const fetched: StsFetched = await turns.take(() => fetchStsPolicy(parts, domain), {
+      result: 'sts-policy-fetch-error',
+      why: `more than ${FETCHES_WAITING} policies wait to be fetched`,
+    });
     const known: KnownSts =
       'policy' in fetched
         ? { domain, id, policy: fetched.policy, fetchedAtMs: nowMs, expiresAtMs: nowMs + fetched.policy.maxAgeSeconds * 1000, failure: null }
@@ -114,6 +119,28 @@ export function openMtaSts(parts: StsParts): MtaSts {
       };
       await Promise.all(Array.from({ length: REFRESH_AT_ONCE }, work));
       return total;
+    },
+  };
+}
+
+/** Work in turn, so many at once; past the bound of those that wait the answer is `otherwise`. */
+function openTurns(): { take<T>(work: () => Promise<T>, otherwise: T): Promise<T> } {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return {
+    async take(work, otherwise) {
+      if (running >= FETCHES_AT_ONCE) {
+        if (waiting.length >= FETCHES_WAITING) return otherwise;
+        // Whoever ends hands its place over: `running` does not change.
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      } else running++;
+      try {
+        return await work();
+      } finally {
+        const next = waiting.shift();
+        if (next === undefined) running--;
+        else next();
+      }
     },
   };
 }

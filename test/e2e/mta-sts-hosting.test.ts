@@ -125,7 +125,13 @@ test('a reload changes the policy and the id in the record; off takes both away'
 
 test('the port can be had by one only, and the start says who should give way', async () => {
   await assert.rejects(
-    openPolicyHost({ address: `${net}.1`, port: 443, tls: {} as ServerTls, policy: { id: () => null, textFor: () => Promise.resolve(null) }, log: silentLog }),
+    openPolicyHost({
+      address: `${net}.1`,
+      port: 443,
+      tls: {} as ServerTls,
+      policy: { id: () => null, textFor: () => Promise.resolve(null), names: () => Promise.resolve([]) },
+      log: silentLog,
+    }),
     /cannot be served on .*:443: another program has it/,
   );
 });
@@ -138,7 +144,7 @@ test('an authority that comes to the same port is shown its challenge, everyone 
     address: `${net}.9`,
     port: own,
     tls: { sni: (_, done) => done(null, context) } as ServerTls,
-    policy: { id: () => 'x', textFor: () => Promise.resolve(POLICY) },
+    policy: { id: () => 'x', textFor: () => Promise.resolve(POLICY), names: () => Promise.resolve([]) },
     log: silentLog,
   });
   atEnd(() => host.close());

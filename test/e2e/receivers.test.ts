@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { makeAuthority } from '../support/authority.ts';
 import { startDns } from '../support/dns.ts';
 import { startDovecot } from '../support/dovecot.ts';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startPostern } from '../support/postern.ts';
 import { startPostfix } from '../support/postfix.ts';
@@ -102,13 +102,18 @@ test('Dovecot over LMTP, by TCP and by socket: each recipient has its own answer
   const postern = await startPostern({
     config: `[dns]\nservers = ["${dns.server}"]\n[queue]\nretry = { first = "200ms", max = "1s", factor = 2, jitter = 0 }\n[[route]]\nmatch = "tcp.test"\ntype = "lmtp"\nhost = "127.0.0.1:${dovecot.port}"\n[[route]]\nmatch = "socket.test"\ntype = "lmtp"\nhost = "unix:${dovecot.socket}"\n[[route]]\nmatch = "*"\ntype = "capture"\n`,
   });
-  const client = await connectTo(postern.port('submission'), { credential: await postern.credential('app', '--live') });
+  const ca = readFileSync(join(postern.dataDir, 'tls/cert.pem'), 'utf8');
+  const client = await connectTo(postern.port('submission'), { credential: await postern.credential('app', '--live'), ca });
+  // A mail store on this machine is no hop, and so may have what REQUIRETLS protects.
+  const requireTls = { envelope: { requireTls: true } };
   const ids = [
     await accepted(client, { to: ['known@tcp.test', 'nobody@tcp.test'], content: message('lmtp tcp') }),
     await accepted(client, { to: ['known@socket.test'], content: message('lmtp socket') }),
+    await accepted(client, { to: ['known@tcp.test'], content: message('lmtp tcp, REQUIRETLS'), ...requireTls }),
+    await accepted(client, { to: ['known@socket.test'], content: message('lmtp socket, REQUIRETLS'), ...requireTls }),
   ];
   await client.quit();
-  await until('in the mailbox', () => dovecot.mails('known').length === 2);
+  await until('in the mailbox', () => dovecot.mails('known').length === 4);
   const detail = await until('both settled', async () => {
     const found = await postern.json<{ recipients: { to: string; status: string }[] }>('message', 'show', ids[0] ?? '');
     return found.recipients.every((recipient) => recipient.status !== 'queued') ? found : null;

@@ -2,6 +2,7 @@
 // rolled over; and what must never happen: mail in the clear, or a record believed that nobody has signed.
 
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import { startDns } from '../support/dns.ts';
 import { chainFile, openPki, tlsaFor } from '../support/pki.ts';
@@ -50,6 +51,7 @@ let postern: Postern;
 let app: Credential;
 let postfix: Postfix;
 let stripped: Receiver;
+let named: Receiver;
 const addressOf = new Map<string, string>();
 
 before(async () => {
@@ -65,6 +67,7 @@ before(async () => {
     tls: { cert: plain.certFile, key: plain.keyFile },
   });
   stripped = await startReceiver({ address: '127.0.0.40', port });
+  named = await startReceiver({ address: '127.0.0.41', port, tls: { cert: plain.cert, key: plain.key } });
   const records = HOSTS.flatMap(({ host, tlsa }) => [
     `mx-${host} A ${addressOf.get(host)}`,
     `${host} MX 10 mx-${host}`,
@@ -81,12 +84,20 @@ before(async () => {
         'stripped MX 10 mx-stripped',
         'mx-stripped A 127.0.0.40',
         `_${port}._tcp.mx-stripped TLSA ${tlsaFor(plain, 3, 1, 1)}`,
+        // Records at the end of an alias, and at an alias that leads out of what is signed.
+        'inner MX 10 inner-alias',
+        'inner-alias CNAME inner-target',
+        'inner-target A 127.0.0.41',
+        `_${port}._tcp.inner-target TLSA ${tlsaFor(plain, 3, 1, 1)}`,
+        'outer MX 10 outer-alias',
+        'outer-alias CNAME outside.plain.test.',
+        `_${port}._tcp.outer-alias TLSA ${tlsaFor(plain, 3, 1, 1)}`,
         // A delegation whose key nobody has: what is below cannot be validated.
         '_tcp.mx-bogus NS ns',
         `_tcp.mx-bogus DS 1 13 2 ${'cd'.repeat(32)}`,
       ].join('\n'),
       '_tcp.mx-bogus.signed.test': `_${port} TLSA ${tlsaFor(other, 3, 1, 1)}`,
-      'plain.test': `@ MX 10 mx\nmx A ${addressOf.get('ee')}\n_${port}._tcp.mx TLSA ${tlsaFor(other, 3, 1, 1)}`,
+      'plain.test': `@ MX 10 mx\noutside A 127.0.0.41\nmx A ${addressOf.get('ee')}\n_${port}._tcp.mx TLSA ${tlsaFor(other, 3, 1, 1)}`,
       // Its MX records are unsigned and may be forged: that the host has records proves nothing.
       'mixed.test': '@ MX 10 mx-ee-wrong.signed.test.',
     },
@@ -133,6 +144,17 @@ test('the second host takes what the first one may not have', async () => {
   const outcome = await fate('two.signed.test');
   assert.equal(outcome.verdict, 'delivered', JSON.stringify(outcome));
   assert.equal(outcome.remoteHost, 'mx-ee.signed.test');
+});
+
+test('the name asked for (SNI) is the one that has the records: the end of an alias, or the alias itself', async () => {
+  for (const [domain, name] of [
+    ['inner.signed.test', 'inner-target.signed.test'],
+    ['outer.signed.test', 'outer-alias.signed.test'],
+  ] as const) {
+    const outcome = await fate(domain);
+    assert.deepEqual([outcome.verdict, outcome.security?.certificate], ['delivered', 'matched'], JSON.stringify(outcome));
+    assert.equal(named.received.at(-1)?.serverName, name);
+  }
 });
 
 test('a certificate that matches no record: the message waits, and is told what was expected and what was there', async () => {
@@ -191,6 +213,42 @@ test('dns.dnssec = "off": no record counts', async () => {
   const outcome = await fate('ee-wrong.signed.test', off, await off.credential('app', '--live'));
   assert.deepEqual([outcome.verdict, outcome.security?.policy], ['delivered', 'opportunistic']);
   await off.stop();
+});
+
+test('[[tls_policy]]: the least that is required, or what counts instead; a reload changes it for the next message', async () => {
+  const rows = [
+    ['ee-wrong.signed.test', 'opportunistic'],
+    ['bogus.signed.test', 'opportunistic'],
+    ['plain.test', 'encrypted'],
+    ['mixed.test', 'dane'],
+    ['stripped.signed.test', 'off'],
+  ].map(([match, require]) => `[[tls_policy]]\nmatch = "${match}"\nrequire = "${require}"\n`);
+  const named_ = `[[tls_policy]]\nmatch = "*.signed.test"\nrequire = "verified"\nnames = ["whatever.test"]\n`;
+  const own = await startPostern({ config: `${settings(resolver, 'trust-ad').replace('mx_port', `ca_file = "${plain.certFile}"\nmx_port`)}${rows.join('')}${named_}` });
+  const credential = await own.credential('app', '--live');
+  for (const [domain, verdict, policy, required] of [
+    ['ee-wrong.signed.test', 'delivered', 'configured', 'opportunistic'],
+    ['bogus.signed.test', 'delivered', 'configured', 'opportunistic'],
+    ['plain.test', 'delivered', 'configured', 'encrypted'],
+    ['stripped.signed.test', 'delivered', 'configured', 'off'],
+    // Has records of no usable kind: names and authority count instead.
+    ['pkix.signed.test', 'delivered', 'configured', 'verified'],
+    // DANE is as good as verified.
+    ['ee.signed.test', 'delivered', 'dane', 'dane'],
+  ] as const) {
+    const outcome = await fate(domain, own, credential);
+    assert.deepEqual([outcome.verdict, outcome.security?.policy, outcome.security?.required], [verdict, policy, required], `${domain} ${JSON.stringify(outcome)}`);
+  }
+  const wanted = await fate('mixed.test', own, credential);
+  assert.deepEqual([wanted.verdict, wanted.class], ['deferred', 'dane-required']);
+  writeFileSync(own.configFile, readFileSync(own.configFile, 'utf8').replace('match = "plain.test"\nrequire = "encrypted"', 'match = "plain.test"\nrequire = "verified"'));
+  process.kill(own.pid, 'SIGHUP');
+  await own.logged('server.reloaded');
+  const stricter = await fate('plain.test', own, credential);
+  assert.deepEqual([stricter.verdict, stricter.class], ['deferred', 'certificate-policy']);
+  assert.match(stricter.cause, /\[\[tls_policy\]\] match = "plain\.test" requires verified\. Expected: a certificate for mx\.plain\.test/);
+  assert.match(stricter.fix, /The requirement is in \[\[tls_policy\]\]/);
+  await own.stop();
 });
 
 test('message show tells policy, certificate and why', async () => {

@@ -12,6 +12,8 @@ export type Received = {
   readonly to: readonly string[];
   readonly content: Buffer;
   readonly tls: string | null;
+  /** The name the client asked for (SNI). */
+  readonly serverName: string | null;
   readonly connection: number;
   readonly mail: string;
 };
@@ -118,6 +120,7 @@ class Conversation {
   #chunks: Buffer[] = [];
   #message = 0;
   #tls: string | null = null;
+  #serverName: string | null = null;
 
   constructor(receiver: Receiver, number: number, socket: Socket, counted: () => void) {
     this.#receiver = receiver;
@@ -141,7 +144,11 @@ class Conversation {
     const { tls } = this.#receiver.script;
     if (tls === undefined) throw new Error('no certificate');
     const secured = new TLSSocket(this.#socket, { isServer: true, secureContext: contextOf(tls) });
-    secured.on('secure', () => (this.#tls = secured.getProtocol()));
+    secured.on('secure', () => {
+      this.#tls = secured.getProtocol();
+      const name: unknown = Reflect.get(secured, 'servername');
+      this.#serverName = typeof name === 'string' ? name : null;
+    });
     secured.on('error', () => this.#socket.destroy());
     this.#socket = secured;
     this.#buffer = Buffer.alloc(0);
@@ -257,7 +264,15 @@ class Conversation {
 
   #finish(content: Buffer): void {
     if (this.#rcpts.length === 0) return this.#say('554 5.5.1 No valid recipients', '.');
-    const received = { from: pathOf(this.#mail), to: this.#rcpts.map(pathOf), content: Buffer.from(content), tls: this.#tls, connection: this.#number, mail: this.#mail };
+    const received = {
+      from: pathOf(this.#mail),
+      to: this.#rcpts.map(pathOf),
+      content: Buffer.from(content),
+      tls: this.#tls,
+      serverName: this.#serverName,
+      connection: this.#number,
+      mail: this.#mail,
+    };
     this.#say('250 2.0.0 Taken', '.', (reply) => {
       if (!reply.startsWith('2')) return;
       this.#counted();

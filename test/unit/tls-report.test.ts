@@ -226,7 +226,7 @@ test('many different failures of one domain stay within their bound, and none is
 });
 
 /** A day's reports with everything around them played. */
-function play(options: { readonly records?: Readonly<Record<string, readonly string[] | 'fails'>>; readonly delayMs?: number } = {}): {
+function play(options: { readonly records?: Readonly<Record<string, readonly string[] | 'fails'>>; readonly delayMs?: number; readonly send?: boolean } = {}): {
   transport: Transport;
   accepted: NewMessage[];
   clock: { ms: number; tick(): Promise<void> };
@@ -250,7 +250,7 @@ function play(options: { readonly records?: Readonly<Record<string, readonly str
   } as unknown as Resolver;
   const config = {
     hostname: 'relay.test',
-    tlsReports: { send: true, organization: 'Relay & Co', contact: null, from: null, maxDelayMs: options.delayMs ?? 0 },
+    tlsReports: { send: options.send ?? true, organization: 'Relay & Co', contact: null, from: null, maxDelayMs: options.delayMs ?? 0 },
   } as unknown as Config;
   let ids = 0;
   const reports = (): TlsReports => {
@@ -379,4 +379,13 @@ test('a server that cannot be reached is tried again with growing pauses, and gi
   const last = transport.sessions.reports(DAY)[0];
   assert.equal(last?.state, 'failed');
   assert.ok((last?.attempts ?? 0) > 5 && (last?.attempts ?? 0) < 20, String(last?.attempts));
+});
+
+test('without sending nothing goes out, and old days are forgotten all the same', async () => {
+  const { transport, accepted, clock, reports } = play({ send: false });
+  for (const day of ['2026-11-20', DAY]) transport.sessions.add([{ day, domain: 'a.test', ...count() }]);
+  const made = reports();
+  await clock.tick();
+  assert.equal(accepted.length, 0);
+  assert.deepEqual([made.day('2026-11-20').domains.length, made.day(DAY).domains.length, made.day(DAY).sending], [0, 1, false]);
 });

@@ -15,6 +15,7 @@ export function openLmtp(parts: DialParts & { readonly resolver: Resolver }, rou
     site: `lmtp:${route.name}`,
     limit: `lmtp:${route.name}`,
     route: 'lmtp',
+    terms: JSON.stringify(route),
     several: false,
     async connect(signal) {
       if (route.socket !== null) {

@@ -69,6 +69,7 @@ export function mxConnector(parts: MxParts, secure: SecureParts, { domain, lane,
     site,
     limit: shared,
     route: 'mx',
+    terms: own ? termsOf(domain) : '',
     get several() {
       return addresses > 1;
     },
@@ -81,6 +82,11 @@ export function mxConnector(parts: MxParts, secure: SecureParts, { domain, lane,
       return result;
     },
   };
+}
+
+/** What the domain asks for, and not when we heard of it. */
+function termsOf({ sts, configured, mxAuthentic }: Domain): string {
+  return JSON.stringify([sts.status, sts.status === 'policy' ? sts.policy : null, configured, mxAuthentic]);
 }
 
 const NONE: Except = { has: () => false };

@@ -44,6 +44,7 @@ export function openSmarthost(parts: SmarthostParts, route: SmarthostRoute): Con
     site: `smarthost:${route.name}`,
     limit: `smarthost:${route.name}`,
     route: 'smarthost',
+    terms: JSON.stringify(route),
     get several() {
       return several;
     },
