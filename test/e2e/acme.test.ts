@@ -180,8 +180,12 @@ knot zone-commit acme.test
     assert.equal((await visit(postern.port('submissions'), 'any.acme.test')).subjectaltname, `DNS:${HOST}, DNS:*.acme.test, DNS:acme.test`);
     await renews(postern);
     const lines = readFileSync(calls, 'utf8').trim().split('\n');
-    for (const verb of ['present', 'cleanup']) assert.equal(lines.filter((line) => line.startsWith(`zone one ${verb} _acme-challenge.`)).length, 6);
-    assert.equal(lines.filter((line) => line.startsWith('zone one present _acme-challenge.acme.test. ')).length, 4);
+    const count = (some: readonly string[], start: string): number => some.filter((line) => line.startsWith(`zone one ${start}`)).length;
+    const first = lines.slice(0, 6);
+    assert.deepEqual([count(first, 'present _acme-challenge.'), count(first, 'cleanup _acme-challenge.'), count(first, 'present _acme-challenge.acme.test. ')], [3, 3, 2]);
+    // Pebble takes an old authorization once in a hundred times, told not to: the renewal may present fewer.
+    assert.equal(count(lines, 'present'), count(lines, 'cleanup'));
+    assert.equal(count(lines, 'present') + count(lines, 'cleanup'), lines.length);
     await postern.stop();
   });
 });
@@ -510,10 +514,8 @@ describe('a kill -9 in the middle of an order', () => {
       const tookUp = again.log().some(({ event }) => event === 'acme.order-resumed');
       if (resumed !== null) assert.equal(tookUp, resumed);
       await visit(again.port('submissions'));
-      assert.deepEqual(
-        readdirSync(join(again.dataDir, 'acme')).filter((name) => name.endsWith('.order.json') || name.endsWith('.new')),
-        [],
-      );
+      // The note of it is written after the certificate is in use.
+      await until('nothing left over', () => readdirSync(join(again.dataDir, 'acme')).every((name) => !name.endsWith('.order.json') && !name.endsWith('.new')));
       await again.stop();
     });
   }

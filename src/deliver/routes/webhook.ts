@@ -38,6 +38,7 @@ export function openWebhook(parts: WebhookParts, route: WebhookRoute): Connector
     site: `webhook:${route.name}`,
     limit: `webhook:${route.name}`,
     route: 'webhook',
+    terms: JSON.stringify(route),
     several: false,
     async connect(signal) {
       const secrets = await readSecrets(route);
