@@ -83,7 +83,9 @@ test('--json with --help and --version: one document, the text for people on sta
 });
 
 test('an unknown option, a missing argument, one too many, an unknown subcommand: exit code 2, and --json tells it', async () => {
-  const groups = [...new Set(all.filter(({ words }) => words.length > 1).map(({ words }) => words[0] ?? ''))];
+  // A command that takes arguments itself, beside its subcommands, is no mere group.
+  const alone = new Set(all.filter(({ words }) => words.length === 1).map(({ words }) => words[0] ?? ''));
+  const groups = [...new Set(all.filter(({ words }) => words.length > 1).map(({ words }) => words[0] ?? ''))].filter((word) => !alone.has(word));
   const needing = all.filter(({ command }) => command.registeredArguments.some((argument) => argument.required));
   const wrong = [
     ...all.map(({ words }) => [...words, '--no-such-option']),

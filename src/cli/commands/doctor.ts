@@ -7,6 +7,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { PosternError, errorText } from '#base/failure.ts';
 import { systemClock } from '#base/clock.ts';
+import { register as registerExplain } from '#cli/doctor/explain.ts';
 import { reportHtml } from '#cli/doctor/html.ts';
 import { reportMarkdown } from '#cli/doctor/markdown.ts';
 import { reportText } from '#cli/doctor/text.ts';
@@ -50,13 +51,14 @@ Examples:
   postern doctor me@example.com --json
   postern doctor 192.0.2.7 --from-port-list 25,2526 --timeout 3
   postern doctor smtp.example.com --html > report.html
+  postern doctor explain "550 5.7.1 ..."               what a reply, a log line or a bounce means
 
 A bare name with MX records is taken for a domain, else for a host; --as decides otherwise. Nothing is sent: the conversation ends before DATA,
 and a password is only said under TLS. Where a port times out, --reference HOST tells a blocked network from a dead host.
 Exit codes: 0 nothing is wrong (warnings may be there); 1 a check failed; 2 usage.`;
 
 export function register(program: Command, cli: Cli): void {
-  program
+  const command = program
     .command('doctor')
     .description('say what is wrong with an SMTP host or a mail domain, why, and what to do')
     .argument('<target>', 'host, host:port, domain or mail address')
@@ -78,6 +80,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--verbose', 'all evidence, also of what is right')
     .addHelpText('after', EXAMPLES)
     .action((target: string, options: Options) => doctor(cli, target, options));
+  registerExplain(command, cli);
 }
 
 async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
