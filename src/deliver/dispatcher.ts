@@ -159,8 +159,8 @@ class Deliveries implements Dispatcher {
         returnPath: parts.returnPath,
       },
       giveBack: (lane, jobs, nextAtMs) => this.#giveBack(jobs, { lane, ...(nextAtMs === undefined ? {} : { nextAtMs }) }),
-      backedOff: (lane, untilMs) => {
-        for (const name of this.#namesOf(lane)) queue.backOff(name, untilMs);
+      backedOff: (lane, untilMs, cause) => {
+        for (const name of this.#namesOf(lane)) queue.backOff(name, untilMs, cause);
       },
       lastPull: () => this.#pulls,
       done: (lease) => this.#done(lease),

@@ -34,7 +34,7 @@ export type LaneParts = {
   /** Jobs that are not attempted now; ready again at `nextAtMs`, or at once. */
   readonly giveBack: (lane: LaneName, jobs: readonly Job[], nextAtMs?: number) => void;
   /** The site is left alone until then. */
-  readonly backedOff: (lane: LaneName, untilMs: number) => void;
+  readonly backedOff: (lane: LaneName, untilMs: number, cause: string) => void;
   /** The number of the last pull that was asked for. */
   readonly lastPull: () => number;
   /** A job is done, one way or the other. */
@@ -387,7 +387,7 @@ export class Lane {
     const { log, backedOff, lastPull } = this.#parts;
     const untilMs = this.#pace.backOff();
     this.#pullAtBackOff = lastPull();
-    backedOff(this.name, untilMs);
+    backedOff(this.name, untilMs, this.#lastOutcome?.cause ?? cause);
     log.warn('lane.backed-off', {
       lane: this.name,
       until: new Date(untilMs).toISOString(),

@@ -38,8 +38,8 @@ export type Queue = {
   note(id: MessageId, events: readonly ReturnedEvent[]): Promise<void>;
   /** Gives leases back untouched, ready now or at `nextAtMs`; with `lane` they wait there from now on. What is on hold by now is held. */
   giveBack(leases: readonly Lease[], options?: { nextAtMs?: number; lane?: LaneName }): Promise<void>;
-  /** Nothing of this lane is leased before `untilMs` (site back-off). Kept in memory by the engine; lost on restart, which is harmless. */
-  backOff(lane: LaneName, untilMs: number): void;
+  /** Nothing of this lane is leased before `untilMs` (site back-off), and `cause` says why. Kept in memory by the engine; lost on restart, which is harmless. */
+  backOff(lane: LaneName, untilMs: number, cause: string): void;
   /** Whether a recipient is on hold by its lane, domain or credential, or because all is; as far as is known here, a moment late at most. */
   isHeld(of: { readonly lane: LaneName; readonly domain: string; readonly credential: string | null }): boolean;
   /** Called when something was put on hold. At most one listener. */
@@ -66,7 +66,10 @@ export type QueueRow = {
   readonly state: RecipientState;
   readonly attempts: number;
   readonly acceptedAtMs: number;
+  /** Not before the back-off of its lane ends. */
   readonly nextAtMs: number | null;
+  /** Why its lane is left alone at present; null: it is not. */
+  readonly backOffCause: string | null;
   readonly expiresAtMs: number;
   readonly sizeBytes: number;
   readonly subject: string;
@@ -83,6 +86,8 @@ export type LaneRow = {
   readonly oldestAtMs: number | null;
   readonly nextAtMs: number | null;
   readonly backOffUntilMs: number | null;
+  /** Why the site is left alone. */
+  readonly backOffCause: string | null;
   readonly onHold: boolean;
 };
 

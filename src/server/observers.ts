@@ -90,7 +90,7 @@ export function observedQueue<Q extends Queue>(queue: Q, metrics: Metrics): Queu
     body: (lease) => queue.body(lease),
     note: (id, events) => queue.note(id, events),
     giveBack: (leases, options) => queue.giveBack(leases, options),
-    backOff: (lane, untilMs) => queue.backOff(lane, untilMs),
+    backOff: (lane, untilMs, cause) => queue.backOff(lane, untilMs, cause),
     isHeld: (of) => queue.isHeld(of),
     onHeld: (listener) => queue.onHeld(listener),
     onReady: (listener) => queue.onReady(listener),

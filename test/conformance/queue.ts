@@ -575,7 +575,7 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
     });
 
     test('back-off: this lane waits, fresh mail of it too, the others go on; a retry of the lane ends it', async (engine, queue) => {
-      queue.backOff('mx:one.example', Date.now() + HOUR_MS);
+      queue.backOff('mx:one.example', Date.now() + HOUR_MS, 'It said no.');
       await accept(queue);
       await accept(queue, { to: ['b@two.example'] });
       assert.deepEqual(await queue.accept(draft(), { lease: true }), []);
@@ -585,12 +585,16 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       );
       const row = (await engine.admin.lanes()).find(({ lane }) => lane === 'mx:one.example');
       assert.ok((row?.backOffUntilMs ?? 0) > Date.now() + HOUR_MS / 2);
+      assert.equal(row?.backOffCause, 'It said no.');
+      const waiting = await engine.admin.list({ lane: 'mx:one.example', limit: 10 });
+      assert.ok(waiting.every(({ nextAtMs, backOffCause }) => nextAtMs === row.backOffUntilMs && backOffCause === 'It said no.'));
+      assert.equal((await engine.admin.list({ lane: 'mx:two.example', limit: 1 }))[0]?.backOffCause, null);
       assert.equal(await engine.admin.retry({ by: 'lane', lane: 'mx:one.example' }), 2);
       assert.equal((await lease(queue)).length, 2);
     });
 
     test('a retry of one message ends the back-off of its lanes, and of no other', async (engine, queue) => {
-      for (const lane of ['mx:one.example', 'mx:two.example']) queue.backOff(lane, Date.now() + HOUR_MS);
+      for (const lane of ['mx:one.example', 'mx:two.example']) queue.backOff(lane, Date.now() + HOUR_MS, 'It said no.');
       const id = await accept(queue);
       await accept(queue, { to: ['b@two.example'] });
       await engine.admin.retry({ by: 'message', id });
@@ -601,7 +605,7 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
     });
 
     test('a back-off that is over holds nothing', async (_engine, queue) => {
-      queue.backOff('mx:one.example', Date.now() - 1);
+      queue.backOff('mx:one.example', Date.now() - 1, 'It said no.');
       await accept(queue);
       await one(queue);
     });
@@ -649,7 +653,7 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
     const past = { expiresAtMs: Date.now() - 1000 };
 
     test('what has expired is found whatever its lane and its next attempt', async (_engine, queue) => {
-      queue.backOff('mx:one.example', Date.now() + HOUR_MS);
+      queue.backOff('mx:one.example', Date.now() + HOUR_MS, 'It said no.');
       const waiting = await accept(queue, { envelope: past });
       await accept(queue, { to: ['b@two.example'] });
       const deferredId = await accept(queue, { to: ['c@three.example'], envelope: past });
@@ -843,6 +847,7 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
           attempts: 0,
           acceptedAtMs: 0,
           nextAtMs: 0,
+          backOffCause: null,
           expiresAtMs: 0,
           sizeBytes: 0,
           subject: 'first00000000000',

@@ -66,6 +66,23 @@ test('a site that defers everything is left alone for one step of the schedule, 
   await postern.stop();
 });
 
+test('mail that waits because its site is left alone says so, though it was never tried itself', async () => {
+  const n = next++;
+  await startReceiver({ address: `127.0.6.${n}`, port: mxPort, greeting: '421 4.3.2 Closed for today' });
+  const postern = await server('', 'retry = { first = "1h", factor = 1, max = "1h", jitter = 0 }');
+  await send(postern, [`first@s${n}.example.test`]);
+  await postern.logged('lane.backed-off');
+  await send(postern, [`second@s${n}.example.test`]);
+  const row = await until('it waits', async () =>
+    (await postern.json<(Row & { backOffCause: string | null; nextAt: string })[]>('queue', 'list')).find(({ to, state }) => to.startsWith('second') && state !== 'leased'),
+  );
+  assert.ok(row.backOffCause !== null && row.backOffCause.length > 10, JSON.stringify(row));
+  assert.ok(Date.parse(row.nextAt) > Date.now() + 3_000_000);
+  assert.match((await postern.cli('queue', 'show', row.id)).stdout, /waits {2}The site is left alone until then: ./);
+  assert.match((await postern.cli('queue', 'lanes')).stdout, /WHY\n.*busy/s);
+  await postern.stop();
+});
+
 test('a receiver that greylists every recipient once is no site that takes nothing', async () => {
   const n = next++;
   const seen = new Set<string>();

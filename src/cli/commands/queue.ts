@@ -16,6 +16,9 @@ import type { Selection } from '#queue/queue.ts';
 type Chosen = { lane?: string; domain?: string; credential?: string; all?: boolean; yes?: boolean };
 type Listed = { lane?: string; domain?: string; credential?: string; state?: string; limit: string };
 
+/** Of what was said, in a list. */
+const MAX_COLUMNS = 100;
+
 const EXAMPLES = `
 Examples:
   postern queue list --domain example.net
@@ -124,13 +127,21 @@ async function list(cli: Cli, options: Listed): Promise<void> {
   if (recipients.length === 0) return cli.out.text(filtered ? 'Nothing that waits matches.' : 'Nothing waits.');
   cli.out.table(
     ['ID', 'STATE', 'TO', 'TRIES', 'NEXT', 'LANE', 'LAST ANSWER'],
-    recipients.map((row) => [row.id, row.state, row.to, String(row.attempts), nextText(row), row.lane, row.lastOutcome === null ? '-' : cut(replyText(row.lastOutcome), 100)]),
+    recipients.map((row) => [
+      row.id,
+      row.state,
+      row.to,
+      String(row.attempts),
+      nextText(row),
+      row.lane,
+      row.lastOutcome === null ? cut(row.backOffCause ?? '-', MAX_COLUMNS) : cut(replyText(row.lastOutcome), MAX_COLUMNS),
+    ]),
   );
   if (next !== null) cli.out.note(`There are more; show them with --limit (at most 1000), or ask for one --lane or --domain.`);
 }
 
 function nextText(row: QueueRowView): string {
-  return row.nextAt === null || row.state !== 'deferred' ? '-' : spanText(Date.parse(row.nextAt) - Date.now());
+  return row.nextAt === null || (row.state !== 'deferred' && row.backOffCause === null) ? '-' : spanText(Date.parse(row.nextAt) - Date.now());
 }
 
 async function lanes(cli: Cli): Promise<void> {
@@ -138,7 +149,7 @@ async function lanes(cli: Cli): Promise<void> {
   if (cli.json) return cli.out.json(answer.lanes);
   if (answer.lanes.length === 0) return cli.out.text('Nothing waits in any lane.');
   cli.out.table(
-    ['LANE', 'READY', 'LEASED', 'DEFERRED', 'HELD', 'OLDEST', 'NEXT', 'BACK-OFF'],
+    ['LANE', 'READY', 'LEASED', 'DEFERRED', 'HELD', 'OLDEST', 'NEXT', 'BACK-OFF', 'WHY'],
     answer.lanes.map((lane) => [
       lane.lane,
       String(lane.ready),
@@ -148,6 +159,7 @@ async function lanes(cli: Cli): Promise<void> {
       lane.oldestAt === null ? '-' : spanText(Date.now() - Date.parse(lane.oldestAt)),
       lane.nextAt === null ? '-' : spanText(Date.parse(lane.nextAt) - Date.now()),
       lane.backOffUntil === null ? '-' : spanText(Date.parse(lane.backOffUntil) - Date.now()),
+      cut(lane.backOffCause ?? '-', MAX_COLUMNS),
     ]),
   );
 }
@@ -170,6 +182,7 @@ function messageText(message: QueuedMessageView): string {
   for (const row of message.recipients) {
     lines.push(`${row.to}  ${row.state}, ${row.attempts} ${row.attempts === 1 ? 'attempt' : 'attempts'}${row.nextAt === null ? '' : `, next ${dateText(row.nextAt)}`}`);
     lines.push(`  lane   ${row.lane}`);
+    if (row.backOffCause !== null) lines.push(`  waits  The site is left alone until then: ${row.backOffCause}`);
     if (row.lastOutcome !== null) lines.push(`  last   ${replyText(row.lastOutcome)}`, `  cause  ${row.lastOutcome.cause}`, `  fix    ${row.lastOutcome.fix}`);
   }
   return lines.join('\n');

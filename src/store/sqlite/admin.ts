@@ -201,7 +201,8 @@ export class Admin {
     const rows = this.#database
       .prepare(`SELECT r.*, m.id, m.envelope FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE ${where.join(' AND ')} ORDER BY r.key LIMIT ?`)
       .all(...parameters, Math.min(filter.limit, MAX_ROWS)) as Row[];
-    return rows.map(queueRow);
+    const nowMs = this.#clock.nowMs();
+    return rows.map((row) => queueRow(row, row.state === READY ? this.#lanes.backedOff(row.lane, nowMs) : null));
   }
 
   #show(id: string): { envelope: string; recipients: QueueRow[] } | null {
@@ -222,7 +223,7 @@ export class Admin {
     const seen = new Set(rows.map((row) => row.lane));
     const empty = [...this.#engine.holds.lanes].filter((lane) => !seen.has(lane)).map((lane) => ({ lane, ready: 0, leased: 0, deferred: 0, held: 0, oldest: null, next: null }));
     return [...rows, ...empty].map((row) => {
-      const backOff = this.#lanes.backOffUntil(row.lane);
+      const backOff = this.#lanes.backedOff(row.lane, nowMs);
       return {
         lane: row.lane,
         ready: row.ready,
@@ -231,7 +232,8 @@ export class Admin {
         held: row.held,
         oldestAtMs: row.oldest === null ? null : this.#acceptedAt(Math.floor(row.oldest / KEY_SPAN)),
         nextAtMs: row.next,
-        backOffUntilMs: backOff > nowMs ? backOff : null,
+        backOffUntilMs: backOff?.untilMs ?? null,
+        backOffCause: backOff?.cause ?? null,
         onHold: this.#engine.holds.all || this.#engine.holds.lanes.has(row.lane),
       };
     });
@@ -280,7 +282,7 @@ function stateCondition(state: RecipientState): string {
   }[state];
 }
 
-function queueRow(row: Row): QueueRow {
+function queueRow(row: Row, backOff: { readonly untilMs: number; readonly cause: string } | null): QueueRow {
   const envelope = JSON.parse(row.envelope) as { from: { text: string } | null; acceptedAtMs: number; sizeBytes: number; subject: string };
   const recipient = JSON.parse(row.recipient) as { n: number; address: { text: string } };
   const waiting: RecipientState = row.attempts > 0 ? 'deferred' : 'ready';
@@ -293,7 +295,8 @@ function queueRow(row: Row): QueueRow {
     state: ([waiting, 'leased', 'held', 'captured'] as const)[row.state] ?? waiting,
     attempts: row.attempts,
     acceptedAtMs: envelope.acceptedAtMs,
-    nextAtMs: row.state === READY ? row.next_at : null,
+    nextAtMs: row.state === READY ? Math.max(row.next_at, backOff?.untilMs ?? 0) : null,
+    backOffCause: backOff?.cause ?? null,
     expiresAtMs: row.expires_at,
     sizeBytes: envelope.sizeBytes,
     subject: envelope.subject,

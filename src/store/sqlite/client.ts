@@ -141,8 +141,8 @@ class Client implements QueueClient {
     await this.#ask({ op: 'giveBack', leases: rows, nextAtMs: options.nextAtMs ?? null, lane: options.lane ?? null });
   }
 
-  backOff(lane: string, untilMs: number): void {
-    this.#send({ op: 'backOff', lane, untilMs });
+  backOff(lane: string, untilMs: number, cause: string): void {
+    this.#send({ op: 'backOff', lane, untilMs, cause });
   }
 
   isHeld(of: { readonly lane: string; readonly domain: string; readonly credential: string | null }): boolean {

@@ -3,7 +3,7 @@
 
 import type { LaneName } from '#queue/records.ts';
 
-type Lane = { nextAtMs: number; backOffUntilMs: number };
+type Lane = { nextAtMs: number; backOffUntilMs: number; cause: string };
 
 export class Lanes {
   readonly #lanes = new Map<LaneName, Lane>();
@@ -17,7 +17,7 @@ export class Lanes {
   /** Something of this lane waits until `nextAtMs`. */
   waits(lane: LaneName, nextAtMs: number): void {
     const known = this.#lanes.get(lane);
-    if (known === undefined) this.#lanes.set(lane, { nextAtMs, backOffUntilMs: 0 });
+    if (known === undefined) this.#lanes.set(lane, { nextAtMs, backOffUntilMs: 0, cause: '' });
     else if (nextAtMs < known.nextAtMs) known.nextAtMs = nextAtMs;
   }
 
@@ -28,14 +28,20 @@ export class Lanes {
       if (known === undefined) return;
       if (known.backOffUntilMs <= nowMs) this.#lanes.delete(lane);
       else known.nextAtMs = Infinity;
-    } else if (known === undefined) this.#lanes.set(lane, { nextAtMs, backOffUntilMs: 0 });
+    } else if (known === undefined) this.#lanes.set(lane, { nextAtMs, backOffUntilMs: 0, cause: '' });
     else known.nextAtMs = nextAtMs;
   }
 
-  backOff(lane: LaneName, untilMs: number): void {
+  backOff(lane: LaneName, untilMs: number, cause: string): void {
     const known = this.#lanes.get(lane);
-    if (known === undefined) this.#lanes.set(lane, { nextAtMs: Infinity, backOffUntilMs: untilMs });
-    else known.backOffUntilMs = untilMs;
+    if (known === undefined) this.#lanes.set(lane, { nextAtMs: Infinity, backOffUntilMs: untilMs, cause });
+    else Object.assign(known, { backOffUntilMs: untilMs, cause });
+  }
+
+  /** Until when the site is left alone, and why; null: it is not. */
+  backedOff(lane: LaneName, nowMs: number): { readonly untilMs: number; readonly cause: string } | null {
+    const known = this.#lanes.get(lane);
+    return known === undefined || known.backOffUntilMs <= nowMs ? null : { untilMs: known.backOffUntilMs, cause: known.cause };
   }
 
   backOffUntil(lane: LaneName): number {

@@ -245,7 +245,7 @@ class StoreThread {
       case 'abandon':
         return engine.abandon(operation.id);
       case 'backOff':
-        return this.#lanes.backOff(operation.lane, operation.untilMs);
+        return this.#lanes.backOff(operation.lane, operation.untilMs, operation.cause);
       case 'admin':
         return this.#applyAdmin(operation.call);
     }

@@ -66,7 +66,7 @@ export type Operation =
   | { readonly op: 'chunk'; readonly q: number; readonly key: number; readonly n: number }
   | { readonly op: 'admin'; readonly q: number; readonly call: AdminCall }
   | { readonly op: 'abandon'; readonly id: MessageId }
-  | { readonly op: 'backOff'; readonly lane: LaneName; readonly untilMs: number };
+  | { readonly op: 'backOff'; readonly lane: LaneName; readonly untilMs: number; readonly cause: string };
 
 export type AdminCall =
   | { readonly verb: 'list'; readonly filter: ListFilter }
