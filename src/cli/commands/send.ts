@@ -148,8 +148,8 @@ async function tryRung({ cli, options, target, rung, auth, context, name, attemp
     const failure = { ...explainFailure(result.failure, { host: target.host, port: rung.port }), text: result.failure.text };
     attempts.push({ address, port: rung.port, encryption, transcript: recorder.entries, failure });
     cli.out.note(`  ${failure.cause}`);
-    // A wrong password is wrong on every rung.
-    if (result.failure.phase === 'auth') return 'stop';
+    // A wrong password is wrong on every rung; that there is no login today, or a password would go in the clear, is not.
+    if (result.failure.phase === 'auth' && (result.failure.reply?.code ?? 0) >= 500) return 'stop';
   }
   return 'next';
 }

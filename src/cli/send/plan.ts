@@ -19,6 +19,7 @@ export type Target = {
 };
 
 const LADDER = [465, 587, 2525] as const;
+const IMPLICIT_PORT = 465;
 const MAX_ADDRESSES = 4;
 /** In the order of the ladder. */
 const SUBMISSION = ['submissions', 'submission', 'alternate'];
@@ -47,7 +48,8 @@ export async function planTarget(options: {
   }
   const addresses = await resolveHost(named);
   const trusted = addresses.every(isLocal) ? readCertificates([join(dataDir, 'tls', 'cert.pem'), ...options.certificates]) : [];
-  const ladder = (): readonly Rung[] => LADDER.map((one) => ({ port: one, wanted: wantedOn(one, tls) }));
+  // A port that begins with TLS waits for it: without it there is nothing to be had there.
+  const ladder = (): readonly Rung[] => LADDER.filter((one) => tls !== 'none' || one !== IMPLICIT_PORT).map((one) => ({ port: one, wanted: wantedOn(one, tls) }));
   const rungs = port !== null ? [{ port, wanted: wantedOn(port, tls) }] : host === null ? (localRungs(dataDir, tls) ?? ladder()) : ladder();
   return { host: named, addresses, trusted, rungs };
 }
@@ -93,7 +95,8 @@ function readCertificates(paths: readonly string[]): string[] {
 function localRungs(dataDir: string, tls: TlsOption | null): readonly Rung[] | null {
   try {
     const { listeners } = JSON.parse(readFileSync(join(dataDir, 'server.json'), 'utf8')) as Report;
-    const rungs = SUBMISSION.flatMap((profile) => listeners.filter((listener) => listener.profile === profile)).map((listener) => ({
+    const wanted = listeners.filter((listener) => tls !== 'none' || listener.tls !== 'implicit');
+    const rungs = SUBMISSION.flatMap((profile) => wanted.filter((listener) => listener.profile === profile)).map((listener) => ({
       port: listener.port,
       wanted: tls === 'none' ? ('none' as const) : listener.tls === 'implicit' ? ('implicit' as const) : ('starttls-required' as const),
     }));
