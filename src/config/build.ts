@@ -3,8 +3,8 @@
 import { isIP } from 'node:net';
 import type { z } from 'zod';
 import { canonicalIp } from '#base/ip.ts';
-import type { AcmeConfig, Config, ListenerConfig, RouteConfig, TlsPolicyConfig } from './config.ts';
-import { CERTIFICATE_ROWS, DEFAULT_PORTS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS, TLS_POLICY_ROWS } from './schema.ts';
+import type { AcmeConfig, Config, ForwardConfig, ListenerConfig, RouteConfig, TlsPolicyConfig } from './config.ts';
+import { CERTIFICATE_ROWS, DEFAULT_PORTS, FORWARD_ROWS, LADDER, LISTENER_ROWS, LMTP_PORT, ROUTE_ROWS, ROWS, TLS_POLICY_ROWS } from './schema.ts';
 import type { Row } from './schema.ts';
 import type { Mistake } from './unknown.ts';
 import { canonicalDomain, certificateName } from './values.ts';
@@ -21,6 +21,7 @@ export type Values = { readonly [K in keyof typeof ROWS]: z.output<(typeof ROWS)
   readonly listener: readonly OutputOf<typeof LISTENER_ROWS>[] | null;
   readonly 'tls.certificate': readonly { readonly [K in keyof typeof CERTIFICATE_ROWS]: string | null }[] | null;
   readonly route: readonly RouteValues[] | null;
+  readonly forward: readonly OutputOf<typeof FORWARD_ROWS>[] | null;
   readonly tls_policy: readonly OutputOf<typeof TLS_POLICY_ROWS>[] | null;
 };
 
@@ -55,6 +56,8 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
     },
     routes: buildRoutes(values, mistakes),
     tlsPolicies: buildTlsPolicies(values, mistakes),
+    forwards: buildForwards(values, mistakes),
+    forwarding: { srs: values.forwardingSrs, srsDomain: values.forwardingSrsDomain ?? null, seal: values.forwardingSeal },
     domains: { checkMs: values.domainCheck },
     inbound: {
       domains: values.inboundDomains,
@@ -207,8 +210,9 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
       case null:
         return mistake('type', 'is needed: "mx", "smarthost", "lmtp", "webhook" or "capture"');
       case 'mx':
+        return [{ match, name: named(route.name ?? route.type), type: 'mx', srs: route.srs ?? false }];
       case 'capture':
-        return [{ match, name: named(route.name ?? route.type), type: route.type }];
+        return [{ match, name: named(route.name ?? route.type), type: 'capture' }];
       case 'smarthost':
         return smarthost(route, { match, named, mistake });
       case 'lmtp':
@@ -216,6 +220,19 @@ function buildRoutes(values: Values, mistakes: Mistakes): RouteConfig[] {
       case 'webhook':
         return webhook(route, { match, named, mistake });
     }
+  });
+}
+
+function buildForwards(values: Values, mistakes: Mistakes): ForwardConfig[] {
+  const seen = new Map<string, number>();
+  return (values.forward ?? []).flatMap(({ match, to }, i) => {
+    if (match === null) mistakes.push({ path: `forward.${i}.match`, text: 'is needed: an address, or "@" and a domain' });
+    if (to === null || to.length === 0) mistakes.push({ path: `forward.${i}.to`, text: 'is needed: at least one address' });
+    if (match === null || to === null) return [];
+    const before = seen.get(match);
+    if (before !== undefined) mistakes.push({ path: `forward.${i}.match`, text: `is that of forward.${before} already; write all addresses there` });
+    seen.set(match, i);
+    return [{ match, to }];
   });
 }
 
@@ -248,7 +265,7 @@ function smarthost(route: RouteValues, { match, named, mistake }: Building): Rou
   if (ports.length === 0) return mistake('ports', 'must have at least one port');
   if ((route.username === null) !== (route.passwordFile === null))
     return mistake(route.username === null ? 'username' : 'password_file', 'is needed: a login has both username and password_file');
-  return [{ match, name: named(route.name ?? host), type: 'smarthost', host, ports, username: route.username, passwordFile: route.passwordFile }];
+  return [{ match, name: named(route.name ?? host), type: 'smarthost', host, ports, username: route.username, passwordFile: route.passwordFile, srs: route.srs ?? false }];
 }
 
 function lmtp(route: RouteValues, { match, named, mistake }: Building): RouteConfig[] {
@@ -285,9 +302,9 @@ function webhook(route: RouteValues, { match, named, mistake }: Building): Route
 }
 
 const OWN_KEYS = {
-  mx: [],
+  mx: ['srs'],
   capture: [],
-  smarthost: ['host', 'port', 'ports', 'username', 'passwordFile'],
+  smarthost: ['host', 'port', 'ports', 'username', 'passwordFile', 'srs'],
   lmtp: ['host', 'port', 'ports'],
   webhook: ['url', 'secretFile', 'format', 'timeout'],
 } as const satisfies Record<RouteConfig['type'], readonly (keyof RouteValues)[]>;

@@ -10,18 +10,22 @@ export type ListenerConfig = {
 };
 
 export type RouteConfig = { readonly match: string; readonly name: string } & (
-  | { readonly type: 'mx' }
+  | { readonly type: 'mx'; /** Senders are rewritten. */ readonly srs: boolean }
   | {
       readonly type: 'smarthost';
       readonly host: string;
       readonly ports: readonly number[];
       readonly username: string | null;
       readonly passwordFile: string | null;
+      readonly srs: boolean;
     }
   | { readonly type: 'lmtp'; /** host:port or unix:/path */ readonly host: string; readonly port: number | null; readonly socket: string | null }
   | { readonly type: 'webhook'; readonly url: string; readonly secretFile: string; readonly format: 'raw' | 'json'; /** For the answer. */ readonly timeoutMs: number }
   | { readonly type: 'capture' }
 );
+
+/** `match` is an address or `@domain`, canonical; `to` are addresses. */
+export type ForwardConfig = { readonly match: string; readonly to: readonly string[] };
 
 export type AcmeConfig = {
   readonly directory: string;
@@ -77,6 +81,8 @@ export type Config = {
   };
   readonly routes: readonly RouteConfig[];
   readonly tlsPolicies: readonly TlsPolicyConfig[];
+  readonly forwards: readonly ForwardConfig[];
+  readonly forwarding: { readonly srs: boolean; /** Null: the domain that is forwarded. */ readonly srsDomain: string | null; readonly seal: boolean };
   /** Null: domains are not looked at by themselves. */
   readonly domains: { readonly checkMs: number | null };
   readonly inbound: {

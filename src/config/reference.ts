@@ -13,6 +13,8 @@ const TABLES: Readonly<Record<string, string>> = {
   dns: 'Resolvers.',
   delivery: 'Outbound connections.',
   route: 'Where recipients go. The first route that matches is taken; without a match (and without any route) mail goes to the mail hosts of the domain.',
+  forward: 'Addresses of domains that are received for, whose mail goes elsewhere; see [inbound.md](inbound.md).',
+  forwarding: 'How mail is passed on.',
   tls_policy: 'What mail to certain domains needs of TLS, beside what they publish themselves; see [tls.md](tls.md).',
   domains: 'Domains that mail is sent from, as `domain add` keeps them.',
   mta_sts: 'The MTA-STS policy that senders to your domains find; see [tls.md](tls.md#for-the-domains-you-receive-for).',

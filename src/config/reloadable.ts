@@ -4,6 +4,8 @@ const RELOADABLE = [
   'limits',
   'routes',
   'tlsPolicies',
+  'forwards',
+  'forwarding',
   'domains',
   'inbound',
   'mtaSts.mode',

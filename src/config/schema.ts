@@ -142,6 +142,22 @@ export const ROWS = {
     doc: 'How often the DNS records of a domain (`domain add`) are looked at once they are right; "off": only by `domain check`. A domain that waits for records is looked at every five minutes.',
   }),
 
+  forwardingSrs: row('forwarding.srs', kind.boolean, {
+    fallback: true,
+    ...live,
+    doc: 'Whether mail that a `[[forward]]` passes on leaves with its sender rewritten (SRS), so that SPF passes at the next hop and bounces find their way back.',
+  }),
+  forwardingSrsDomain: row('forwarding.srs_domain', kind.domain, {
+    fallbackText: 'the domain that is forwarded',
+    ...live,
+    doc: 'The domain of rewritten senders. Its mail must come to this server, and its SPF record must name it.',
+  }),
+  forwardingSeal: row('forwarding.seal', kind.boolean, {
+    fallback: true,
+    ...live,
+    doc: 'Whether mail that came by port 25 and leaves for another site is sealed (ARC) by the domain it was sent to, if that has keys here.',
+  }),
+
   maxAge: row('queue.max_age', kind.duration('1s', '30d'), { fallback: '4d', ...live, doc: 'How long delivery is tried before the message bounces.' }),
   delayWarning: row('queue.delay_warning', kind.optionalDuration('1s', '30d'), { fallback: '4h', ...live, doc: 'When the sender is told of a delay; "off": never.' }),
   retryFirst: row('queue.retry.first', kind.duration('100ms', '1d'), { fallback: '1m', ...live, doc: 'The pause after the first attempt.' }),
@@ -288,6 +304,11 @@ export const ROUTE_ROWS = {
     doc: 'webhook: `json` has envelope, verdicts and the content in base64; `raw` is the message (message/rfc822) with the envelope on top.',
   }),
   timeout: row('timeout', kind.duration('1s', '10m'), { ...live, fallbackText: '`30s`', doc: 'webhook: how long the answer may take once all is sent.' }),
+  srs: row('srs', kind.boolean, {
+    ...live,
+    fallbackText: '`false`',
+    doc: 'mx, smarthost: whether mail that came by port 25 leaves with its sender rewritten (SRS), as forwarded mail does. For a next hop that is not your own.',
+  }),
   passwordFile: row('password_file', kind.file, { ...live, doc: 'smarthost: the file with the password; read at each connection.' }),
 } as const;
 
@@ -305,8 +326,13 @@ export const TLS_POLICY_ROWS = {
   }),
 } as const;
 
+export const FORWARD_ROWS = {
+  match: row('match', kind.forwarded, { ...live, doc: 'An address of a domain that is received for, or `@` and the domain for all its addresses without a row of their own.' }),
+  to: row('to', kind.list(kind.mailAddress), { ...live, doc: 'Where its mail goes instead. To keep it as well, name the address itself among them.' }),
+} as const;
+
 /** Tables that may come several times: `[[listener]]`. */
-export const LISTS = { listener: LISTENER_ROWS, 'tls.certificate': CERTIFICATE_ROWS, route: ROUTE_ROWS, tls_policy: TLS_POLICY_ROWS } as const;
+export const LISTS = { listener: LISTENER_ROWS, 'tls.certificate': CERTIFICATE_ROWS, route: ROUTE_ROWS, tls_policy: TLS_POLICY_ROWS, forward: FORWARD_ROWS } as const;
 
 export const DEFAULT_PORTS = { mx: 25, submissions: 465, submission: 587, alternate: 2525 } as const;
 export const LADDER = [465, 587, 2525] as const;

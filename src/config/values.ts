@@ -96,6 +96,12 @@ export const certificateName = parsed('a host name with a dot, or "*." and one',
   return name === null || !name.includes('.') || name.includes('_') ? null : value.startsWith('*.') ? `*.${name}` : name;
 });
 export const mailAddress = parsed('a mail address', '"hostmaster@example.com"', (value) => (/^[^\s@<>,;"()]{1,64}@[^\s@<>,;"()]{1,253}$/.test(value) ? value : null));
+/** A mail address, or all of a domain that have no row of their own: `@example.com`. */
+export const forwarded = parsed('a mail address, or "@" and a domain for all others of it', '"info@example.com" or "@example.com"', (value) => {
+  const at = value.lastIndexOf('@');
+  const name = canonicalDomain(value.slice(at + 1));
+  return at === -1 || name === null || !/^[^\s@<>,;"()]{0,64}$/.test(value.slice(0, at)) ? null : `${value.slice(0, at).toLowerCase()}@${name}`;
+});
 export const httpsUrl = parsed('an HTTPS URL', '"https://acme-v02.api.letsencrypt.org/directory"', (value) => {
   const url = URL.canParse(value) ? new URL(value) : null;
   return url?.protocol === 'https:' && url.username === '' && url.password === '' ? url.href : null;

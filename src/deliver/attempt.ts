@@ -4,10 +4,11 @@
 import type { Clock } from '#base/clock.ts';
 import type { Signing } from '#mail/dkim/signing.ts';
 import { downgrade } from '#mail/downgrade.ts';
+import type { Srs } from '#mail/identity/srs.ts';
 import type { ReturnPaths } from '#mail/identity/verp.ts';
 import type { Envelope, Lease, LeasedRecipient } from '#queue/records.ts';
 import { isAsciiAddress } from '#smtp/address.ts';
-import type { ReversePath } from '#smtp/address.ts';
+import type { Address, ReversePath } from '#smtp/address.ts';
 import type { ClientEnvelope, ClientFailure, RecipientReply } from '#smtp/client.ts';
 import type { Connected, Content, HopReply } from './connector.ts';
 import { fitEnvelope } from './international.ts';
@@ -33,6 +34,7 @@ export type AttemptParts = {
   readonly signAgain: Signing['signAgain'];
   /** The local part of a return path. */
   readonly returnPath: ReturnPaths['local'];
+  readonly srs: Srs['forward'];
 };
 
 /**
@@ -60,9 +62,8 @@ export async function attempt(parts: AttemptParts, connected: Connected, route: 
   while (waiting.length > 0) {
     const startedAtMs = parts.clock.nowMs();
     const place = (): Attempt => placeOf(connected, { route, startedAtMs, durationMs: parts.clock.nowMs() - startedAtMs });
-    const batch = waiting.slice(0, parts.recipientsPerTransaction());
-    const rest = waiting.slice(batch.length);
-    const fit = fitEnvelope({ envelope, from: senderOf(parts, envelope, route), recipients: batch }, client.capabilities);
+    const { batch, rest } = nextBatch(waiting, parts.recipientsPerTransaction());
+    const fit = fitEnvelope({ envelope, from: senderOf(parts, envelope, { route, srsDomain: batch[0]?.srsDomain }), recipients: batch }, client.capabilities);
     if (fit.why !== null && fit.unfit.length > 0) {
       const outcome = outcomeOfFailure(place(), fit.why);
       verdicts.push(...fit.unfit.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
@@ -145,13 +146,29 @@ async function readAll(body: AsyncIterable<Buffer>): Promise<Buffer[]> {
   return chunks;
 }
 
+/** As many as go in one transaction: those with one sender. */
+function nextBatch(waiting: readonly LeasedRecipient[], limit: number): { readonly batch: readonly LeasedRecipient[]; readonly rest: readonly LeasedRecipient[] } {
+  const domain = waiting[0]?.srsDomain;
+  if (waiting.every((recipient) => recipient.srsDomain === domain)) return { batch: waiting.slice(0, limit), rest: waiting.slice(limit) };
+  const batch = waiting.filter((recipient) => recipient.srsDomain === domain).slice(0, limit);
+  return { batch, rest: waiting.filter((recipient) => !batch.includes(recipient)) };
+}
+
 /**
- * MAIL FROM: to MX hosts the return path of the message, if its domain has one, so that SPF aligns and late bounces find their way; else
- * what the sender wrote. An upstream relay has its own, and expects addresses it knows.
+ * MAIL FROM: to MX hosts the return path of the message, if its domain has one, so that SPF aligns and late bounces find their way; of forwarded
+ * mail the sender rewritten; else what the sender wrote. An upstream relay has its own return path, and expects addresses it knows.
  */
-function senderOf(parts: AttemptParts, envelope: Envelope, route: string): ReversePath {
-  const { from, bounceDomain: domain, id } = envelope;
-  if (from === null || domain === undefined || route !== 'mx') return from;
+function senderOf(parts: AttemptParts, envelope: Envelope, { route, srsDomain }: { route: string; srsDomain: string | undefined }): ReversePath {
+  const { from, bounceDomain, id } = envelope;
+  if (from === null) return null;
+  if (srsDomain !== undefined) {
+    // What does not fit into an address has a return path like mail of our own: bounces are known again by the message.
+    return parts.srs(from, srsDomain, envelope.acceptedAtMs) ?? returnPath(parts, srsDomain, id);
+  }
+  return bounceDomain === undefined || route !== 'mx' ? from : returnPath(parts, bounceDomain, id);
+}
+
+function returnPath(parts: AttemptParts, domain: string, id: string): Address {
   const local = parts.returnPath(domain, id);
   return { local, domain, text: `${local}@${domain}` };
 }
@@ -159,7 +176,11 @@ function senderOf(parts: AttemptParts, envelope: Envelope, route: string): Rever
 function clientEnvelope(envelope: Envelope, { from, fitted, smtpUtf8 }: Fit, content: { sizeBytes: number; eightBit: boolean }): ClientEnvelope {
   const { requireTls, ret, envid, bounceDomain } = envelope;
   const back = bounceDomain !== undefined && from?.domain === bounceDomain;
-  const recipients = fitted.map(({ recipient, address }) => ({ address, notify: recipient.notify, orcpt: back ? originalOf(recipient) : recipient.orcpt }));
+  const recipients = fitted.map(({ recipient, address }) => ({
+    address,
+    notify: recipient.notify,
+    orcpt: back || recipient.srsDomain !== undefined ? originalOf(recipient) : recipient.orcpt,
+  }));
   return { from, recipients, sizeBytes: content.sizeBytes, eightBit: content.eightBit, smtpUtf8, requireTls, ret, envid };
 }
 

@@ -8,6 +8,7 @@ import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import { isPromise } from '#base/promise.ts';
 import type { Signing } from '#mail/dkim/signing.ts';
+import type { Srs } from '#mail/identity/srs.ts';
 import type { ReturnPaths } from '#mail/identity/verp.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import type { Queue } from '#queue/queue.ts';
@@ -43,6 +44,7 @@ export type DispatcherParts = {
   readonly resolver: Resolver;
   readonly signing: Pick<Signing, 'signWhole' | 'signAgain'>;
   readonly returnPath: ReturnPaths['local'];
+  readonly srs: Srs['forward'];
   readonly hostname: string;
   readonly mxPort: number;
   readonly allowPrivate: boolean;
@@ -157,6 +159,7 @@ class Deliveries implements Dispatcher {
         recipientsPerTransaction: () => limits().recipientsPerTransaction,
         signAgain: (chunks, nowMs) => parts.signing.signAgain(chunks, nowMs),
         returnPath: parts.returnPath,
+        srs: parts.srs,
       },
       giveBack: (lane, jobs, nextAtMs) => this.#giveBack(jobs, { lane, ...(nextAtMs === undefined ? {} : { nextAtMs }) }),
       backedOff: (lane, untilMs, cause) => {

@@ -4,8 +4,15 @@ import { matchesPattern } from '#dns/name.ts';
 import type { LaneName } from '#queue/records.ts';
 
 export type Route = { readonly match: string; readonly name: string } & (
-  | { readonly type: 'mx' }
-  | { readonly type: 'smarthost'; readonly host: string; readonly ports: readonly number[]; readonly username: string | null; readonly passwordFile: string | null }
+  | { readonly type: 'mx'; readonly srs?: boolean }
+  | {
+      readonly type: 'smarthost';
+      readonly host: string;
+      readonly ports: readonly number[];
+      readonly username: string | null;
+      readonly passwordFile: string | null;
+      readonly srs?: boolean;
+    }
   | { readonly type: 'lmtp'; readonly host: string; readonly port: number | null; readonly socket: string | null }
   | { readonly type: 'webhook'; readonly url: string; readonly secretFile: string; readonly format: 'raw' | 'json'; readonly timeoutMs: number }
   | { readonly type: 'capture' }

@@ -14,6 +14,8 @@ export type Circumstances = {
   /** Domains whose seals are believed. */
   readonly trustedSealers: readonly string[];
   readonly recipients: readonly Address[];
+  /** Only an answer to mail of ours can know the recipients. */
+  readonly proved: boolean;
   /** The From field says nothing that could be forged: there is none, or no address in it. */
   readonly anonymous: boolean;
 };
@@ -33,7 +35,7 @@ export function dispositionOf(of: Circumstances): Disposition {
       return accepted('');
     case 'permerror':
       // Without any author nobody's name is misused; with several, readers may be shown another than the one that was checked.
-      return of.anonymous ? { what: 'quarantined', why: dmarc.reason } : refused(of, dmarc.reason);
+      return of.anonymous && !of.proved ? { what: 'quarantined', why: dmarc.reason } : refused(of, dmarc.reason);
     case 'temperror':
       return undecided(of);
     case 'fail':
@@ -57,7 +59,8 @@ function undecided({ mode, dmarc, arc }: Circumstances): Disposition {
   return mode === 'reject' && strict ? { what: 'deferred', why: dmarc.reason } : accepted('');
 }
 
-function refused({ mode, recipients }: Circumstances, why: string): Disposition {
+function refused({ mode, recipients, proved }: Circumstances, why: string): Disposition {
+  if (proved) return accepted(`${why}; but it answers mail of ours`);
   const roles = recipients.length > 0 && recipients.every((recipient) => ROLES.has(recipient.local.toLowerCase()));
   return mode === 'reject' && !roles ? { what: 'rejected', why } : { what: 'quarantined', why };
 }

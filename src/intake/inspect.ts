@@ -2,16 +2,23 @@
 // is done with it and what is written on top of it. Keeps nothing of the body. RFC 7208, 6376, 8617, 9989, 8601.
 
 import type { Clock } from '#base/clock.ts';
+import { errorText } from '#base/failure.ts';
+import type { Log } from '#base/log.ts';
 import { boundResolver } from '#dns/bounded.ts';
 import type { BoundedResolver } from '#dns/bounded.ts';
 import type { Resolver } from '#dns/resolver.ts';
+import { readChain } from '#mail/arc/chain.ts';
+import type { Chain } from '#mail/arc/chain.ts';
+import { sealMessage } from '#mail/arc/seal.ts';
 import { beginArc } from '#mail/arc/verify.ts';
 import type { ArcVerdict } from '#mail/arc/verify.ts';
-import { claimsToBe, formatAuthenticationResults } from '#mail/authentication.ts';
+import { claimsToBe, formatAuthenticationResults, resultTokens } from '#mail/authentication.ts';
 import type { Authentication } from '#mail/authentication.ts';
 import { BodyHashes, SignedHeader } from '#mail/dkim/check.ts';
 import { openKeyCache, openKeys } from '#mail/dkim/key.ts';
 import type { KeyCache } from '#mail/dkim/key.ts';
+import type { SigningKey } from '#mail/dkim/signer.ts';
+import type { Turnstile } from '#mail/dkim/turnstile.ts';
 import { beginDkim } from '#mail/dkim/verify.ts';
 import type { DkimVerdict } from '#mail/dkim/verify.ts';
 import { beginDmarc } from '#mail/dmarc/evaluate.ts';
@@ -33,10 +40,21 @@ export type InspectorParts = {
   /** Read anew for each message, so that a reload takes effect. */
   readonly settings: () => { readonly dmarc: DmarcMode; readonly dnsTimeoutMs: number; readonly trustedSealers: readonly string[] };
   readonly isTrusted: (clientAddress: string) => boolean;
+  readonly turnstile: Turnstile;
+  readonly log: Log;
 };
 
 /** Who brings the message, and for whom. */
-export type Arrival = { readonly clientAddress: string; readonly helo: string; readonly from: ReversePath; readonly recipients: readonly Address[] };
+export type Arrival = {
+  readonly clientAddress: string;
+  readonly helo: string;
+  readonly from: ReversePath;
+  readonly recipients: readonly Address[];
+  /** All recipients are addresses that only an answer to mail of ours can know: it is judged, but not refused for that. */
+  readonly proved?: boolean;
+  /** The message leaves for another site, and this key seals it. */
+  readonly sealAs?: SigningKey | null;
+};
 
 /** What came of it: a refusal, or the fields to put on top. `authentication` is null for clients that are not judged. */
 export type Inspected = { readonly refusal: Reply | null; readonly fields: string; readonly authentication: Authentication | null };
@@ -77,7 +95,14 @@ function notInspected(hostname: string): Inspection {
   };
 }
 
-type Checks = { readonly dkim: () => Promise<DkimVerdict[]>; readonly arc: () => Promise<ArcVerdict>; readonly dmarc: (found: readonly Identifier[]) => Promise<DmarcVerdict> };
+type Checks = {
+  readonly header: SignedHeader;
+  readonly fields: readonly Field[];
+  readonly chain: Chain;
+  readonly dkim: () => Promise<DkimVerdict[]>;
+  readonly arc: () => Promise<ArcVerdict>;
+  readonly dmarc: (found: readonly Identifier[]) => Promise<DmarcVerdict>;
+};
 
 type JudgementParts = InspectorParts & { readonly keys: KeyCache };
 
@@ -112,8 +137,17 @@ class Judgement implements Inspection {
     const domains = from.flatMap((field) => parseMailboxes(field.value())).map((mailbox) => mailbox.domain);
     this.#anonymous = domains.length === 0;
     const header = new SignedHeader(head, fields);
+    const chain = readChain(header);
     const common = { keys: openKeys(this.#resolver, this.#parts.keys), header, body: this.#body, nowMs: this.#parts.clock.nowMs() };
-    this.#checks = { dkim: beginDkim(common), arc: beginArc(common), dmarc: beginDmarc(this.#resolver, { fromFields: from.length, domains }) };
+    if (this.#seals) this.#body.want('relaxed');
+    this.#checks = {
+      header,
+      fields,
+      chain,
+      dkim: beginDkim(common),
+      arc: beginArc(common, chain),
+      dmarc: beginDmarc(this.#resolver, { fromFields: from.length, domains }),
+    };
   }
 
   body(chunk: Buffer): void {
@@ -127,9 +161,19 @@ class Judgement implements Inspection {
       const [spf, dkim, arc] = await Promise.all([this.#spf, checks.dkim(), checks.arc()]);
       const dmarc = await checks.dmarc(identifiersOf(spf, dkim));
       const { dmarc: mode, trustedSealers } = this.#parts.settings();
-      const disposition = dispositionOf({ mode, dmarc, arc, trustedSealers, recipients: this.#arrival.recipients, anonymous: this.#anonymous });
+      const disposition = dispositionOf({
+        mode,
+        proved: this.#arrival.proved ?? false,
+        dmarc,
+        arc,
+        trustedSealers,
+        recipients: this.#arrival.recipients,
+        anonymous: this.#anonymous,
+      });
       const authentication = this.#record({ spf, dkim, arc, dmarc }, disposition);
-      return { refusal: await this.#refusal(authentication, spf), fields: this.#fields(authentication), authentication };
+      const refusal = await this.#refusal(authentication, spf);
+      const seal = refusal === null ? await this.#seal(checks, authentication) : '';
+      return { refusal, fields: seal + this.#fields(authentication), authentication };
     } finally {
       this.#resolver.end();
     }
@@ -156,6 +200,25 @@ class Judgement implements Inspection {
     if (authentication.disposition !== 'quarantined') return results;
     const { dmarc, why } = authentication;
     return foldHeader(QUARANTINE_FIELD, [`dmarc=${dmarc.result};`, `policy=${dmarc.policy ?? 'none'};`, ...why.replace(/[^\x20-\x7e]+/g, '?').split(' ')]) + results;
+  }
+
+  get #seals(): boolean {
+    return (this.#arrival.sealAs ?? null) !== null;
+  }
+
+  /** A message that cannot be sealed goes without: the seal is a help for others, not a promise of ours. */
+  async #seal({ header, fields, chain }: Checks, authentication: Authentication): Promise<string> {
+    const { hostname, clock, turnstile, log } = this.#parts;
+    const key = this.#arrival.sealAs ?? null;
+    if (key === null || chain.status === 'fail' || authentication.arc.result === 'fail') return '';
+    const results = resultTokens(authentication);
+    const bodyHash = this.#body.result('relaxed').hash;
+    try {
+      return (await sealMessage({ key, hostname, results, chain, header, fields, bodyHash, nowMs: clock.nowMs() }, turnstile)) ?? '';
+    } catch (error) {
+      log.warn('arc.not-sealed', { domain: key.domain, selector: key.selector, cause: errorText(error) });
+      return '';
+    }
   }
 
   async #refusal({ disposition, dmarc }: Authentication, spf: SpfResult): Promise<Reply | null> {

@@ -18,7 +18,7 @@ import { countReceived, formatReceived } from '#mail/received.ts';
 import type { NewMessage, Queue } from '#queue/queue.ts';
 import type { Envelope, LaneName, Lease, MessageId } from '#queue/records.ts';
 import { isAsciiAddress } from '#smtp/address.ts';
-import type { Connection, MailCommand, MessageSink, Policy, RcptCommand, Transaction } from '#smtp/policy.ts';
+import type { Connection, MessageSink, Policy, RcptCommand, Transaction } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
 import type { DirectoryReader } from '#store/directory.ts';
@@ -27,6 +27,7 @@ import type { Sender } from './authenticate.ts';
 import { authorizeFrom, authorizeMail, authorizeRcpt } from './authorize.ts';
 import { IncomingBody } from './body.ts';
 import { mendHeader } from './fixups.ts';
+import type { Destination, Forwarding } from './forward.ts';
 import type { ReturnedMail, Returns } from './returned.ts';
 import { isForged } from './inspect.ts';
 import type { Inspection, Inspector } from './inspect.ts';
@@ -54,6 +55,7 @@ export type IntakeParts = {
   readonly returns: Returns;
   /** Judges what comes by port 25. */
   readonly inspector: Inspector;
+  readonly forwarding: Forwarding;
   /** Fresh leases of what was just accepted, to be delivered from memory. */
   readonly deliver: (leases: readonly Lease[]) => void;
   /** One-way observers (metrics): no decision is taken from them. */
@@ -106,11 +108,14 @@ export function openIntake(parts: IntakeParts): Policy<Sender> {
       if (!refused.has(connection)) uncount(connection);
     },
     mail: (connection, mail) => whileCurrent(parts, connection, () => authorizeMail(connection, mail)),
-    rcpt(connection, { recipients }, rcpt) {
+    rcpt(connection, transaction, rcpt) {
+      const { recipients, mail } = transaction;
       const comesBack = isReturn(parts, connection, rcpt);
       // A report is a transaction of its own: what is to be done with it is not what is done with mail.
       if (recipients[0] !== undefined && isReturn(parts, connection, recipients[0]) !== comesBack) return REPLIES.tooManyRecipients(1);
-      return comesBack ? parts.returns.admit(rcpt, recipients) : authorizeRcpt(connection, rcpt, parts.isLocal);
+      if (comesBack) return parts.returns.admit(rcpt, recipients);
+      if (connection.profile === 'mx' && parts.forwarding.isRewritten(rcpt.to)) return parts.forwarding.admitBounce(mail.from, rcpt.to);
+      return authorizeRcpt(connection, rcpt, parts.isLocal) ?? parts.forwarding.admit(transaction, rcpt);
     },
     data: (connection, transaction) =>
       whileCurrent<MessageSink | Reply>(parts, connection, () => rateRefusal(parts, connection.identity) ?? openSink(parts, connection, { transaction, held })),
@@ -210,6 +215,7 @@ class Incoming implements MessageSink {
   readonly #nowMs: number;
   readonly #body: IncomingBody;
   readonly #inspection: Inspection | null;
+  readonly #destinations: readonly Destination[];
   #head: Head | null = null;
   /** Who signs, and the hash of the body as far as it has come. */
   #signature: { readonly by: Signatory; readonly hash: BodyHash } | null = null;
@@ -239,7 +245,10 @@ class Incoming implements MessageSink {
       },
       failed: (error) => this.#failed(error),
     });
-    this.#inspection = connection.profile === 'mx' ? parts.inspector.begin(arrivalOf(connection, transaction)) : null;
+    const received = connection.profile === 'mx';
+    this.#destinations = parts.forwarding.destinations(this.#transaction, received);
+    const proved = back !== undefined || transaction.recipients.every((rcpt) => parts.forwarding.isRewritten(rcpt.to));
+    this.#inspection = received ? parts.inspector.begin({ ...arrivalOf(connection, transaction), proved, sealAs: parts.forwarding.sealAs(this.#destinations) }) : null;
   }
 
   write(chunk: Buffer): MaybePromise<Reply | void> {
@@ -398,13 +407,7 @@ class Incoming implements MessageSink {
   #message(head: Head, stored: { readonly written: number; readonly tail: readonly Buffer[] }): NewMessage {
     const mode = this.#connection.identity?.record.mode ?? 'live';
     const envelope = this.#envelope(head, mode);
-    const recipients = this.#transaction.recipients.map((rcpt, n) => ({
-      n,
-      address: rcpt.to,
-      notify: rcpt.notify,
-      orcpt: rcpt.orcpt,
-      lane: this.#parts.laneFor(rcpt.to.domain, mode),
-    }));
+    const recipients = this.#destinations.map(({ to, ...rest }, n) => ({ ...rest, n, address: to, lane: this.#parts.laneFor(to.domain, mode) }));
     return { envelope, recipients, ...stored };
   }
 
@@ -422,7 +425,7 @@ class Incoming implements MessageSink {
       warnAtMs: delayWarningMs === null ? null : nowMs + delayWarningMs,
       sizeBytes: head.bytes + this.#body.bodyBytes,
       eightBit: this.#body.eightBit || head.eightBit,
-      smtpUtf8: mail.smtpUtf8 && (head.utf8 || !asciiEnvelope(mail, this.#transaction)),
+      smtpUtf8: this.#needsSmtpUtf8(head),
       ...(mail.smtpUtf8 && head.utf8 ? { utf8Header: true } : {}),
       requireTls: mail.requireTls,
       // REQUIRETLS is the stronger word (RFC 8689 4.1).
@@ -443,6 +446,13 @@ class Incoming implements MessageSink {
       messageIdHeader: head.messageIdHeader,
       ...(this.#authentication === null ? {} : { authentication: this.#authentication }),
     };
+  }
+
+  /** An address that mail is forwarded to may need it though the sender never said so. */
+  #needsSmtpUtf8(head: Head): boolean {
+    const { mail } = this.#transaction;
+    if (!this.#destinations.every(({ to }) => isAsciiAddress(to))) return true;
+    return mail.smtpUtf8 && (head.utf8 || (mail.from !== null && !isAsciiAddress(mail.from)));
   }
 
   /** The return path of the domain that signs, for mail that has somebody to tell. */
@@ -485,8 +495,4 @@ function withoutForged(hostname: string, head: Buffer, fields: readonly Field[])
   if (!fields.some((field) => isForged(hostname, field))) return { head, fields };
   const kept = Buffer.concat(removeFields(head, fields, (field) => isForged(hostname, field)));
   return { head: kept, fields: parseHeaders(kept).fields };
-}
-
-function asciiEnvelope(mail: MailCommand, transaction: Transaction): boolean {
-  return (mail.from === null || isAsciiAddress(mail.from)) && transaction.recipients.every((rcpt) => isAsciiAddress(rcpt.to));
 }

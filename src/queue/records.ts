@@ -57,6 +57,10 @@ export type Recipient = {
   readonly address: Address;
   readonly notify: Notify | null;
   readonly orcpt: { readonly type: string; readonly value: string } | null;
+  /** The address of this server whose mail this one gets. */
+  readonly via?: Address;
+  /** The sender leaves rewritten in the name of this domain (SRS). */
+  readonly srsDomain?: string;
 };
 
 /** Which part of the world an outcome speaks of: it decides what is retried and what backs off. */

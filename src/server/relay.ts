@@ -14,16 +14,20 @@ import { openDispatcher } from '#deliver/dispatcher.ts';
 import type { DispatcherParts } from '#deliver/dispatcher.ts';
 import { openSessionLog } from '#deliver/session-log.ts';
 import { openRoutes } from '#deliver/route.ts';
-import type { Routes } from '#deliver/route.ts';
+import type { Route, Routes } from '#deliver/route.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
+import { openForwarding } from '#intake/forward.ts';
 import { openInspector } from '#intake/inspect.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { Sender } from '#intake/authenticate.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
+import type { SigningKey } from '#mail/dkim/signer.ts';
+import type { Signatory } from '#mail/dkim/signing.ts';
 import { openTurnstile } from '#mail/dkim/turnstile.ts';
+import { openSrs } from '#mail/identity/srs.ts';
 import type { Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { openDirectoryReader } from '#store/directory.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
@@ -79,9 +83,10 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const local = await openLocalDomains({ directory, generation, configured: () => live.config.inbound.domains });
   const vault = openVault(Buffer.from(start.secretKey));
   const signatories = await openSignatories({ directory, generation, vault, log });
+  const turnstile = openTurnstile({ atOnce: SIGNATURES_PER_CORE * availableParallelism(), waiting: SIGNATURES_WAITING });
   const signing = openSigning({
     find: (domain) => signatories.find(domain),
-    turnstile: openTurnstile({ atOnce: SIGNATURES_PER_CORE * availableParallelism(), waiting: SIGNATURES_WAITING }),
+    turnstile,
     lifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs),
   });
   const tls = await openServerTls({
@@ -115,11 +120,14 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     queue,
     counters,
     newId,
+    isForwarder: (domain) => local.has(domain) || domain === live.config.forwarding.srsDomain,
     log,
   });
+  const srs = openSrs(vault.derive('srs'));
   const dispatcher = openDispatcher({
     ...delivery,
     returnPath: back.paths.local,
+    srs: srs.forward,
     tlsPolicies: { ...tlsPolicies, sessionLog },
     queue,
     routes,
@@ -147,7 +155,24 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     laneFor: (domain, mode) => dispatcher.laneFor(domain, mode),
     signing,
     returns: back.intake(dispatcher),
-    inspector: openInspector({ hostname, resolver, clock: systemClock, settings: () => live.config.inbound, isTrusted: liveNetworks(() => live.config.inbound.trustedNetworks) }),
+    inspector: openInspector({
+      hostname,
+      resolver,
+      turnstile,
+      clock: systemClock,
+      log,
+      settings: () => live.config.inbound,
+      isTrusted: liveNetworks(() => live.config.inbound.trustedNetworks),
+    }),
+    forwarding: openForwarding({
+      table: () => live.config.forwards,
+      settings: () => live.config.forwarding,
+      isLocal: (domain) => local.has(domain),
+      wayOf: (domain) => wayOf(routes.match(domain)),
+      srs,
+      sealer: (domain) => sealingKey(signatories.find(domain)),
+      clock: systemClock,
+    }),
     deliver: (leases) => dispatcher.take(leases),
     observe: intakeObserver(metrics, usage.note),
   });
@@ -210,6 +235,16 @@ function liveRoutes(live: Live): Routes {
     return built.routes;
   };
   return { match: (domain) => current().match(domain), laneFor: (domain, mode) => current().laneFor(domain, mode) };
+}
+
+/** To MX hosts and upstream relays mail leaves; everywhere else it has arrived. */
+function wayOf(route: Route): { readonly leaves: boolean; readonly srs: boolean } {
+  return route.type === 'mx' || route.type === 'smarthost' ? { leaves: true, srs: route.srs === true } : { leaves: false, srs: false };
+}
+
+/** RSA: verifiers of ARC that know Ed25519 are rare. */
+function sealingKey(signatory: Signatory | null): SigningKey | null {
+  return signatory?.keys.find((key) => key.algorithm === 'rsa-sha256') ?? null;
 }
 
 /** Whether an address is in the networks of the configuration as it is now. */

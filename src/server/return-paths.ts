@@ -34,6 +34,8 @@ export type WorkerReturnsParts = {
   readonly queue: Queue;
   readonly counters: Counters;
   readonly newId: (nowMs: number) => string;
+  /** Domains in whose name forwarded mail leaves: their mailboxes are not return paths, but return paths may be among them. */
+  readonly isForwarder: (domain: string) => boolean;
   readonly maxAgeMs: () => number;
   readonly log: Log;
 };
@@ -56,7 +58,7 @@ export function openWorkerReturns(parts: WorkerReturnsParts): WorkerReturns {
       const laneFor = (domain: string, mode: 'live' | 'sandbox'): string => dispatcher.laneFor(domain, mode);
       return openReturns({
         paths,
-        isBounceDomain: (domain) => signatories.isBounceDomain(domain),
+        isBounceDomain: (domain) => signatories.isBounceDomain(domain) || parts.isForwarder(domain),
         history: look,
         notice: () => ({ hostname, newId, laneFor, maxAgeMs: parts.maxAgeMs(), sign: (chunks, nowMs) => signing.signWhole(chunks, nowMs) }),
         queue,

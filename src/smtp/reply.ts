@@ -109,6 +109,7 @@ export const REPLIES = {
   relayNotPermitted: (domain: string) =>
     reply(550, '5.7.1', `Relay not permitted: ${domain} is not handled here; to send through this server use port 587 or 465 with authentication`),
   noSuchReturnPath: reply(550, '5.1.1', 'No such return path: bounces go to exactly the sender that the message had, and only while it is remembered'),
+  bouncesOnly: reply(550, '5.7.1', 'This address takes bounces only, from the null sender; write to the author of the message instead'),
   tooManyReturns: reply(450, '4.7.1', 'Too many reports on this message; try again later'),
   senderNotAllowed: (sender: string, domains: readonly string[]) =>
     reply(550, '5.7.1', `Sender ${sender} not allowed for this credential; it may send as: ${domains.slice(0, 5).join(', ')}`),

@@ -29,6 +29,8 @@ export type MessageDetail = MessageRow & {
   readonly recipients: readonly {
     readonly n: number;
     readonly to: string;
+    /** The address here that it stands for, of mail that is passed on. */
+    readonly via?: string;
     /** As the sender wished (RFC 3461), where there was a wish. */
     readonly notify?: Recipient['notify'];
     readonly orcpt?: Recipient['orcpt'];
@@ -282,9 +284,10 @@ function messageRow(row: Row): MessageRow {
 function fresh(envelope: Envelope, recipients: readonly Recipient[]): Stored {
   return {
     envelope,
-    recipients: recipients.map(({ n, address, notify, orcpt }) => ({
+    recipients: recipients.map(({ n, address, via, notify, orcpt }) => ({
       n,
       to: address.text,
+      ...(via === undefined ? {} : { via: via.text }),
       ...(notify === null ? {} : { notify }),
       ...(orcpt === null ? {} : { orcpt }),
       status: 'queued',

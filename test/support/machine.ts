@@ -20,6 +20,7 @@ import { REPLIES } from '#smtp/reply.ts';
 import { Session } from '#smtp/session.ts';
 import type { Credential } from '#store/directory.ts';
 import type { Line, Login } from './dialogue.ts';
+import { plainForwarding } from './forwarding.ts';
 import { zoneResolver } from './zone.ts';
 
 /** The limits of the dialogues; the real server is configured with the same. */
@@ -110,7 +111,10 @@ export function openMachine(): Machine {
       clock: systemClock,
       settings: () => ({ dmarc: 'off', dnsTimeoutMs: 1000, trustedSealers: [] }),
       isTrusted: () => false,
+      turnstile: openTurnstile({ atOnce: 1, waiting: 1 }),
+      log: silentLog,
     }),
+    forwarding: plainForwarding({ isLocal: (domain) => domain === LOCAL_DOMAIN }),
     deliver() {},
   });
   return { policy, stored, connect: (profile, options = {}) => new MachineLine(policy, profile, options) };

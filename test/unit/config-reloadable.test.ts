@@ -66,6 +66,7 @@ const LIST_VALUES: Readonly<Record<keyof typeof LISTS, unknown>> = {
   'tls.certificate': [{ cert: FILE, key: FILE }],
   route: [{ type: 'capture' }],
   tls_policy: [{ require: 'verified' }],
+  forward: [{ match: 'info@example.com', to: ['a@example.net'] }],
 };
 
 function load(env: Env): Config {

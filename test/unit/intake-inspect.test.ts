@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { Cancel, Clock } from '#base/clock.ts';
 import { systemClock } from '#base/clock.ts';
+import { silentLog } from '#base/log.ts';
 import { boundResolver } from '#dns/bounded.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { dispositionOf } from '#intake/disposition.ts';
@@ -13,6 +14,7 @@ import { isForged, openInspector } from '#intake/inspect.ts';
 import type { Inspected } from '#intake/inspect.ts';
 import type { ArcVerdict } from '#mail/arc/verify.ts';
 import type { DmarcVerdict } from '#mail/dmarc/evaluate.ts';
+import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import { parseHeaders } from '#mail/headers.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
@@ -37,7 +39,7 @@ function address(text: string): Address {
 
 function of(result: DmarcVerdict['result'], policy: DmarcVerdict['policy'], more: Partial<Circumstances> = {}): Circumstances {
   const dmarc: DmarcVerdict = { result, domain: 'example.com', policyDomain: 'example.com', policy, testing: false, by: null, reason: 'because' };
-  return { mode: 'reject', dmarc, arc: NO_ARC, trustedSealers: [], recipients: [address('a@local.example')], anonymous: false, ...more };
+  return { mode: 'reject', dmarc, arc: NO_ARC, trustedSealers: [], recipients: [address('a@local.example')], anonymous: false, proved: false, ...more };
 }
 
 describe('what the verdicts lead to', () => {
@@ -61,6 +63,7 @@ describe('what the verdicts lead to', () => {
       of('fail', 'reject', { ...trusted, arc: { ...SEALED, sealers: ['lists.example', 'evil.example'] } }),
       modes('rejected', 'quarantined'),
     ],
+    ['fail, an answer to mail of ours', of('fail', 'reject', { proved: true }), modes('accepted', 'accepted')],
     ['several authors', of('permerror', null), modes('rejected', 'quarantined')],
     ['no author', of('permerror', null, { anonymous: true }), modes('quarantined', 'quarantined')],
     ['policy reject, not decidable now', of('temperror', 'reject'), modes('deferred', 'accepted')],
@@ -111,6 +114,8 @@ async function inspect(given: Given): Promise<Inspected> {
     clock: systemClock,
     settings: () => ({ dmarc: given.dmarc ?? 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
     isTrusted: () => false,
+    turnstile: openTurnstile({ atOnce: 1, waiting: 1 }),
+    log: silentLog,
   });
   const from = given.from === undefined ? address('me@example.com') : given.from === null ? null : address(given.from);
   const inspection = inspector.begin({ clientAddress: given.client ?? '192.0.2.7', helo: given.helo ?? 'client.example', from, recipients: [address('a@local.example')] });

@@ -23,6 +23,7 @@ import type { Connection, MailCommand, MessageSink, Policy, Profile, Transaction
 import { formatReply } from '#smtp/reply.ts';
 import type { Reply } from '#smtp/reply.ts';
 import type { Credential, DirectoryReader } from '#store/directory.ts';
+import { plainForwarding } from '../support/forwarding.ts';
 import { zoneResolver } from '../support/zone.ts';
 
 const PASSWORD = 'correct horse';
@@ -127,6 +128,14 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}, clock:
         clock: systemClock,
         settings: () => ({ dmarc: 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
         isTrusted: (client) => client === '10.0.0.1',
+        turnstile: openTurnstile({ atOnce: 2, waiting: 10 }),
+        log: silentLog,
+      }),
+      forwarding: plainForwarding({
+        table: () => [
+          { match: 'info@local.example', to: ['a@elsewhere.example', 'info@local.example'] },
+          { match: 'team@local.example', to: ['info@local.example', 'b@elsewhere.example'] },
+        ],
       }),
       returns: { owns: () => false, admit: () => null, recognize: async () => REPLIES.noSuchReturnPath, read: () => ({ feed() {}, finish: async () => null }) },
       deliver: (leases) => void state.delivered.push(...leases),

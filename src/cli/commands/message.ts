@@ -149,7 +149,8 @@ function authenticationLines(found: MessageView['envelope']['authentication']): 
 
 function recipientLine(recipient: MessageView['recipients'][number]): string {
   const next = recipient.nextAt === null ? '' : `, next ${dateText(recipient.nextAt)}`;
-  return `  ${recipient.to}  ${recipient.status}, ${recipient.attempts} ${recipient.attempts === 1 ? 'attempt' : 'attempts'}${next}`;
+  const via = recipient.via === undefined ? '' : ` (for ${recipient.via})`;
+  return `  ${recipient.to}${via}  ${recipient.status}, ${recipient.attempts} ${recipient.attempts === 1 ? 'attempt' : 'attempts'}${next}`;
 }
 
 /** What was required of the connection, by whom, and what there was. */

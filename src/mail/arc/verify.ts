@@ -6,7 +6,7 @@ import type { BodyHashes, Checked, SignedHeader } from '#mail/dkim/check.ts';
 import type { Keys, NoKey, PublicKey } from '#mail/dkim/key.ts';
 import type { Signature } from '#mail/dkim/signature.ts';
 import { readChain } from './chain.ts';
-import type { ArcSet } from './chain.ts';
+import type { ArcSet, Chain } from './chain.ts';
 
 /** `instance` counts the sets, 0 without any. `sealers` are the domains of the seals, oldest first; `claimed` is what the newest set says
  * its host found. `temporary`: a key could not be had, another time the chain may hold. */
@@ -24,8 +24,7 @@ export type ArcParts = { readonly keys: Keys; readonly header: SignedHeader; rea
 const CLAIM_CHARACTERS = 2000;
 
 /** Begins; what it returns is called once the body has ended, and never rejects. */
-export function beginArc(parts: ArcParts): () => Promise<ArcVerdict> {
-  const chain = readChain(parts.header);
+export function beginArc(parts: ArcParts, chain: Chain = readChain(parts.header)): () => Promise<ArcVerdict> {
   if (chain.status === 'none') return () => Promise.resolve({ result: 'none', instance: 0, sealers: [], claimed: null, temporary: false, reason: '' });
   if (chain.status === 'fail') {
     const { instance, reason } = chain;

@@ -65,7 +65,7 @@ function signatureField(key: SigningKey, names: readonly string[], message: ToSi
 }
 
 /** `h=a:b:c;` in lines that break behind a colon, where white space means nothing. */
-function foldNames(names: readonly string[]): string[] {
+export function foldNames(names: readonly string[]): string[] {
   const lines: string[] = [];
   let line = 'h=';
   names.forEach((name, i) => {
@@ -79,7 +79,8 @@ function foldNames(names: readonly string[]): string[] {
   return [...lines, line];
 }
 
-function foldBase64(text: string): string {
+/** Base64 in lines that fold, for the end of a field. */
+export function foldBase64(text: string): string {
   return (text.match(/.{1,70}/g) ?? []).join('\r\n\t');
 }
 

@@ -178,16 +178,9 @@ class Client implements QueueClient {
     const recipients: LeasedRecipient[] = [];
     for (const { n } of lease.recipients) {
       const recipient = message.recipients[n];
-      if (recipient !== undefined)
-        recipients.push({
-          n,
-          address: recipient.address,
-          notify: recipient.notify,
-          orcpt: recipient.orcpt,
-          attempts: 0,
-          warned: message.envelope.warnAtMs === null,
-          lastOutcome: null,
-        });
+      if (recipient === undefined) continue;
+      const { lane: _, ...accepted } = recipient;
+      recipients.push({ ...accepted, attempts: 0, warned: message.envelope.warnAtMs === null, lastOutcome: null });
     }
     return { key: lease.key, token: lease.token, envelope: message.envelope, lane: lease.lane, recipients, fresh: true, body: message.tail };
   }
