@@ -72,3 +72,48 @@ export const receiverSchema = z.strictObject({
   marks: z.array(phrase).min(1),
   help: z.url(),
 });
+/** A sentence that may begin with a word of some language. */
+const remark = z.string().regex(/^\S.{8,}[.!)]$/su, 'must be a sentence');
+const port = z.int().min(1).max(65_535);
+const tlsMode = z.enum(['implicit', 'starttls']);
+
+export const providerSchema = z.strictObject({
+  id: word,
+  name: z.string().min(2),
+  host: z.string().regex(/^[a-z0-9{}.-]+$/),
+  /** For other regions or kinds of accounts, by what tells them apart. */
+  hosts: z.array(z.strictObject({ host: z.string().regex(/^[a-z0-9{}.-]+$/), for: z.string().min(2) })).default([]),
+  ports: z.array(z.strictObject({ port, tls: tlsMode })).min(1),
+  username: sentence,
+  password: sentence,
+  notes: z.array(remark),
+  source: z.url(),
+});
+
+export const librarySchema = z.strictObject({
+  id: word,
+  name: z.string().min(2),
+  language: z.string().min(1),
+  /** What it does about TLS when nobody says. */
+  default: remark,
+  /** The silent downgrade, the certificate that nobody checks, and so on. */
+  traps: z.array(remark).min(1),
+  /** Whether it verifies certificate and name when it uses TLS, without being told. */
+  verifies: z.boolean(),
+  /** How the snippet is told its file name. */
+  file: z.string().min(1),
+  snippets: z.strictObject({ starttls: z.string().nullable(), implicit: z.string().nullable() }),
+  source: z.url(),
+});
+
+export const portSchema = z.strictObject({
+  port,
+  name: z.string().min(2),
+  use: sentence,
+  encryption: sentence,
+  blocking: sentence,
+  status: sentence,
+  submission: z.enum(['recommended', 'fallback', 'never']),
+});
+
+export const historySchema = z.strictObject({ year: z.int().min(1980).max(2030), event: sentence, source });

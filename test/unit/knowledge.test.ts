@@ -12,7 +12,10 @@ import { FAILURE_ROWS, findFailureText } from '#knowledge/failures.ts';
 import { compilePhrases } from '#knowledge/phrases.ts';
 import { RECEIVERS, receiverOf } from '#knowledge/receivers.ts';
 import { REPLY_ROWS, findReply, retryHelps, whoActs } from '#knowledge/replies.ts';
-import { classSchema, failureSchema, receiverSchema, replySchema } from '#knowledge/schema.ts';
+import { PROVIDERS } from '#knowledge/providers.ts';
+import { LIBRARIES, fillSnippet } from '#knowledge/libraries.ts';
+import { PORTS, PORT_HISTORY } from '#knowledge/ports.ts';
+import { classSchema, failureSchema, historySchema, librarySchema, portSchema, providerSchema, receiverSchema, replySchema } from '#knowledge/schema.ts';
 import { page } from '../support/markdown.ts';
 
 const data = (name: string): unknown => JSON.parse(page(`src/knowledge/${name}.json`));
@@ -35,6 +38,8 @@ describe('the data files', () => {
     ['replies', replySchema, 150],
     ['failures', failureSchema, 20],
     ['receivers', receiverSchema, 25],
+    ['providers', providerSchema, 25],
+    ['libraries', librarySchema, 20],
   ];
   for (const [name, schema, least] of files) {
     it(`${name}: at least ${least} rows, each as its schema says`, () => {
@@ -47,7 +52,30 @@ describe('the data files', () => {
     });
   }
 
+  it('ports: the four, and their history in order', () => {
+    for (const port of PORTS) portSchema.parse(port);
+    for (const event of PORT_HISTORY) historySchema.parse(event);
+    assert.deepEqual(
+      PORTS.map(({ port }) => port),
+      [25, 465, 587, 2525],
+    );
+    assert.deepEqual(
+      PORT_HISTORY.map(({ year }) => year),
+      PORT_HISTORY.map(({ year }) => year).toSorted((a, b) => a - b),
+    );
+  });
+
+  it('providers: TLS from the first byte only where ports are for it, 25 never first', () => {
+    for (const { id, ports } of PROVIDERS) {
+      unique(ports.map(({ port }) => String(port)));
+      assert.notEqual(ports[0]?.port, 25, id);
+      for (const { port, tls } of ports) if (port === 465 || port === 587 || port === 2525) assert.equal(tls, port === 465 ? 'implicit' : 'starttls', `${id} ${port}`);
+    }
+  });
+
   it('every name is there once, and every name that is used is there', () => {
+    unique(PROVIDERS.map(({ id }) => id));
+    unique(LIBRARIES.map(({ id }) => id));
     unique(REPLY_ROWS.map(({ id }) => id));
     unique(RECEIVERS.map(({ id }) => id));
     unique(RECEIVERS.flatMap(({ hosts }) => hosts));
@@ -84,6 +112,35 @@ describe('the data files', () => {
       assert.ok(whoActs(row) !== undefined && retryHelps(row) !== undefined);
     }
     assert.equal(explainReply({ code: 250, enhanced: '', lines: ['ok'] }, null).class, 'protocol-error');
+  });
+});
+
+describe('snippets', () => {
+  const values = { host: 'smtp.example.com', port: 587, username: 'app', from: 'app@example.com', to: 'friend@example.net' };
+
+  it('are filled wholly, know the server, the login and the sender, and hold no password', () => {
+    for (const library of LIBRARIES) {
+      for (const tls of ['starttls', 'implicit'] as const) {
+        const text = fillSnippet(library, tls, values);
+        if (text === null) continue;
+        assert.doesNotMatch(text, /\{\{(host|port|username|from|to)/, library.id);
+        for (const part of ['smtp.example.com', '587', 'app']) assert.ok(text.includes(part), `${library.id} ${tls}: ${part}`);
+        assert.match(text, /SMTP_PASSWORD|sasl_passwd|relay-password|secrets/, library.id);
+        // What turns the check off, in any of the languages.
+        assert.doesNotMatch(
+          text,
+          /VERIFY_NONE|rejectUnauthorized|InsecureSkipVerify|verify_peer\W+false|CERT_NONE|tls_certcheck off|no-verify|opportunistic|if_available|WhenAvailable/i,
+          library.id,
+        );
+      }
+    }
+  });
+
+  it('a value that is code in some language is refused', () => {
+    const [library] = LIBRARIES;
+    assert.ok(library !== undefined);
+    for (const host of ["a'b", 'a"b', 'a b', '$(id)', '`id`', 'a\nb', '{{port}}', '-x', 'a;b', '%env%', ''])
+      assert.throws(() => fillSnippet(library, 'starttls', { ...values, host }), /cannot stand in a configuration/, host);
   });
 });
 
