@@ -20,7 +20,7 @@ export type HopReply = RecipientReply & { readonly explained?: Explanation; read
 export type HopResult = { readonly replies: readonly HopReply[] } | { readonly failure: ClientFailure };
 
 /** What a lane wants of an open connection. SMTP's client is one; so is a webhook. */
-export type Hop = Pick<SmtpClient, 'capabilities' | 'usable' | 'quit' | 'destroy'> & {
+export type Hop = Pick<SmtpClient, 'capabilities' | 'usable' | 'giveUp' | 'quit' | 'destroy'> & {
   transact(envelope: ClientEnvelope, body: Content, delivery: Delivery): Promise<HopResult>;
 };
 

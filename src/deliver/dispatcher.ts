@@ -72,7 +72,7 @@ export type Dispatcher = {
   prepare(domain: string): void;
   /** Begins to pull what is due. */
   start(): void;
-  /** Stops pulling; running transactions get `withinMs` to end; the rest goes back to the queue. */
+  /** Stops pulling; content that is on its way gets `withinMs` to end, what comes before it a few seconds; the rest goes back to the queue. */
   stop(withinMs: number): Promise<void>;
   stats(): { readonly lanes: number; readonly connections: number; readonly underWay: number };
 };
@@ -91,6 +91,8 @@ const PULL_EVERY_MS = 1000;
 const OVERDUE_EVERY_MS = 60_000;
 const OVERDUE_LIMIT = 500;
 const SWEEP_EVERY_MS = 30_000;
+/** At the end, who has not come to the content of a message so soon is not waited for. */
+const HURRY_MS = 5000;
 /** Provisional lanes of a site that are named in one request. */
 const MAX_NAMES = 500;
 
@@ -213,11 +215,9 @@ class Deliveries implements Dispatcher {
     for (const cancel of this.#timers) cancel();
     const lanes = [...this.#lanes.values()];
     const ended = Promise.all(lanes.map((lane) => lane.stop()));
-    const deadline = setTimeout(() => {
-      for (const lane of lanes) lane.abort();
-    }, withinMs);
+    const deadlines = [setTimeout(() => lanes.forEach((lane) => lane.hurry()), Math.min(HURRY_MS, withinMs)), setTimeout(() => lanes.forEach((lane) => lane.abort()), withinMs)];
     await ended;
-    clearTimeout(deadline);
+    deadlines.forEach(clearTimeout);
     while (this.#settler.pending > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 

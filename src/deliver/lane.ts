@@ -9,7 +9,7 @@ import type { RetryPolicy } from '#queue/schedule.ts';
 import type { ClientFailure } from '#smtp/client.ts';
 import { attempt } from './attempt.ts';
 import type { AttemptParts, Job } from './attempt.ts';
-import type { Connected, Connector, NotConnected, Refusal } from './connector.ts';
+import type { Connected, Connector, Hop, NotConnected, Refusal } from './connector.ts';
 import { NOWHERE, addressOf, elsewhereOf } from './elsewhere.ts';
 import type { Before, Elsewhere } from './elsewhere.ts';
 import type { HostMemory } from './hosts.ts';
@@ -81,6 +81,8 @@ export class Lane {
   /** Last in, first out: the others may time out. */
   readonly #idle: Idle[] = [];
   readonly #abort = new AbortController();
+  readonly #attempts = new Set<AbortController>();
+  readonly #open = new Set<Hop>();
   #established = 0;
   #opening = 0;
   #running = 0;
@@ -139,14 +141,20 @@ export class Lane {
     return this.#jobs.takeAll();
   }
 
-  /** Waiting jobs go back, idle connections end; what runs comes to its end. Resolves when all connections are closed. */
+  /** Waiting jobs go back, idle connections end, and those not open yet; what runs comes to its end. Resolves when all connections are closed. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#hungry?.();
     this.#parts.places.forget(this.#wake);
     this.#return(this.#jobs.takeAll());
     this.#endIdle();
+    for (const attempt of this.#attempts) attempt.abort();
     while (this.connections > 0) await new Promise((resolve) => setTimeout(resolve, STOP_POLL_MS));
+  }
+
+  /** Ends what has not come to its content yet: that is as if it had never begun. */
+  hurry(): void {
+    for (const hop of this.#open) hop.giveUp();
   }
 
   /** Ends what still runs. */
@@ -187,7 +195,7 @@ export class Lane {
       if (this.#established > 0 && this.#pace.growthPaused) return this.#tryLater();
       const place = this.#takePlace();
       if (place === null) return;
-      void this.#open(place);
+      void this.#begin(place);
     }
   }
 
@@ -219,7 +227,7 @@ export class Lane {
     });
   }
 
-  async #open(place: Place): Promise<void> {
+  async #begin(place: Place): Promise<void> {
     const startedAtMs = this.#parts.clock.nowMs();
     const connector = this.#connector;
     const connected = await this.#connect(place, connector, { except: NOWHERE, domains: domainsOf(this.#jobs.first(MAX_TOLD)) });
@@ -231,7 +239,10 @@ export class Lane {
 
   /** One that said more than it was asked, or left at once, is no connection, or this would go on for ever. */
   async #connect({ signal }: Place, connector: Connector, how: { readonly except: Before; readonly domains: ReadonlySet<string> }): Promise<Connected | NotConnected> {
-    const result = await connector.connect(AbortSignal.any([this.#abort.signal, signal]), how);
+    const attempt = new AbortController();
+    this.#attempts.add(attempt);
+    const result = await connector.connect(AbortSignal.any([this.#abort.signal, signal, attempt.signal]), how);
+    this.#attempts.delete(attempt);
     if (!('client' in result)) return signal.aborted ? { tried: [], permanent: CROWDED } : result;
     if (result.client.usable) return result;
     result.client.destroy();
@@ -264,6 +275,7 @@ export class Lane {
     const { client } = connected;
     place.prove();
     this.#established++;
+    this.#open.add(client);
     let elsewhere: Elsewhere | null = null;
     let run = first ?? null;
     for (let served = 0; client.usable; served++) {
@@ -286,6 +298,7 @@ export class Lane {
     }
     if (client.usable) await client.quit();
     else client.destroy();
+    this.#open.delete(client);
     this.#established--;
     return elsewhere;
   }
@@ -373,7 +386,7 @@ export class Lane {
   /** No candidate answered. With connections still open the jobs wait for those; else all of them are deferred. */
   #notConnected({ route }: Connector, result: NotConnected, startedAtMs: number): void {
     const { clock } = this.#parts;
-    if (this.#abort.signal.aborted) return this.#return(this.#jobs.takeAll());
+    if (this.#stopping) return this.#return(this.#jobs.takeAll());
     this.#pace.pauseGrowth();
     if (this.#established > 0) return;
     const outcome = outcomeOfNoConnection({ route, host: null, address: null, port: null, tls: null, startedAtMs, durationMs: clock.nowMs() - startedAtMs }, result);

@@ -105,6 +105,8 @@ export type SmtpClient = {
   readonly transactions: number;
   /** Sends one message. `body` yields CRLF content without dot-stuffing; chunks are not changed. */
   transact(envelope: ClientEnvelope, body: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<TransactionResult>;
+  /** Breaks off, unless content is on its way: nothing of the message can have been taken. Its transaction then fails as `aborted`. */
+  giveUp(): void;
   /** QUIT, bounded; never rejects. */
   quit(): Promise<void>;
   destroy(): void;

@@ -168,6 +168,11 @@ export class Wire {
     return this.#replies.length > MAX_LINES + this.expected ? 'the other side sent replies nobody asked for' : null;
   }
 
+  /** Content is on its way, or its answer awaited. */
+  get sending(): boolean {
+    return this.afterFinalDot || this.#phase === 'body' || this.#phase === 'final';
+  }
+
   /** True when replies lie there that nobody awaits. */
   get unasked(): boolean {
     return this.#replies.length > 0;

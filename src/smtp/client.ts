@@ -184,6 +184,10 @@ class Client implements SmtpClient {
     return ended.result;
   }
 
+  giveUp(): void {
+    if (!this.#wire.sending) this.#abort();
+  }
+
   async quit(): Promise<void> {
     this.#options.signal?.removeEventListener('abort', this.#abort);
     if (this.#wire.broken === null) {

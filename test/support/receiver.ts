@@ -32,7 +32,7 @@ export type Script = {
     line: string,
     state: { readonly connection: number; readonly message: number; readonly rcpts: number; readonly tls: boolean },
   ) => string | 'drop' | 'stall' | undefined;
-  /** Awaited before a command is answered. */
+  /** Awaited before a command is answered; `.` for content. */
   readonly before?: (line: string) => Promise<void> | undefined;
   /** A greeting for this connection instead of the usual one; it then ends. */
   readonly admit?: () => string | undefined;
@@ -202,8 +202,7 @@ class Conversation {
     this.#chunks = [];
     this.#buffer = this.#buffer.subarray(atStart ? 3 : end + 5);
     this.#mode = 'command';
-    this.#finish(this.#receiver.script.forget === true ? Buffer.alloc(0) : unstuff(content));
-    return true;
+    return this.#finishLater(this.#receiver.script.forget === true ? Buffer.alloc(0) : unstuff(content));
   }
 
   #takeBdat(): boolean {
@@ -211,7 +210,7 @@ class Conversation {
     this.#chunks.push(this.#buffer.subarray(0, this.#bdatLeft));
     this.#buffer = this.#buffer.subarray(this.#bdatLeft);
     this.#mode = 'command';
-    if (this.#bdatLast) this.#finish(Buffer.concat(this.#chunks));
+    if (this.#bdatLast) return this.#finishLater(Buffer.concat(this.#chunks));
     else this.#say('250 2.0.0 Chunk taken', 'BDAT');
     return true;
   }
@@ -260,6 +259,22 @@ class Conversation {
       default:
         this.#say(['RSET', 'NOOP', 'HELO', 'AUTH'].includes(verb) ? '250 2.0.0 Ok' : '500 5.5.2 What?', line);
     }
+  }
+
+  /** False: the answer is awaited first. */
+  #finishLater(content: Buffer): boolean {
+    const waits = this.#receiver.script.before?.('.');
+    if (waits === undefined) {
+      this.#finish(content);
+      return true;
+    }
+    this.#mode = 'stalled';
+    void waits.then(() => {
+      this.#mode = 'command';
+      this.#finish(content);
+      this.#consume();
+    });
+    return false;
   }
 
   #finish(content: Buffer): void {

@@ -66,6 +66,8 @@ export function openWebhookHop(parts: PostParts): Hop {
       const { reply } = result;
       return { replies: delivery.recipients.map(() => reply) };
     },
+    // A request is content from its first byte on.
+    giveUp() {},
     async quit() {
       destroy();
     },
