@@ -1,6 +1,6 @@
 // Mail that is passed on: in the name of the domain it was sent to, sealed, judged again by the next host; bounces that find their way back.
 // A real sender that signs, a Postern that forwards, another one that receives, a receiver that refuses, a real DNS for all of them.
-// Needs: knot, unbound, postfix, opendkim, python3-dkim, python3-nacl, python3-dnspython, swaks
+// Needs: python3, knot, unbound, postfix, opendkim, python3-dkim, python3-nacl, python3-dnspython, swaks
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
