@@ -1,6 +1,6 @@
 // Test suites by others, beside the project and not part of it: found, read and parsed. Whoever runs without them is told so, loudly.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isMap, parseAllDocuments } from 'yaml';
 import type { Document } from 'yaml';
@@ -8,20 +8,24 @@ import type { Document } from 'yaml';
 const FOLDER = fileURLToPath(new URL('../../../shared/vectors', import.meta.url));
 
 /**
- * The documents of a YAML suite; null, and a notice on standard error, when it is not there. The maps that `lists` names come as lists of
- * [key, value], because a suite may have a key twice and mean both.
+ * The documents of all YAML suites of one kind (`spf/*.yml`); null, and a notice on standard error, when there is none. The maps that `lists`
+ * names come as lists of [key, value], because a suite may have a key twice and mean both.
  */
-export function readSuite<T>(path: string, lists: readonly string[] = []): readonly T[] | null {
-  const file = `${FOLDER}/${path}`;
-  if (!existsSync(file)) {
+export function readSuites<T>(pattern: string, lists: readonly string[] = []): readonly T[] | null {
+  const files = existsSync(FOLDER) ? globSync(pattern, { cwd: FOLDER }).toSorted((a, b) => a.localeCompare(b)) : [];
+  if (files.length === 0) {
     const line = '!'.repeat(100);
-    process.stderr.write(`\n${line}\n! ${file} is not there: ITS CASES DID NOT RUN.\n! Put the suite there (docs/inbound.md tells where it is from) and run again.\n${line}\n\n`);
+    process.stderr.write(
+      `\n${line}\n! ${FOLDER}/${pattern} is not there: ITS CASES DID NOT RUN.\n! Put the suite there (docs/inbound.md tells where it is from) and run again.\n${line}\n\n`,
+    );
     return null;
   }
-  return parseAllDocuments(readFileSync(file, 'utf8'), { uniqueKeys: false }).map((document) => {
-    const whole = document.toJS() as Record<string, unknown>;
-    for (const key of lists) whole[key] = pairsOf(document, key);
-    return whole as T;
+  return files.flatMap((file) => {
+    return parseAllDocuments(readFileSync(`${FOLDER}/${file}`, 'utf8'), { uniqueKeys: false }).map((document) => {
+      const whole = document.toJS() as Record<string, unknown>;
+      for (const key of lists) whole[key] = pairsOf(document, key);
+      return whole as T;
+    });
   });
 }
 

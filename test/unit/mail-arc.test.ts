@@ -7,7 +7,7 @@ import type { ArcVerdict } from '#mail/arc/verify.ts';
 import { BodyHashes, SignedHeader } from '#mail/dkim/check.ts';
 import { openKeyCache, openKeys } from '#mail/dkim/key.ts';
 import { parseHeaders } from '#mail/headers.ts';
-import { readSuite } from '../support/suites.ts';
+import { readSuites } from '../support/suites.ts';
 import { zoneResolver } from '../support/zone.ts';
 
 type Case = { readonly description: string; readonly message: string; readonly cv: string | null };
@@ -24,7 +24,7 @@ async function verify(content: Buffer, records: Readonly<Record<string, string>>
 }
 
 describe('the ARC validation suite', () => {
-  const suite = readSuite<Scenario>('arc/arc-draft-validation-tests.yml', ['tests']);
+  const suite = readSuites<Scenario>('arc/*validation*.yml', ['tests']);
   if (suite === null) it('is not there', { skip: 'the suite is not beside the project' }, () => {});
   for (const scenario of suite ?? []) {
     for (const [name, one] of scenario.tests) {

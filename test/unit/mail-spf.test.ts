@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkSpf } from '#mail/spf/check.ts';
-import { readSuite } from '../support/suites.ts';
+import { readSuites } from '../support/suites.ts';
 import { zoneResolver } from '../support/zone.ts';
 import type { ZoneRecord } from '../support/zone.ts';
 
@@ -23,7 +23,7 @@ function asTxt(records: readonly ZoneRecord[]): ZoneRecord[] {
 }
 
 describe('the suite of RFC 7208', () => {
-  const suite = readSuite<Scenario>('spf/rfc7208-tests.yml');
+  const suite = readSuites<Scenario>('spf/*.yml');
   if (suite === null) it('is not there', { skip: 'the suite is not beside the project' }, () => {});
   for (const scenario of suite ?? []) {
     const zone = Object.fromEntries(Object.entries(scenario.zonedata).map(([name, records]) => [name, asTxt(records)]));
