@@ -51,7 +51,7 @@ export function openOutput(options: { readonly json: () => boolean; readonly std
 
 /** Nothing that came by mail may steer the terminal. */
 export function safe(text: string): string {
-  return stripVTControlCharacters(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '?');
+  return stripVTControlCharacters(text).replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '?');
 }
 
 function formatTable(head: readonly string[], rows: readonly (readonly string[])[], stream: Stream): string {

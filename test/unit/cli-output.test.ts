@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { openOutput } from '#cli/output.ts';
+import { openOutput, safe } from '#cli/output.ts';
 import { columnsOf, cut, pad } from '#cli/width.ts';
 
 function table(head: readonly string[], rows: readonly (readonly string[])[], terminal: number | null): string[] {
@@ -25,6 +25,13 @@ test('columns are those of a terminal', () => {
     ['\u200b', 0],
   ] as const)
     assert.equal(columnsOf(text), columns, JSON.stringify(text));
+});
+
+test('nothing that came by mail steers the terminal, nor turns what stands beside it around', () => {
+  assert.equal(safe('a\x1b[31mred\x1b[0m\x1b]0;title\x07b'), 'aredb');
+  assert.equal(safe('\x00\x08\r\x7f\x9b'), '?????');
+  assert.equal(safe('to \u202egpj.exe\u2066x\u2069'), 'to ?gpj.exe?x?');
+  assert.equal(safe('שלום\u200f, Grüße\t日本'), 'שלום\u200f, Grüße\t日本');
 });
 
 test('a cut falls between characters, and counts the ellipsis', () => {
