@@ -13,7 +13,7 @@ import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
 import type { TlsPolicyView, TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
-import type { Selection } from '#queue/queue.ts';
+import type { Changed, Selection } from '#queue/queue.ts';
 import { socketPath } from '#server/socket-path.ts';
 import type { TlsReport } from '#tls/tlsrpt.ts';
 
@@ -38,7 +38,7 @@ export type Api = {
   queue(query: QueueQuery): Promise<{ readonly recipients: readonly QueueRowView[]; readonly next: string | null }>;
   queued(id: string): Promise<QueuedMessageView>;
   lanes(): Promise<{ readonly lanes: readonly LaneView[] }>;
-  change(verb: Verb, selection: Selection): Promise<{ readonly recipients: number }>;
+  change(verb: Verb, selection: Selection): Promise<Changed>;
   messages(query: MessageQuery): Promise<{ readonly messages: readonly MessageRowView[]; readonly next: string | null }>;
   message(id: string): Promise<MessageView>;
   /** The raw content, as it comes. */

@@ -167,6 +167,7 @@ class Deliveries implements Dispatcher {
       backedOff: (lane, untilMs, cause) => {
         for (const name of this.#namesOf(lane)) queue.backOff(name, untilMs, cause);
       },
+      isRecalled: (lease) => queue.isRecalled(lease),
       lastPull: () => this.#pulls,
       done: (lease) => this.#done(lease),
     };
@@ -203,7 +204,7 @@ class Deliveries implements Dispatcher {
 
   start(): void {
     this.#parts.queue.onReady(() => void this.#pull());
-    this.#parts.queue.onHeld(() => this.#holdWaiting());
+    this.#parts.queue.onHeld(() => this.#lookAgain());
     this.#every(PULL_EVERY_MS, () => void this.#pull());
     this.#every(OVERDUE_EVERY_MS, () => void this.#overdue());
     this.#every(SWEEP_EVERY_MS, () => this.#sweep());
@@ -249,9 +250,13 @@ class Deliveries implements Dispatcher {
     lane.push(free, { pull: free.lease.lane === connector.site ? pull : null });
   }
 
-  /** What is on hold goes back, into the lane that it is held in: by now its site is known. */
+  /** What is recalled goes back; so does what is on hold, into the lane that it is held in: by now its site is known. */
   #withoutHeld(site: LaneName, job: Job): Job {
     const { queue } = this.#parts;
+    if (queue.isRecalled(job.lease)) {
+      this.#giveBack([job]);
+      return { ...job, recipients: [] };
+    }
     const { credential } = job.lease.envelope.origin;
     const laneOf = ({ address: { domain } }: LeasedRecipient): LaneName | null => [site, provisional(domain)].find((lane) => queue.isHeld({ lane, domain, credential })) ?? null;
     if (job.recipients.every((recipient) => laneOf(recipient) === null)) return job;
@@ -259,9 +264,10 @@ class Deliveries implements Dispatcher {
     return { ...job, recipients: job.recipients.filter((recipient) => laneOf(recipient) === null) };
   }
 
-  /** Something was put on hold: what waits in the lanes already is looked at anew. */
-  #holdWaiting(): void {
+  /** Something was put on hold or recalled: what waits in the lanes already is looked at anew. */
+  #lookAgain(): void {
     for (const lane of this.#lanes.values()) {
+      lane.breakOff((lease) => this.#parts.queue.isRecalled(lease));
       for (const job of lane.takeWaiting()) {
         this.#push(lane.connector, job, null);
         this.#done(job.lease);

@@ -35,6 +35,8 @@ export type LaneParts = {
   readonly giveBack: (lane: LaneName, jobs: readonly Job[], nextAtMs?: number) => void;
   /** The site is left alone until then. */
   readonly backedOff: (lane: LaneName, untilMs: number, cause: string) => void;
+  /** An operator wants it back. */
+  readonly isRecalled: (lease: Lease) => boolean;
   /** The number of the last pull that was asked for. */
   readonly lastPull: () => number;
   /** A job is done, one way or the other. */
@@ -82,7 +84,8 @@ export class Lane {
   readonly #idle: Idle[] = [];
   readonly #abort = new AbortController();
   readonly #attempts = new Set<AbortController>();
-  readonly #open = new Set<Hop>();
+  /** Open connections, and what runs on each. */
+  readonly #open = new Map<Hop, Job | null>();
   #established = 0;
   #opening = 0;
   #running = 0;
@@ -154,7 +157,12 @@ export class Lane {
 
   /** Ends what has not come to its content yet: that is as if it had never begun. */
   hurry(): void {
-    for (const hop of this.#open) hop.giveUp();
+    for (const hop of this.#open.keys()) hop.giveUp();
+  }
+
+  /** Ends what should be given back, where that is not too late. */
+  breakOff(isRecalled: (lease: Lease) => boolean): void {
+    for (const [hop, job] of this.#open) if (job !== null && isRecalled(job.lease)) hop.giveUp();
   }
 
   /** Ends what still runs. */
@@ -275,7 +283,7 @@ export class Lane {
     const { client } = connected;
     place.prove();
     this.#established++;
-    this.#open.add(client);
+    this.#open.set(client, null);
     let elsewhere: Elsewhere | null = null;
     let run = first ?? null;
     for (let served = 0; client.usable; served++) {
@@ -336,12 +344,14 @@ export class Lane {
   async #run(connected: Connected, run: Run): Promise<Elsewhere | null> {
     const { job, reused, connector } = run;
     const startedAtMs = this.#parts.clock.nowMs();
+    this.#open.set(connected.client, job);
     const { verdicts, untouched, broken } = await attempt(this.#parts.attempt, connected, connector.route, job);
+    this.#open.set(connected.client, null);
     this.#running--;
     const all = [...verdicts];
     let open = false;
     if (broken !== null && untouched.length > 0) {
-      if (broken.kind === 'aborted' && this.#stopping) this.#parts.giveBack(this.name, [{ ...job, recipients: untouched }]);
+      if (broken.kind === 'aborted' && (this.#stopping || this.#parts.isRecalled(job.lease))) this.#parts.giveBack(this.name, [{ ...job, recipients: untouched }]);
       else if (reused && !job.requeued) {
         open = true;
         this.#jobs.unshift({ lease: job.lease, recipients: untouched, requeued: true });

@@ -42,7 +42,9 @@ export type Queue = {
   backOff(lane: LaneName, untilMs: number, cause: string): void;
   /** Whether a recipient is on hold by its lane, domain or credential, or because all is; as far as is known here, a moment late at most. */
   isHeld(of: { readonly lane: LaneName; readonly domain: string; readonly credential: string | null }): boolean;
-  /** Called when something was put on hold. At most one listener. */
+  /** Whether an operator has held or cancelled a message under this very lease: it should be given back; a moment late at most. */
+  isRecalled(lease: Pick<Lease, 'key' | 'token'>): boolean;
+  /** Called when something was put on hold or recalled. At most one listener. */
   onHeld(listener: () => void): void;
   /** Called whenever work may have become due (new, retried, released, a timer). At most one listener. */
   onReady(listener: () => void): void;
@@ -102,7 +104,13 @@ export type QueueCounts = {
   readonly oldestAtMs: number | null;
 };
 
-/** The operator's side: what the API and commands use. Verbs return how many recipients they touched. */
+/**
+ * How many recipients a verb has changed, and how many more were leased: those are held or cancelled as soon as they come back, unless
+ * they are delivered or bounced first.
+ */
+export type Changed = { readonly recipients: number; readonly underWay: number };
+
+/** The operator's side: what the API and commands use. */
 export type QueueAdmin = {
   list(filter: {
     id?: MessageId;
@@ -119,11 +127,11 @@ export type QueueAdmin = {
   lanes(): Promise<readonly LaneRow[]>;
   counts(): Promise<QueueCounts>;
   /** Due now, and the back-off of their lanes ends. */
-  retry(selection: Selection): Promise<number>;
+  retry(selection: Selection): Promise<Changed>;
   /** Kept until released. A held lane, domain, credential or `all` also holds what comes later, over restarts too. */
-  hold(selection: Selection): Promise<number>;
+  hold(selection: Selection): Promise<Changed>;
   /** Ends this hold; what another one covers stays held. A message goes at once whatever covers it; `all` ends every hold. */
-  release(selection: Selection): Promise<number>;
-  /** Removed without a DSN; leased recipients are not touched. Captured messages are removed. */
-  cancel(selection: Selection): Promise<number>;
+  release(selection: Selection): Promise<Changed>;
+  /** Removed without a DSN, captured messages too. */
+  cancel(selection: Selection): Promise<Changed>;
 };

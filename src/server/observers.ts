@@ -92,6 +92,7 @@ export function observedQueue<Q extends Queue>(queue: Q, metrics: Metrics): Queu
     giveBack: (leases, options) => queue.giveBack(leases, options),
     backOff: (lane, untilMs, cause) => queue.backOff(lane, untilMs, cause),
     isHeld: (of) => queue.isHeld(of),
+    isRecalled: (lease) => queue.isRecalled(lease),
     onHeld: (listener) => queue.onHeld(listener),
     onReady: (listener) => queue.onReady(listener),
     settle(settled) {

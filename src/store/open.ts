@@ -7,7 +7,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
-import type { NewMessage, QueueAdmin, Selection } from '#queue/queue.ts';
+import type { Changed, NewMessage, QueueAdmin, Selection } from '#queue/queue.ts';
 import type { Envelope } from '#queue/records.ts';
 import { openDirectory } from './directory.ts';
 import { openHistoryReader } from './history.ts';
@@ -120,7 +120,7 @@ function opened(thread: Worker): Promise<void> {
 }
 
 function queueAdmin(queue: QueueClient): QueueAdmin {
-  const verb = (name: 'retry' | 'hold' | 'release' | 'cancel') => (selection: Selection) => queue.call({ verb: name, selection }) as Promise<number>;
+  const verb = (name: 'retry' | 'hold' | 'release' | 'cancel') => (selection: Selection) => queue.call({ verb: name, selection }) as Promise<Changed>;
   return {
     list: (filter) => queue.call({ verb: 'list', filter }) as ReturnType<QueueAdmin['list']>,
     async show(id) {

@@ -447,7 +447,7 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       const first = await one(queue);
       await queue.settle({ lease: first, settlements: [deferred(0, Date.now() + HOUR_MS, { warned: true })], offspring: [] });
       assert.deepEqual(await lease(queue), []);
-      assert.equal(await engine.admin.retry({ by: 'message', id }), 1);
+      assert.equal((await engine.admin.retry({ by: 'message', id })).recipients, 1);
       const second = await one(queue);
       assert.deepEqual([second.recipients[0]?.attempts, second.recipients[0]?.warned, second.recipients[0]?.lastOutcome?.verdict], [1, true, 'deferred']);
       await queue.settle({ lease: second, settlements: [deferred(0, Date.now() - 1, { lane: 'mx:elsewhere.example' })], offspring: [] });
@@ -589,7 +589,7 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       const waiting = await engine.admin.list({ lane: 'mx:one.example', limit: 10 });
       assert.ok(waiting.every(({ nextAtMs, backOffCause }) => nextAtMs === row.backOffUntilMs && backOffCause === 'It said no.'));
       assert.equal((await engine.admin.list({ lane: 'mx:two.example', limit: 1 }))[0]?.backOffCause, null);
-      assert.equal(await engine.admin.retry({ by: 'lane', lane: 'mx:one.example' }), 2);
+      assert.equal((await engine.admin.retry({ by: 'lane', lane: 'mx:one.example' })).recipients, 2);
       assert.equal((await lease(queue)).length, 2);
     });
 
@@ -708,20 +708,20 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
     for (const [selection, touched] of SELECTIONS) {
       test(`hold and release by ${selection.by}`, async (engine, queue) => {
         await everything(queue);
-        assert.equal(await engine.admin.hold(selection), touched.length);
+        assert.equal((await engine.admin.hold(selection)).recipients, touched.length);
         assert.deepEqual(await waiting(engine, 'held'), touched);
         assert.equal((await lease(queue)).flatMap((held) => held.recipients).length, 4 - touched.length);
-        assert.equal(await engine.admin.hold(selection), 0, 'a second time there is nothing more to hold');
-        assert.equal(await engine.admin.release(selection), touched.length);
+        assert.equal((await engine.admin.hold(selection)).recipients, 0, 'a second time there is nothing more to hold');
+        assert.equal((await engine.admin.release(selection)).recipients, touched.length);
         assert.deepEqual(await waiting(engine, 'ready'), touched);
         assert.equal((await lease(queue)).flatMap((held) => held.recipients).length, touched.length);
       });
 
       test(`cancel by ${selection.by}`, async (engine, queue) => {
         await everything(queue);
-        assert.equal(await engine.admin.cancel(selection), touched.length);
+        assert.equal((await engine.admin.cancel(selection)).recipients, touched.length);
         assert.equal((await lease(queue)).flatMap((held) => held.recipients).length, 4 - touched.length);
-        assert.equal(await engine.admin.cancel(selection), 0);
+        assert.equal((await engine.admin.cancel(selection)).recipients, 0);
       });
 
       test(`retry by ${selection.by}`, async (engine, queue) => {
@@ -729,7 +729,7 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
         for (const held of await lease(queue)) {
           await queue.settle({ lease: held, settlements: held.recipients.map(({ n }) => deferred(n, Date.now() + HOUR_MS, { lane: held.lane })), offspring: [] });
         }
-        assert.equal(await engine.admin.retry(selection), touched.length);
+        assert.equal((await engine.admin.retry(selection)).recipients, touched.length);
         const due = (await lease(queue)).flatMap((held) => held.recipients.map((recipient) => recipient.address.text));
         assert.deepEqual(due.toSorted(), touched);
       });
@@ -756,14 +756,81 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       await accept(queue, { to: ['b@one.example'] });
       const [first, second] = await lease(queue);
       assert.ok(first !== undefined && second !== undefined);
-      assert.equal(await engine.admin.hold({ by: 'domain', domain: 'one.example' }), 0);
-      assert.equal(await engine.admin.cancel({ by: 'all' }), 0);
+      assert.deepEqual(await engine.admin.hold({ by: 'domain', domain: 'one.example' }), { recipients: 0, underWay: 2 });
+      assert.ok(!queue.isRecalled(first));
       await queue.settle({ lease: first, settlements: [deferred(0, 1)], offspring: [] });
       await queue.giveBack([second]);
       assert.deepEqual(await lease(queue), []);
-      assert.equal(await engine.admin.release({ by: 'domain', domain: 'one.example' }), 2);
+      assert.equal((await engine.admin.release({ by: 'domain', domain: 'one.example' })).recipients, 2);
       assert.equal((await lease(queue)).length, 2);
     });
+
+    test('what is cancelled while it is leased is recalled, and is gone when it comes back, unless it was delivered', async (engine, queue) => {
+      const ids: string[] = [];
+      for (const to of ['a', 'b', 'c', 'd']) ids.push(await accept(queue, { to: [`${to}@one.example`, `${to}@two.example`] }));
+      const leases = (await lease(queue)).filter(({ lane }) => lane === 'mx:one.example');
+      assert.equal(leases.length, 4);
+      const told = new Promise<void>((resolve) => queue.onHeld(resolve));
+      assert.deepEqual(await engine.admin.cancel({ by: 'domain', domain: 'one.example' }), { recipients: 0, underWay: 4 });
+      assert.deepEqual(await engine.admin.cancel({ by: 'domain', domain: 'one.example' }), { recipients: 0, underWay: 0 });
+      await told;
+      assert.ok(leases.every((held) => queue.isRecalled(held)));
+      const [returned, put, sent, refused] = leases;
+      assert.ok(returned !== undefined && put !== undefined && sent !== undefined && refused !== undefined);
+      await queue.giveBack([returned]);
+      await queue.settle({ lease: put, settlements: [deferred(0, 1)], offspring: [] });
+      await settle(queue, sent);
+      await settle(queue, refused, 'bounced');
+      assert.deepEqual(
+        (await engine.admin.list({ limit: 100, domain: 'one.example' })).map((row) => row.to),
+        [],
+      );
+      const fates = await Promise.all(ids.map(async (id) => types(await engine.events(id)).filter((type) => type.endsWith(' 0'))));
+      assert.deepEqual(fates, [['cancelled 0'], ['deferred 0', 'cancelled 0'], ['delivered 0'], ['bounced 0']]);
+      await engine.workerGone(1);
+      assert.deepEqual(
+        (await engine.admin.list({ limit: 100 })).map((row) => row.state),
+        ['ready', 'ready', 'ready', 'ready'],
+      );
+    });
+
+    test('a message held by its id while it is leased is held when it comes back, and a release before that undoes it', async (engine, queue) => {
+      const ids: string[] = [];
+      for (const to of ['a', 'b', 'c']) ids.push(await accept(queue, { to: [`${to}@one.example`] }));
+      const leases = await lease(queue);
+      for (const id of ids) assert.deepEqual(await engine.admin.hold({ by: 'message', id }), { recipients: 0, underWay: 1 });
+      assert.deepEqual(await engine.admin.hold({ by: 'message', id: ids[0] ?? '' }), { recipients: 0, underWay: 0 });
+      assert.deepEqual(await engine.admin.release({ by: 'message', id: ids[1] ?? '' }), { recipients: 0, underWay: 0 });
+      await engine.admin.cancel({ by: 'message', id: ids[2] ?? '' });
+      await queue.giveBack(leases);
+      assert.deepEqual(
+        (await engine.admin.list({ limit: 100 })).map(({ to, state }) => [to, state]),
+        [
+          ['a@one.example', 'held'],
+          ['b@one.example', 'ready'],
+        ],
+      );
+    });
+
+    for (const end of ['the worker', 'the server'] as const) {
+      restarting(`what was said of leased recipients outlasts the end of ${end}`, async (start, restart) => {
+        for (const id of ['cancelled0000000', 'held000000000000', 'free000000000000']) await accept(start.worker(1), { id });
+        assert.equal((await lease(start.worker(1))).length, 3);
+        await start.admin.cancel({ by: 'message', id: 'cancelled0000000' });
+        await start.admin.hold({ by: 'message', id: 'held000000000000' });
+        if (end === 'the worker') await start.workerGone(1);
+        const engine = end === 'the worker' ? start : await restart(start);
+        assert.deepEqual(
+          (await engine.admin.list({ limit: 100 })).map(({ id, state }) => [id, state]),
+          [
+            ['held000000000000', 'held'],
+            ['free000000000000', 'ready'],
+          ],
+        );
+        assert.deepEqual(types(await engine.events('cancelled0000000')), ['accepted', 'cancelled 0']);
+        assert.equal((await engine.admin.counts()).messages, 2);
+      });
+    }
 
     test("a dead worker's recipients are held when they come back to something that is on hold", async (engine, queue) => {
       await accept(queue);
@@ -788,13 +855,13 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       await accept(queue, { id: 'both000000000000', to: ['a@one.example'], credential: 'app' });
       await engine.admin.hold({ by: 'domain', domain: 'one.example' });
       await engine.admin.hold({ by: 'credential', credential: 'app' });
-      assert.equal(await engine.admin.release({ by: 'credential', credential: 'app' }), 0);
+      assert.equal((await engine.admin.release({ by: 'credential', credential: 'app' })).recipients, 0);
       assert.deepEqual(await lease(queue), []);
-      assert.equal(await engine.admin.release({ by: 'message', id: 'both000000000000' }), 1);
+      assert.equal((await engine.admin.release({ by: 'message', id: 'both000000000000' })).recipients, 1);
       const held = await one(queue);
       await queue.giveBack([held]);
       assert.deepEqual(await lease(queue), [], 'it comes back to a domain on hold');
-      assert.equal(await engine.admin.release({ by: 'domain', domain: 'one.example' }), 1);
+      assert.equal((await engine.admin.release({ by: 'domain', domain: 'one.example' })).recipients, 1);
       await one(queue);
     });
 
@@ -811,16 +878,16 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
     test('captured messages are removed by cancel, with their bodies', async (engine, queue) => {
       const id = await accept(queue, { to: [{ to: 'a@one.example', lane: 'capture:' }] });
       await settle(queue, await one(queue), 'captured');
-      assert.equal(await engine.admin.retry({ by: 'message', id }), 0);
-      assert.equal(await engine.admin.hold({ by: 'message', id }), 0);
-      assert.equal(await engine.admin.cancel({ by: 'message', id }), 1);
+      assert.equal((await engine.admin.retry({ by: 'message', id })).recipients, 0);
+      assert.equal((await engine.admin.hold({ by: 'message', id })).recipients, 0);
+      assert.equal((await engine.admin.cancel({ by: 'message', id })).recipients, 1);
       assert.equal(await engine.admin.read(id), null);
       assert.equal((await engine.admin.counts()).bodyBytes, 0);
     });
 
     test('nothing is touched by what is not there', async (engine) => {
       for (const selection of [{ by: 'message', id: '0000000000000000' }, { by: 'lane', lane: 'x' }, { by: 'all' }] as const) {
-        for (const verb of ['retry', 'hold', 'release', 'cancel'] as const) assert.equal(await engine.admin[verb](selection), 0);
+        for (const verb of ['retry', 'hold', 'release', 'cancel'] as const) assert.equal((await engine.admin[verb](selection)).recipients, 0);
       }
     });
 

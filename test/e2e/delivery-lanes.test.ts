@@ -162,6 +162,64 @@ test('a hold keeps what waits for its turn in a worker already', async () => {
   await postern.stop();
 });
 
+test('a cancel reaches what waits in a worker already; what is being sent may still be delivered', async () => {
+  const n = next++;
+  const gate = Promise.withResolvers<void>();
+  const receiver = await startReceiver({ address: `127.0.6.${n}`, port: mxPort, before: (line) => (line === '.' ? gate.promise : undefined) });
+  const postern = await server('connections_per_lane = 1');
+  await send(postern, many(30, `s${n}.example.test`));
+  await until('one is being sent', () => receiver.lines.includes('DATA'));
+  const { recipients, underWay } = await postern.json<{ recipients: number; underWay: number }>('queue', 'cancel', '--all', '--yes');
+  assert.equal(recipients + underWay, 30);
+  await until('the others are gone', async () => (await rows(postern)).length === 1);
+  gate.resolve();
+  await until('the queue is empty', async () => (await rows(postern)).length === 0);
+  assert.equal(receiver.received.length, 1);
+  assert.equal((await postern.json<unknown[]>('message', 'list', '--status', 'cancelled', '--limit', '100')).length, 29);
+  assert.equal((await postern.json<unknown[]>('message', 'list', '--status', 'delivered')).length, 1);
+  await postern.stop();
+});
+
+test('a cancel breaks off what has not come to its content, and nothing of it arrives', async () => {
+  const n = next++;
+  const receiver = await startReceiver({ address: `127.0.6.${n}`, port: mxPort, reply: (line) => (line.startsWith('RCPT TO:<u0@') ? 'stall' : undefined) });
+  const postern = await server();
+  await send(postern, [`u0@s${n}.example.test`]);
+  await until('it hangs', () => receiver.lines.some((line) => line.startsWith('RCPT')));
+  const [row] = await rows(postern);
+  assert.equal(row?.state, 'leased');
+  const done = await postern.cli('queue', 'cancel', row.id);
+  assert.match(done.stdout, /^0 recipients cancelled\. 1 more on the way: cancelled too, unless delivered or bounced first\.$/m);
+  await until('the queue is empty', async () => (await rows(postern)).length === 0);
+  await send(postern, [`u1@s${n}.example.test`]);
+  await until('the next one arrives', () => receiver.received.length === 1);
+  assert.deepEqual(receiver.received[0]?.to, [`u1@s${n}.example.test`]);
+  await postern.stop();
+});
+
+test('a hold of one message that is being sent keeps it from being tried again', async () => {
+  const n = next++;
+  const gate = Promise.withResolvers<void>();
+  let answer: string | undefined = '451 4.3.0 Not now';
+  const receiver = await startReceiver({
+    address: `127.0.6.${n}`,
+    port: mxPort,
+    before: (line) => (line === '.' ? gate.promise : undefined),
+    reply: (line) => (line === '.' ? answer : undefined),
+  });
+  const postern = await server('', 'retry = { first = "1s", factor = 1, max = "1s", jitter = 0 }');
+  await send(postern, [`a@s${n}.example.test`]);
+  await until('it is being sent', () => receiver.lines.includes('DATA'));
+  const [row] = await rows(postern);
+  assert.deepEqual(await postern.json('queue', 'hold', row?.id ?? ''), { verb: 'hold', selection: { by: 'message', id: row?.id }, recipients: 0, underWay: 1 });
+  gate.resolve();
+  await until('it is held', async () => (await rows(postern))[0]?.state === 'held');
+  answer = undefined;
+  await postern.json('queue', 'release', row?.id ?? '');
+  await until('it is delivered', () => receiver.received.length === 1);
+  await postern.stop();
+});
+
 test('a retry of one message wakes its own site only', async () => {
   const [one, two] = [next++, next++];
   for (const n of [one, two]) await startReceiver({ address: `127.0.6.${n}`, port: mxPort, greeting: '421 4.3.2 Closed' });

@@ -477,6 +477,23 @@ kill('captured', 'is still there to be read, and never sent', async (scene) => {
   await scene.end({ leaves: 1 });
 });
 
+kill('cancelled-on-the-way', 'what was being sent when it was cancelled is gone, and not sent again', async (scene) => {
+  receiver.script = stallAt('.');
+  await scene.start();
+  const id = await scene.send();
+  await until('the content is there', () => receiver.lines.slice(receiver.lines.findLastIndex((line) => line === `RCPT TO:<${scene.to}>`)).includes('DATA'));
+  const { underWay } = await scene.server.json<{ underWay: number }>('queue', 'cancel', id);
+  assert.equal(underWay, 1);
+  await scene.kill();
+  assert.deepEqual(scene.onDisk().states, [LEASED]);
+  receiver.script = {};
+  await scene.start();
+  await scene.othersAreDelivered();
+  assert.equal((await scene.history(id)).status, 'cancelled');
+  assert.equal(scene.count(receiver), 0);
+  await scene.end();
+});
+
 kill('cancelled', 'is gone', async (scene) => {
   receiver.script = { reply: (line) => (line.startsWith('RCPT') ? '451 4.3.2 Not now' : undefined) };
   await scene.start();

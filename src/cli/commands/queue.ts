@@ -11,7 +11,7 @@ import type { Cli } from '#cli/main.ts';
 import { cut } from '#cli/width.ts';
 import type { QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import { withoutUndefined } from '#http/routes/queue.ts';
-import type { Selection } from '#queue/queue.ts';
+import type { Changed, Selection } from '#queue/queue.ts';
 
 type Chosen = { lane?: string; domain?: string; credential?: string; all?: boolean; yes?: boolean };
 type Listed = { lane?: string; domain?: string; credential?: string; state?: string; limit: string };
@@ -91,20 +91,26 @@ function selectionOf(id: string | undefined, options: Chosen): Selection {
 async function change(cli: Cli, verb: Verb, selection: Selection, yes: boolean): Promise<void> {
   if (verb === 'cancel' && selection.by !== 'message' && !yes) await confirm();
   const answer = await openApi({ dataDir: cli.dataDir() }).change(verb, selection);
-  if (answer.recipients === 0 && selection.by === 'message') {
+  const { recipients, underWay } = answer;
+  if (recipients + underWay === 0 && selection.by === 'message') {
     throw new PosternError(
       {
         code: 'not-found',
-        cause: `No recipient of message ${selection.id} could be changed: it is not in the queue, or is being delivered right now.`,
+        cause: `No recipient of message ${selection.id} could be changed: it is not in the queue${verb === 'retry' ? ', or is being delivered right now' : ''}.`,
         fix: `See its fate with: postern message show ${selection.id}`,
       },
       { exitCode: 1 },
     );
   }
   // A hold is kept for what comes later, a release ends it: both are done without any recipient. What --all finds empty was to be empty.
-  if (answer.recipients === 0 && (verb === 'retry' || verb === 'cancel') && selection.by !== 'all') process.exitCode = 1;
+  if (recipients + underWay === 0 && (verb === 'retry' || verb === 'cancel') && selection.by !== 'all') process.exitCode = 1;
   if (cli.json) cli.out.json(answer);
-  else cli.out.text(`${answer.recipients} ${answer.recipients === 1 ? 'recipient' : 'recipients'} ${DONE[verb]}.`);
+  else cli.out.text(told(verb, answer));
+}
+
+function told(verb: Verb, { recipients, underWay }: Changed): string {
+  const text = `${recipients} ${recipients === 1 ? 'recipient' : 'recipients'} ${DONE[verb]}.`;
+  return underWay === 0 ? text : `${text} ${underWay} more on the way: ${DONE[verb]} too, unless delivered or bounced first.`;
 }
 
 async function confirm(): Promise<void> {

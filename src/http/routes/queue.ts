@@ -58,7 +58,7 @@ export function queueRoutes(admin: QueueAdmin): Hono {
   for (const verb of VERBS) {
     app.post(`/${verb}`, async (context) => {
       const selection = await parseBody(context, SELECTION);
-      return context.json({ verb, selection, recipients: await admin[verb](selection) });
+      return context.json({ verb, selection, ...(await admin[verb](selection)) });
     });
   }
   return app;

@@ -7,9 +7,9 @@ import type { LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts'
 import type { Database } from './database.ts';
 import type { Engine } from './engine.ts';
 import type { Holds, Lanes } from './lanes.ts';
-import { CAPTURED, HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
+import { CAPTURED, GONE, HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
 import { countedAs } from './tally.ts';
-import type { AdminAnswer, AdminCall, ListFilter } from './wire.ts';
+import type { AdminAnswer, AdminCall, ListFilter, Recalled } from './wire.ts';
 
 const STRETCH = 500;
 const MAX_ROWS = 10_000;
@@ -29,10 +29,18 @@ type Row = {
   outcome: string | null;
   envelope: string;
 };
-type Touched = { key: number; lane: string; state: number; attempts: number; id: string };
+type Touched = { key: number; lane: string; state: number; owner: number; attempts: number; id: string };
 type Parameters = (string | number)[];
-/** One stretch of a verb: rows touched, and whether there may be more. */
-export type Stretch = { readonly touched: number; readonly more: boolean };
+/** One stretch of a verb: rows changed, those that are leased, which of these should be given back, and whether there may be more. */
+export type Stretch = { readonly recipients: number; readonly underWay: number; readonly recalled: readonly Recalled[]; readonly more: boolean };
+
+/** Which rows a verb is about. Only who is named is held in the middle of a delivery: what a lasting hold covers may come to its end. */
+const CONCERNED = {
+  retry: `r.state = ${READY}`,
+  hold: `(r.state = ${READY} OR (r.state = ${LEASED} AND r.wish IS NULL))`,
+  release: `(r.state = ${HELD} OR (r.state = ${LEASED} AND r.wish = ${HELD}))`,
+  cancel: `(r.state IN (${READY}, ${HELD}, ${CAPTURED}) OR (r.state = ${LEASED} AND r.wish IS NOT ${GONE}))`,
+} as const;
 
 export class Admin {
   readonly #database: Database;
@@ -83,32 +91,43 @@ export class Admin {
 
   /** Touches up to STRETCH rows with keys above `after`. */
   stretch(call: Extract<AdminCall, { selection: Selection }>, after: number): Stretch & { after: number } {
-    const states = { retry: [READY], hold: [READY], release: [HELD], cancel: [READY, HELD, CAPTURED] }[call.verb];
     const [selected, parameters] = this.#where(call.selection);
     // What another hold covers stays; a message that was named goes whatever covers it.
     const where = call.verb === 'release' && call.selection.by !== 'message' ? `${selected} AND NOT ${IS_HELD}` : selected;
     const rows = this.#database
       .prepare(
-        `SELECT r.key, r.lane, r.state, r.attempts, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND r.state IN (${states.join(', ')}) AND ${where} ORDER BY r.key LIMIT ${STRETCH}`,
+        `SELECT r.key, r.lane, r.state, r.owner, r.attempts, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.key > ? AND ${CONCERNED[call.verb]} AND ${where} ORDER BY r.key LIMIT ${STRETCH}`,
       )
       .all(after, ...parameters) as Touched[];
     const nowMs = this.#clock.nowMs();
-    for (const row of rows) this.#touch(call.verb, row, nowMs);
-    return { touched: rows.length, more: rows.length === STRETCH, after: rows.at(-1)?.key ?? after };
+    const leased = rows.filter(({ state }) => state === LEASED);
+    const recalled = this.#wish(call, leased);
+    for (const row of rows) if (row.state !== LEASED) this.#touch(call.verb, row, nowMs);
+    return {
+      recipients: rows.length - leased.length,
+      underWay: call.verb === 'release' ? 0 : leased.length,
+      recalled,
+      more: rows.length === STRETCH,
+      after: rows.at(-1)?.key ?? after,
+    };
   }
 
   /** Returns the leases of a worker that is gone (null: of all, at start); what was put on hold meanwhile is held. Returns how many. */
   returnLeases(worker: number | null): number {
     const nowMs = this.#clock.nowMs();
     const [from, to] = worker === null ? [0, Number.MAX_SAFE_INTEGER] : [worker * TOKENS, (worker + 1) * TOKENS - 1];
-    const held = this.#database
-      .prepare(`SELECT r.key, m.id FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE r.state = ${LEASED} AND r.owner BETWEEN ? AND ? AND ${IS_HELD}`)
-      .all(from, to) as { key: number; id: string }[];
+    const mine = `state = ${LEASED} AND owner BETWEEN ? AND ?`;
+    const told = this.#database
+      .prepare(`SELECT r.key, m.id, wish IS ${GONE} AS gone FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE ${mine} AND (wish IS NOT NULL OR ${IS_HELD})`)
+      .all(from, to) as { key: number; id: string; gone: 0 | 1 }[];
+    for (const row of told) {
+      if (row.gone === 1) this.#delete(row.key);
+      this.#tell(row.gone === 1 ? 'cancelled' : 'held', row, nowMs);
+    }
     const { changes } = this.#database
-      .prepare(`UPDATE recipient SET state = CASE WHEN ${IS_HELD} THEN ${HELD} ELSE ${READY} END, next_at = ? WHERE state = ${LEASED} AND owner BETWEEN ? AND ?`)
+      .prepare(`UPDATE recipient SET state = CASE WHEN wish IS ${HELD} OR ${IS_HELD} THEN ${HELD} ELSE ${READY} END, wish = NULL, next_at = ? WHERE ${mine}`)
       .run(nowMs, from, to);
-    for (const row of held) this.#tell('held', row, nowMs);
-    if (changes > 0) {
+    if (changes > 0 || told.length > 0) {
       this.rebuildLanes();
       this.#engine.tally.count(this.#database);
     }
@@ -134,6 +153,16 @@ export class Admin {
       this.#delete(row.key);
     }
     return rows.length;
+  }
+
+  /** What is leased is changed when it comes back; returns what should come back soon. What a lasting hold covers is held by that then. */
+  #wish({ verb, selection }: Extract<AdminCall, { selection: Selection }>, leased: readonly Touched[]): Recalled[] {
+    if (leased.length === 0 || (verb === 'hold' && selection.by !== 'message')) return [];
+    const statement = this.#database.prepare('UPDATE recipient SET wish = ? WHERE key = ?');
+    for (const { key } of leased) statement.run(verb === 'release' ? null : verb === 'cancel' ? GONE : HELD, key);
+    if (verb === 'release') return [];
+    const messages = new Map(leased.map(({ key, owner }) => [`${Math.floor(key / KEY_SPAN)} ${owner}`, { key: Math.floor(key / KEY_SPAN), token: owner }]));
+    return [...messages.values()];
   }
 
   #touch(verb: 'retry' | 'hold' | 'release' | 'cancel', row: Touched, nowMs: number): void {

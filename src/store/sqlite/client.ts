@@ -22,6 +22,7 @@ export class StoreError extends Error {
 const SETTLE_AGAIN_MS = 1000;
 /** Fresh messages kept in memory at once, whatever their size; more wait on disk for their turn. */
 const MAX_HELD = 2000;
+const MAX_RECALLED = 50_000;
 
 type Waiting = { resolve: (value: never) => void; reject: (error: Error) => void };
 type Numbered = Extract<Operation, { q: number }>;
@@ -48,6 +49,8 @@ class Client implements QueueClient {
   /** null: nothing is on hold. */
   #holds: Holds | null = null;
   #onHeld: (() => void) | null = null;
+  /** Leases that should be given back; their tokens are never used again. Bounded: the oldest go first. */
+  readonly #recalled = new Set<string>();
 
   constructor(port: MessagePort, memoryBytes: number) {
     this.#port = port;
@@ -147,6 +150,10 @@ class Client implements QueueClient {
 
   isHeld(of: { readonly lane: string; readonly domain: string; readonly credential: string | null }): boolean {
     return this.#holds !== null && isHeld(this.#holds, of);
+  }
+
+  isRecalled({ key, token }: Pick<Lease, 'key' | 'token'>): boolean {
+    return this.#recalled.size > 0 && this.#recalled.has(`${key} ${token}`);
   }
 
   onHeld(listener: () => void): void {
@@ -252,6 +259,14 @@ class Client implements QueueClient {
     if (reply.holds !== undefined) {
       this.#holds = isNothing(reply.holds) ? null : reply.holds;
       if (this.#holds !== null) this.#onHeld?.();
+    }
+    if (reply.recalled !== undefined) {
+      for (const { key, token } of reply.recalled) this.#recalled.add(`${key} ${token}`);
+      for (const oldest of this.#recalled.size > MAX_RECALLED ? this.#recalled : []) {
+        if (this.#recalled.size <= MAX_RECALLED) break;
+        this.#recalled.delete(oldest);
+      }
+      this.#onHeld?.();
     }
     if (reply.ready) this.#listener?.();
   }

@@ -6,13 +6,14 @@ import type { LaneName, MessageId } from '#queue/records.ts';
 import type { Database } from './database.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds, Lanes } from './lanes.ts';
-import { HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
+import { GONE, HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
 import { Tally, countedAs } from './tally.ts';
 import { prepareStatements } from './statements.ts';
 import type { Statements } from './statements.ts';
 import type { Operation, Span, WireLease, WireMessage, WireSettlement } from './wire.ts';
 
 type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
+type LeasedRow = { lane: string; domain: string; credential: string | null; attempts: number; wish: number | null };
 type DueRow = { key: number; recipient: string; attempts: number; warn_at: number | null; outcome: string | null; lane?: string };
 
 /** Bodies up to this size come with their lease, so that nobody asks for each of them. */
@@ -149,7 +150,9 @@ export class Engine {
     const nowMs = this.#clock.nowMs();
     const nextAtMs = operation.nextAtMs ?? nowMs;
     for (const { key, token, ns } of operation.leases) {
-      for (const n of ns) this.#giveBackOne(key, n, { token, nextAtMs, nowMs, lane: operation.lane });
+      let gone = false;
+      for (const n of ns) gone = this.#giveBackOne(key, n, { token, nextAtMs, nowMs, lane: operation.lane }) || gone;
+      if (gone) this.removeIfDone(key);
     }
   }
 
@@ -179,45 +182,64 @@ export class Engine {
 
   /** True when the recipient's row is gone. */
   #settleOne(operation: Of<'settle'>, settlement: WireSettlement, nowMs: number): boolean {
-    const key = operation.key * KEY_SPAN + settlement.n;
-    const { token } = operation;
-    const { state } = settlement;
-    let held = false;
-    if (state === 'deferred') held = this.#defer(key, settlement, token);
-    else {
-      const statement = state === 'captured' ? this.statements.captureRecipient.run(settlement.outcome, key, token) : this.statements.deleteRecipient.run(key, token);
-      if (statement.changes === 0) throw new LeaseLost(`recipient ${settlement.n} of ${operation.id}`);
-      this.tally.move('leased', state === 'captured' ? 'captured' : null);
-    }
-    const next = state === 'deferred' ? settlement.nextAtMs : null;
-    this.events.push(`{"type":"${state}","atMs":${nowMs},"id":"${operation.id}","n":${settlement.n},"nextAtMs":${next},"outcome":${settlement.outcome}}`);
-    if (held) this.#tellHeld(operation.id, settlement.n, nowMs);
-    return state !== 'deferred' && state !== 'captured';
+    const { state, outcome, n } = settlement;
+    if (state === 'deferred') return this.#defer(operation, settlement, nowMs);
+    const key = operation.key * KEY_SPAN + n;
+    const { changes } = state === 'captured' ? this.statements.captureRecipient.run(outcome, key, operation.token) : this.statements.deleteRecipient.run(key, operation.token);
+    if (changes === 0) throw new LeaseLost(`recipient ${n} of ${operation.id}`);
+    this.tally.move('leased', state === 'captured' ? 'captured' : null);
+    this.#tellOutcome(operation.id, settlement, nowMs);
+    return state !== 'captured';
   }
 
-  /** True when it is held from now on. */
-  #defer(key: number, settlement: WireSettlement, token: number): boolean {
-    const row = this.statements.leasedRow.get(key) as { domain: string; credential: string | null } | undefined;
-    if (row === undefined) throw new LeaseLost(`recipient ${settlement.n}`);
-    const state = isHeld(this.holds, { ...row, lane: settlement.lane }) ? HELD : READY;
-    const { changes } = this.statements.deferRecipient.run(state, settlement.nextAtMs, settlement.lane, settlement.warned ? 1 : 0, settlement.outcome, key, token);
-    if (changes === 0) throw new LeaseLost(`recipient ${settlement.n}`);
-    this.tally.move('leased', countedAs(state, 1));
-    if (state === READY) this.#lanes.waits(settlement.lane, settlement.nextAtMs);
-    return state === HELD;
-  }
-
-  #giveBackOne(message: number, n: number, to: { token: number; nextAtMs: number; nowMs: number; lane: LaneName | null }): void {
+  #defer({ id, key: message, token }: Of<'settle'>, settlement: WireSettlement, nowMs: number): boolean {
+    const { n, lane, nextAtMs, warned, outcome } = settlement;
     const key = message * KEY_SPAN + n;
-    const row = this.statements.leasedRow.get(key) as { lane: string; domain: string; credential: string | null; attempts: number } | undefined;
-    if (row === undefined) return;
+    const row = this.statements.leasedRow.get(key) as LeasedRow | undefined;
+    const state = row === undefined ? READY : this.#returnsTo(row, lane);
+    const { changes } =
+      state === GONE ? this.statements.deleteRecipient.run(key, token) : this.statements.deferRecipient.run(state, nextAtMs, lane, warned ? 1 : 0, outcome, key, token);
+    if (changes === 0) throw new LeaseLost(`recipient ${n} of ${id}`);
+    this.tally.move('leased', state === GONE ? null : countedAs(state, 1));
+    if (state === READY) this.#lanes.waits(lane, nextAtMs);
+    this.#tellOutcome(id, settlement, nowMs);
+    return this.#tellReturned(state, { id, n, nowMs });
+  }
+
+  #tellOutcome(id: MessageId, settlement: WireSettlement, nowMs: number): void {
+    const next = settlement.state === 'deferred' ? settlement.nextAtMs : null;
+    this.events.push(`{"type":"${settlement.state}","atMs":${nowMs},"id":"${id}","n":${settlement.n},"nextAtMs":${next},"outcome":${settlement.outcome}}`);
+  }
+
+  /** True when the recipient's row is gone. */
+  #giveBackOne(message: number, n: number, to: { token: number; nextAtMs: number; nowMs: number; lane: LaneName | null }): boolean {
+    const key = message * KEY_SPAN + n;
+    const row = this.statements.leasedRow.get(key) as LeasedRow | undefined;
+    if (row === undefined) return false;
     const lane = to.lane ?? row.lane;
-    const state = isHeld(this.holds, { ...row, lane }) ? HELD : READY;
-    if (this.statements.returnRecipient.run(state, to.nextAtMs, lane, key, to.token).changes === 0) return;
-    this.tally.move('leased', countedAs(state, row.attempts));
-    if (state === READY) return this.#lanes.waits(lane, to.nextAtMs);
+    const state = this.#returnsTo(row, lane);
+    const { changes } = state === GONE ? this.statements.deleteRecipient.run(key, to.token) : this.statements.returnRecipient.run(state, to.nextAtMs, lane, key, to.token);
+    if (changes === 0) return false;
+    this.tally.move('leased', state === GONE ? null : countedAs(state, row.attempts));
+    if (state === READY) {
+      this.#lanes.waits(lane, to.nextAtMs);
+      return false;
+    }
     const { id } = this.statements.envelopeOf.get(message) as { id: MessageId };
-    this.#tellHeld(id, n, to.nowMs);
+    return this.#tellReturned(state, { id, n, nowMs: to.nowMs });
+  }
+
+  /** What a recipient becomes that comes back undelivered: an operator may have said something meanwhile. */
+  #returnsTo(row: LeasedRow, lane: LaneName): number {
+    if (row.wish === GONE) return GONE;
+    return row.wish === HELD || isHeld(this.holds, { ...row, lane }) ? HELD : READY;
+  }
+
+  /** True when its row is gone. */
+  #tellReturned(state: number, { id, n, nowMs }: { id: MessageId; n: number; nowMs: number }): boolean {
+    if (state === GONE) this.events.push(`{"type":"cancelled","atMs":${nowMs},"id":"${id}","n":${n}}`);
+    if (state === HELD) this.#tellHeld(id, n, nowMs);
+    return state === GONE;
   }
 
   #tellHeld(id: MessageId, n: number, atMs: number): void {

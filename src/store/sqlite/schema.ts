@@ -12,6 +12,9 @@ export const LEASED = 1;
 export const HELD = 2;
 export const CAPTURED = 3;
 
+/** What an operator wants of a row that is leased, done when it comes back: HELD, or this. */
+export const GONE = 4;
+
 export const QUEUE_MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE message (
@@ -47,4 +50,5 @@ export const QUEUE_MIGRATIONS: readonly string[] = [
   CREATE INDEX recipient_warns ON recipient (warn_at) WHERE state = 0 AND warn_at IS NOT NULL;
   CREATE INDEX recipient_captured ON recipient (next_at) WHERE state = 3
   `,
+  `ALTER TABLE recipient ADD COLUMN wish INTEGER`,
 ];

@@ -29,15 +29,15 @@ const SQL = {
   warned: `SELECT key, lane, recipient, attempts, warn_at, outcome FROM recipient
     WHERE state = ${READY} AND warn_at IS NOT NULL AND warn_at <= ? AND expires_at > ? ORDER BY warn_at LIMIT ?`,
   oldest: `SELECT key FROM recipient WHERE key >= ? AND state <> ${CAPTURED} ORDER BY key LIMIT 1`,
-  leasedRow: 'SELECT state, owner, lane, domain, credential, attempts FROM recipient WHERE key = ?',
+  leasedRow: 'SELECT lane, domain, credential, attempts, wish FROM recipient WHERE key = ?',
   deleteRecipient: `DELETE FROM recipient WHERE key = ? AND state = ${LEASED} AND owner = ?`,
   anyRecipient: 'SELECT 1 FROM recipient WHERE key >= ? AND key < ? LIMIT 1',
   deleteMessage: 'DELETE FROM message WHERE key = ? RETURNING chunks, size',
   deleteChunks: 'DELETE FROM chunk WHERE key >= ? AND key < ?',
-  deferRecipient: `UPDATE recipient SET state = ?, next_at = ?, lane = ?, attempts = attempts + 1, warn_at = CASE WHEN ? THEN NULL ELSE warn_at END, outcome = ?
+  deferRecipient: `UPDATE recipient SET state = ?, wish = NULL, next_at = ?, lane = ?, attempts = attempts + 1, warn_at = CASE WHEN ? THEN NULL ELSE warn_at END, outcome = ?
     WHERE key = ? AND state = ${LEASED} AND owner = ?`,
   captureRecipient: `UPDATE recipient SET state = ${CAPTURED}, attempts = attempts + 1, outcome = ? WHERE key = ? AND state = ${LEASED} AND owner = ?`,
-  returnRecipient: `UPDATE recipient SET state = ?, next_at = ?, lane = ? WHERE key = ? AND state = ${LEASED} AND owner = ?`,
+  returnRecipient: `UPDATE recipient SET state = ?, wish = NULL, next_at = ?, lane = ? WHERE key = ? AND state = ${LEASED} AND owner = ?`,
 } as const;
 
 export function prepareStatements(database: Database): Statements {

@@ -14,8 +14,8 @@ import { Engine, LeaseLost } from './engine.ts';
 import { Folding } from './folding.ts';
 import { Lanes } from './lanes.ts';
 import { Reserve, freeBytes } from './reserve.ts';
-import { KEY_SPAN, QUEUE_MIGRATIONS } from './schema.ts';
-import type { AdminCall, Answer, Batch, Operation, Reply } from './wire.ts';
+import { KEY_SPAN, QUEUE_MIGRATIONS, TOKENS } from './schema.ts';
+import type { AdminCall, Answer, Batch, Operation, Recalled, Reply } from './wire.ts';
 
 /** What the thread is started with. */
 export type ThreadOptions = { readonly dataDir: string; readonly minFreeBytes: number; readonly reserveBytes: number; readonly historyMs: number; readonly captureMs: number };
@@ -37,7 +37,7 @@ const LOOK_EVERY_MS = 100;
 type Source = { readonly port: MessagePort; readonly worker: number };
 type Work = { readonly source: Source; readonly operation: Operation; readonly bytes: Uint8Array };
 type Verb = Extract<AdminCall, { selection: unknown }>;
-type LongVerb = { readonly source: Source; readonly q: number; readonly call: Verb; after: number; touched: number; begun: boolean };
+type LongVerb = { readonly source: Source; readonly q: number; readonly call: Verb; after: number; recipients: number; underWay: number; begun: boolean };
 
 class StoreThread {
   readonly #database: Database;
@@ -109,7 +109,8 @@ class StoreThread {
       const call = operation.op === 'admin' ? operation.call : null;
       if (call !== null && call.verb === 'workerGone') this.#retire(call.worker);
       // Verbs of many rows have transactions of their own, a stretch each.
-      if (operation.op === 'admin' && 'selection' in operation.call) this.#verbs.push({ source, q: operation.q, call: operation.call, after: 0, touched: 0, begun: false });
+      if (operation.op === 'admin' && 'selection' in operation.call)
+        this.#verbs.push({ source, q: operation.q, call: operation.call, after: 0, recipients: 0, underWay: 0, begun: false });
       else if (call !== null && call.verb === 'flush' && 'q' in operation) this.#folding.ask({ source, q: operation.q });
       else this.#queue.push({ source, operation, bytes });
     }
@@ -269,8 +270,10 @@ class StoreThread {
       if (!verb.begun && (verb.call.verb === 'hold' || verb.call.verb === 'release')) this.#tellHolds();
       verb.begun = true;
       verb.after = stretch.after;
-      verb.touched += stretch.touched;
-      if (!stretch.more) done = { q: verb.q, value: verb.touched };
+      verb.recipients += stretch.recipients;
+      verb.underWay += stretch.underWay;
+      if (stretch.recalled.length > 0) this.#recall(stretch.recalled);
+      if (!stretch.more) done = { q: verb.q, value: { recipients: verb.recipients, underWay: verb.underWay } };
     } catch (error) {
       this.#admin.rebuild();
       if (isOutOfSpace(error) && this.#useReserve()) return;
@@ -283,6 +286,13 @@ class StoreThread {
 
   #tellHolds(): void {
     for (const source of this.#sources) source.port.postMessage({ answers: [], ready: false, holds: this.#engine.holds } satisfies Reply);
+  }
+
+  /** To those who have leased it. */
+  #recall(leased: readonly Recalled[]): void {
+    for (const [worker, recalled] of Map.groupBy(leased, ({ token }) => Math.floor(token / TOKENS))) {
+      for (const source of this.#sources) if (source.worker === worker) source.port.postMessage({ answers: [], ready: false, recalled } satisfies Reply);
+    }
   }
 
   #answer(answers: Map<Source, Answer[]>, work: Work, value: unknown): void {

@@ -3,7 +3,7 @@
 
 import type { LaneName, MessageId, RecipientState } from '#queue/records.ts';
 import type { Holds } from './lanes.ts';
-import type { LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
+import type { Changed, LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
 
 /** A run of bytes in the batch's buffer. */
 export type Span = { readonly offset: number; readonly length: number };
@@ -88,7 +88,7 @@ export type ListFilter = {
   readonly after?: { readonly id: MessageId; readonly n: number };
 };
 
-export type AdminAnswer = readonly QueueRow[] | { envelope: string; recipients: readonly QueueRow[] } | readonly LaneRow[] | QueueCounts | number | null;
+export type AdminAnswer = readonly QueueRow[] | { envelope: string; recipients: readonly QueueRow[] } | readonly LaneRow[] | QueueCounts | Changed | number | null;
 
 export type WireLease = {
   readonly key: number;
@@ -105,5 +105,7 @@ export type Answer =
   | { readonly q: number; readonly error: 'store-full' | 'store-failed' | 'lease-lost'; readonly text: string };
 
 export type Batch = { readonly operations: readonly Operation[]; readonly bytes: ArrayBuffer };
+/** A message that is leased, and should be given back. */
+export type Recalled = { readonly key: number; readonly token: number };
 /** `holds` when they have changed. */
-export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean; readonly holds?: Holds };
+export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean; readonly holds?: Holds; readonly recalled?: readonly Recalled[] };
