@@ -173,7 +173,7 @@ function returnPath(parts: AttemptParts, domain: string, id: string): Address {
   return { local, domain, text: `${local}@${domain}` };
 }
 
-function clientEnvelope(envelope: Envelope, { from, fitted, smtpUtf8 }: Fit, content: { sizeBytes: number; eightBit: boolean }): ClientEnvelope {
+function clientEnvelope(envelope: Envelope, { from, fitted, smtpUtf8 }: Fit<LeasedRecipient>, content: { sizeBytes: number; eightBit: boolean }): ClientEnvelope {
   const { requireTls, ret, envid, bounceDomain } = envelope;
   const back = bounceDomain !== undefined && from?.domain === bounceDomain;
   const recipients = fitted.map(({ recipient, address }) => ({

@@ -68,7 +68,7 @@ async function sendJson(at: Host, ...args: readonly string[]): Promise<{ done: D
     '5',
     ...args,
   );
-  return { done, answer: JSON.parse(done.stdout) as Answer };
+  return { done, answer: JSON.parse(Buffer.from(done.stdout, 'latin1').toString()) as Answer };
 }
 
 const login = ['--user', 'me', '--password-file', passwordFile] as const;
@@ -199,4 +199,59 @@ test('a file goes out as it is, with line ends that SMTP can carry', async () =>
   assert.equal((await sendJson(at, '--file', file)).done.code, 0);
   assert.equal(receiver.received[0]?.content.toString(), 'From: a@b.test\r\nSubject: file\r\n\r\n.dot\r\n..two\r\nlast without end\r\n');
   assert.equal(readFileSync(file, 'latin1').includes('\r\n.dot'), false);
+});
+
+test('a server without 8BITMIME gets the message converted, and that is told', async () => {
+  const at = host();
+  const file = join(work, 'eight.eml');
+  writeFileSync(file, 'From: <me@sender.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n');
+  const old = await at.rung(465, { offers: [] });
+  const { done, answer } = await sendJson(at, '--file', file);
+  assert.equal(done.code, 0, done.stderr);
+  assert.equal(answer.ok, true);
+  assert.match(done.stderr, /no 8BITMIME/);
+  assert.match(old.received[0]?.content.toString() ?? '', /quoted-printable[^]*Gr=C3=BC=C3=9Fe/);
+  old.script = { ...old.script, offers: ['8BITMIME'] };
+  assert.equal((await sendJson(at, '--file', file)).done.code, 0);
+  assert.match(old.received[1]?.content.toString() ?? '', /\r\n\r\nGrüße\r\n$/);
+  // What is sealed as a whole is not touched.
+  const sealed = join(work, 'sealed.eml');
+  writeFileSync(sealed, 'From: <me@sender.test>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nGrüße\r\n--b--\r\n');
+  old.script = { ...old.script, offers: [] };
+  const refused = await sendJson(at, '--file', sealed);
+  assert.deepEqual([refused.done.code, refused.answer.failure?.class, old.received.length], [1, 'conversion-failed', 2]);
+});
+
+test('a server without SMTPUTF8 gets the recipients it can have, by A-labels where those are enough', async () => {
+  const at = host();
+  const file = join(work, 'ascii.eml');
+  writeFileSync(file, 'From: <me@sender.test>\r\nSubject: hello\r\n\r\nhello\r\n');
+  const old = await at.rung(465, { offers: ['PIPELINING'] });
+  const { done, answer } = await sendJson(at, '--file', file, '--to', 'you@bücher.test', '--to', 'grüße@bücher.test');
+  assert.equal(done.code, 1);
+  assert.deepEqual(
+    answer.replies.map(({ to, accepted, code }) => [to, accepted, code]),
+    [
+      ['you@receiver.test', true, 250],
+      ['you@bücher.test', true, 250],
+      ['grüße@bücher.test', false, 0],
+    ],
+  );
+  assert.match(answer.replies[2]?.failure?.cause ?? '', /SMTPUTF8|international/i);
+  assert.deepEqual(old.received[0]?.to, ['you@receiver.test', 'you@xn--bcher-kva.test']);
+  // The test message says it that way too.
+  assert.equal((await sendJson(at, '--to', 'you@bücher.test')).done.code, 0);
+  assert.match(old.received[1]?.content.toString() ?? '', /^To: you@receiver\.test,\r\n\tyou@xn--bcher-kva\.test\r\n/m);
+  const none = await sendJson(at, '--to', 'grüße@bücher.test');
+  assert.deepEqual([none.done.code, none.answer.replies, none.answer.failure?.class], [1, [], 'smtputf8-missing']);
+});
+
+test('what a server says cannot steer the terminal', async () => {
+  const at = host();
+  await at.rung(465, { reply: (line) => (line.startsWith('RCPT') ? '550 5.1.1 \x1b]0;title\x07\x9b2J\u202eno' : undefined) });
+  const done = await send('send', '--host', at.address, '--ca-file', authority.caFile, '--from', 'me@sender.test', '--to', 'you@receiver.test');
+  assert.equal(done.code, 1);
+  const shown = Buffer.from(`${done.stdout}${done.stderr}`, 'latin1').toString();
+  assert.match(shown, /550 5\.1\.1/);
+  assert.doesNotMatch(shown, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
 });

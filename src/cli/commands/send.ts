@@ -1,7 +1,6 @@
 // `postern send`: one message, with everything that is said. Without a port it climbs the ladder 465 -> 587 -> 2525; TLS is required unless
 // --tls none is said, and a rung without it is left, not used.
 
-import { isAscii } from 'node:buffer';
 import { hostname as systemHostname } from 'node:os';
 import { styleText } from 'node:util';
 import { Option } from 'commander';
@@ -10,12 +9,15 @@ import { PosternError } from '#base/failure.ts';
 import type { Cli } from '#cli/main.ts';
 import { readMessage, testMessage } from '#cli/send/message.ts';
 import { readLogin } from '#cli/login.ts';
+import { safe } from '#cli/output.ts';
 import { planTarget } from '#cli/send/plan.ts';
 import type { Rung, Target, TlsOption } from '#cli/send/plan.ts';
-import { canonicalDomain, isAsciiAddress, parseMailbox } from '#smtp/address.ts';
+import { transact } from '#cli/send/transaction.ts';
+import type { Said } from '#cli/send/transaction.ts';
+import { canonicalDomain, parseMailbox } from '#smtp/address.ts';
 import type { Address, ReversePath } from '#smtp/address.ts';
 import { connectClient } from '#smtp/client.ts';
-import type { ClientEnvelope, ClientFailure, RecipientReply, SmtpClient } from '#smtp/client.ts';
+import type { ClientFailure, RecipientReply, SmtpClient } from '#smtp/client.ts';
 import { explainFailure, explainReply } from '#knowledge/explain.ts';
 import type { Explanation } from '#knowledge/explain.ts';
 import { Recorder } from '#smtp/transcript.ts';
@@ -107,9 +109,9 @@ async function send(cli: Cli, options: Options): Promise<void> {
     const done = await tryRung({ cli, options, target, rung, auth, context, name, attempts });
     if (done === 'next') continue;
     if (done === 'stop') break;
-    const replies = await transact(done.client, { from, to, content });
+    const said = await transact(done.client, { from, to, content }, cli.out.note);
     await done.client.quit();
-    return finish(cli, { target, rung, client: done.client, attempts, replies, to });
+    return finish(cli, { target, rung, client: done.client, attempts, said, to });
   }
   return failedAll(cli, target, attempts);
 }
@@ -154,48 +156,29 @@ async function tryRung({ cli, options, target, rung, auth, context, name, attemp
   return 'next';
 }
 
-type Said = readonly RecipientReply[] | ClientFailure;
-
-async function transact(client: SmtpClient, message: { from: ReversePath; to: readonly Address[]; content: Buffer }): Promise<Said> {
-  const { from, to, content } = message;
-  const headEnd = content.indexOf('\r\n\r\n');
-  const envelope: ClientEnvelope = {
-    from,
-    recipients: to.map((address) => ({ address, notify: null, orcpt: null })),
-    sizeBytes: content.length,
-    eightBit: !isAscii(content),
-    smtpUtf8:
-      !isAscii(content.subarray(0, headEnd === -1 ? content.length : headEnd)) || (from !== null && !isAsciiAddress(from)) || to.some((address) => !isAsciiAddress(address)),
-    requireTls: false,
-    ret: null,
-    envid: null,
-  };
-  const result = await client.transact(envelope, [content]);
-  return 'failure' in result ? result.failure : result.replies;
-}
-
-function finish(cli: Cli, of: { target: Target; rung: Rung; client: SmtpClient; attempts: readonly Attempt[]; replies: Said; to: readonly Address[] }): void {
-  const { target, rung, client, attempts, replies, to } = of;
-  const failure = Array.isArray(replies) ? null : explainFailure(replies as ClientFailure, { host: target.host, port: rung.port });
-  const replied: Replied[] = Array.isArray(replies)
-    ? (replies as readonly RecipientReply[]).map(({ accepted, reply }, i) => ({
-        to: to[i]?.text ?? '',
-        accepted,
-        code: reply.code,
-        enhanced: reply.enhanced,
-        text: reply.lines.join(' '),
-        failure: accepted ? null : explainReply(reply, target.host),
-      }))
-    : [];
+function finish(cli: Cli, of: { target: Target; rung: Rung; client: SmtpClient; attempts: readonly Attempt[]; said: Said; to: readonly Address[] }): void {
+  const { target, rung, client, attempts, said, to } = of;
+  const explain = (failed: ClientFailure): Explanation => explainFailure(failed, { host: target.host, port: rung.port });
+  const failure = 'kind' in said ? { ...explain(said), text: said.text } : null;
+  const replied: Replied[] = 'kind' in said ? [] : said.map((one, i) => ({ to: to[i]?.text ?? '', ...('kind' in one ? unasked(one, explain(one)) : told(one, target.host)) }));
   const ok = failure === null && replied.every((one) => one.accepted);
   if (!ok) process.exitCode = 1;
   const tls = client.tls === null ? null : `${client.tls.protocol} ${client.tls.cipher}, ${client.tls.problem ?? 'certificate verified'}`;
   if (cli.json) return cli.out.json({ ok, host: target.host, port: rung.port, tls, replies: replied, failure, transcript: attempts.at(-1)?.transcript ?? [], attempts });
   for (const one of replied) {
-    cli.out.text(`${one.accepted ? 'accepted' : 'refused '}  ${one.to}  ${[one.code, one.enhanced, one.text].filter((part) => part !== '').join(' ')}`);
+    cli.out.text(`${one.accepted ? 'accepted' : 'refused '}  ${one.to}  ${[one.code, one.enhanced, one.text].filter((part) => part !== '' && part !== 0).join(' ')}`);
     if (one.failure !== null) cli.out.text(`cause     ${one.failure.cause}\nfix       ${one.failure.fix}`);
   }
-  if (failure !== null) cli.out.text(`failed    ${(replies as ClientFailure).text}\ncause     ${failure.cause}\nfix       ${failure.fix}`);
+  if (failure !== null) cli.out.text(`failed    ${failure.text}\ncause     ${failure.cause}\nfix       ${failure.fix}`);
+}
+
+function told({ accepted, reply }: RecipientReply, host: string): Omit<Replied, 'to'> {
+  return { accepted, code: reply.code, enhanced: reply.enhanced, text: reply.lines.join(' '), failure: accepted ? null : explainReply(reply, host) };
+}
+
+/** A recipient this server cannot have. */
+function unasked({ text }: ClientFailure, failure: Explanation): Omit<Replied, 'to'> {
+  return { accepted: false, code: 0, enhanced: '', text, failure };
 }
 
 /** No rung worked. */
@@ -212,7 +195,7 @@ function failedAll(cli: Cli, target: Target, attempts: readonly Attempt[]): void
 const STYLES = { '>': 'cyan', '<': 'green', '*': 'dim' } as const;
 
 function printEntry({ direction, text }: TranscriptEntry): void {
-  const line = `  ${direction} ${text.trimEnd().replaceAll('\r\n', `\n  ${direction} `)}`.replace(/[\x00-\x09\x0b-\x1f\x7f]/g, '?');
+  const line = `  ${direction} ${safe(text.trimEnd().replaceAll('\r\n', `\n  ${direction} `))}`;
   process.stderr.write(`${process.stderr.isTTY ? styleText(STYLES[direction], line) : line}\n`);
 }
 

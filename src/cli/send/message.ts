@@ -4,6 +4,7 @@ import { isAscii } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { PosternError, errorText } from '#base/failure.ts';
+import { asciiForm } from '#smtp/address.ts';
 import type { Address, ReversePath } from '#smtp/address.ts';
 
 export type TestMessage = {
@@ -29,10 +30,15 @@ export function readMessage(file: string): Buffer {
   return Buffer.from(content.toString('latin1').replace(/\r\n|\r|\n/g, '\r\n'), 'latin1');
 }
 
+/** Servers without SMTPUTF8 take only headers in ASCII, and A-labels mean the same. */
+function plainest(address: Address): string {
+  return (asciiForm(address) ?? address).text;
+}
+
 export function testMessage({ from, to, subject, text, hostname, nowMs }: TestMessage): Buffer {
   const lines = [
-    `From: ${from?.text ?? `postmaster@${hostname}`}`,
-    `To: ${to.map((address) => address.text).join(', ')}`,
+    `From: ${from === null ? `postmaster@${hostname}` : plainest(from)}`,
+    `To: ${to.map(plainest).join(',\r\n\t')}`,
     `Subject: ${encodeSubject(subject)}`,
     `Date: ${new Date(nowMs).toUTCString().replace('GMT', '+0000')}`,
     `Message-ID: <${randomUUID()}@${hostname}>`,
