@@ -69,8 +69,8 @@ export const ROWS = {
   }),
   acmeHookTimeout: row('tls.acme.hook_timeout', kind.duration('1s', '1h'), { fallback: '2m', doc: 'How long the hook may take.' }),
   acmeDnsWait: row('tls.acme.dns_wait', kind.duration('0s', '1h'), {
-    fallback: '0s',
-    doc: 'For `dns-01`: how long to wait after the hook, for name servers that take their time. A hook that waits by itself is better.',
+    fallback: '2m',
+    doc: 'For `dns-01`: how long to wait at most until every name server of the zone serves the record; they are asked directly. Where none can be asked, so long.',
   }),
   acmeKeyType: row('tls.acme.key_type', kind.choice(['ecdsa', 'rsa']), {
     fallback: 'ecdsa',

@@ -9,7 +9,10 @@ import type { Log } from '#base/log.ts';
 import type { Vault } from '#base/vault.ts';
 import type { AcmeConfig, Config } from '#config/config.ts';
 import type { CertificateParts } from '#http/routes/certificates.ts';
+import { openLiveDns } from '#dns/authority.ts';
+import { openResolver } from '#dns/resolver.ts';
 import { openDnsResponder } from '#tls/acme/dns-01.ts';
+import type { TxtRecord } from '#tls/acme/dns-01.ts';
 import { openHttpResponder } from '#tls/acme/http-01.ts';
 import { openKeeper } from '#tls/acme/keeper.ts';
 import type { Keeper } from '#tls/acme/keeper.ts';
@@ -126,7 +129,7 @@ function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, 
       return [main, ...own.map((name) => [name])];
     },
     external: () => externalAccount(acme),
-    openResponder: (signal) => openResponder(acme, { signal, log, holder: holderOf(acme.port) }),
+    openResponder: (signal) => openResponder(config, { signal, log, holder: holderOf(acme.port) }),
     secureContext: () => outboundTls({ caFile: acme.caFile, caFileKey: 'tls.acme.ca_file' }).secureContext,
     userAgent: `postern/${version}`,
     async installed(names) {
@@ -144,14 +147,36 @@ function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, 
 type Holder = Workers['challenge'];
 type Answering = { readonly signal: AbortSignal; readonly log: Log; readonly holder: Holder | null };
 
-function openResponder(acme: AcmeConfig, { signal, log, holder }: Answering): Responder {
+function openResponder({ tls: { acme }, dns }: Config, { signal, log, holder }: Answering): Responder {
   switch (acme.challenge) {
     case 'http-01':
       return openHttpResponder(acme);
     case 'tls-alpn-01':
       return openTlsAlpnResponder({ clock: systemClock, where: holder ?? acme });
     case 'dns-01':
-      return openDnsResponder({ hook: acme.hook, timeoutMs: acme.hookTimeoutMs, waitMs: acme.dnsWaitMs, clock: systemClock, log, signal });
+      return openDnsResponder({
+        hook: acme.hook,
+        timeoutMs: acme.hookTimeoutMs,
+        waitMs: acme.dnsWaitMs,
+        lacking: (records) => lackingServers(dns, records, signal),
+        clock: systemClock,
+        log,
+        signal,
+      });
+  }
+}
+
+/** Asks every name server of the zone itself: caches in between know nothing yet, or still the old. */
+async function lackingServers(dns: Config['dns'], records: readonly TxtRecord[], signal: AbortSignal): Promise<readonly string[] | null> {
+  const resolver = openResolver({ ...dns, clock: systemClock });
+  try {
+    const live = openLiveDns({ servers: dns.servers, resolver, clock: systemClock, signal });
+    const answers = await Promise.all(records.map(async ({ record, value }) => ({ value, ...(await live.look(record, 'TXT')) })));
+    const asked = answers.map(({ value, authorities }) => ({ value, servers: authorities.filter((one) => one.status === 'answered') }));
+    if (asked.some(({ servers }) => servers.length === 0)) return null;
+    return [...new Set(asked.flatMap(({ value, servers }) => servers.filter(({ texts }) => !texts.includes(value)).map(({ server }) => server)))];
+  } finally {
+    resolver.close();
   }
 }
 

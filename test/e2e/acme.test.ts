@@ -175,7 +175,10 @@ knot zone-commit acme.test
 `,
       { mode: 0o755 },
     );
-    const postern = await startPostern({ hostname: HOST, config: acmeConfig(['challenge = "dns-01"', `hook = ["${hook}", "zone one"]`, 'names = ["*.acme.test", "acme.test"]']) });
+    const postern = await startPostern({
+      hostname: HOST,
+      config: acmeConfig(['challenge = "dns-01"', 'dns_wait = "0s"', `hook = ["${hook}", "zone one"]`, 'names = ["*.acme.test", "acme.test"]']),
+    });
     await postern.logged('acme.installed', 30_000).catch((error: unknown) => assert.fail(`${String(error)}\n${postern.process.output()}\n${pebble.process.output().slice(-3000)}`));
     assert.equal((await visit(postern.port('submissions'), 'any.acme.test')).subjectaltname, `DNS:${HOST}, DNS:*.acme.test, DNS:acme.test`);
     await renews(postern);
@@ -335,7 +338,7 @@ describe('what goes wrong is told with cause and fix', () => {
     it(`dns-01: the hook ${what}`, async () => {
       const hook = join(tempDir('hook'), 'hook');
       if (text !== '') writeFileSync(hook, text, { mode: 0o755 });
-      const postern = await startPostern({ hostname: HOST, config: acmeConfig(['challenge = "dns-01"', `hook = ["${hook}"]`, 'hook_timeout = "1s"']) });
+      const postern = await startPostern({ hostname: HOST, config: acmeConfig(['challenge = "dns-01"', 'dns_wait = "0s"', `hook = ["${hook}"]`, 'hook_timeout = "1s"']) });
       assert.match((await failure(postern)).cause, cause);
       await postern.stop();
     });
@@ -549,7 +552,7 @@ describe('a kill -9 in the middle of an order', () => {
     const dir = tempDir('hook');
     const [hook, go, calls] = [join(dir, 'hook'), join(dir, 'go'), join(dir, 'calls')];
     writeFileSync(hook, `#!/bin/sh\necho "$@" >> ${calls}\n[ "$1" = cleanup ] || while [ ! -e ${go} ]; do sleep 0.1; done\nexit 3\n`, { mode: 0o755 });
-    const options = { hostname: HOST, profiles: ['submissions'] as const, config: acmeConfig(['challenge = "dns-01"', `hook = ["${hook}"]`], proxy) };
+    const options = { hostname: HOST, profiles: ['submissions'] as const, config: acmeConfig(['challenge = "dns-01"', 'dns_wait = "0s"', `hook = ["${hook}"]`], proxy) };
     const postern = await startPostern(options);
     await until('the hook runs', () => existsSync(calls));
     await postern.kill();

@@ -12,7 +12,11 @@ import { describe, it } from 'node:test';
 import { connect } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import fc from 'fast-check';
+import { systemClock } from '#base/clock.ts';
+import type { Clock } from '#base/clock.ts';
+import { silentLog } from '#base/log.ts';
 import { certificateId } from '#tls/acme/certificate-id.ts';
+import { openDnsResponder } from '#tls/acme/dns-01.ts';
 import { retryAfterTime as retryAfter } from '#tls/acme/https.ts';
 import { bindExternalAccount, keyAuthorization, newAccountKey, readAccountKey, signJws } from '#tls/acme/jws.ts';
 import { challengeRefusal, refusalOf } from '#tls/acme/problem.ts';
@@ -218,6 +222,65 @@ describe('signatures', () => {
 
   it('another kind of key is no account key', () => {
     assert.throws(() => readAccountKey(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()), TypeError);
+  });
+});
+
+describe('DNS records are waited for', () => {
+  // Waiting costs nothing, and the time passes.
+  const playClock = (): Clock & { readonly passedMs: () => number } => {
+    let nowMs = 0;
+    return {
+      nowMs: () => nowMs,
+      passedMs: () => nowMs,
+      after(delayMs, fn) {
+        const timer = setImmediate(() => {
+          nowMs += delayMs;
+          fn();
+        });
+        return () => clearImmediate(timer);
+      },
+    };
+  };
+  const answers = [
+    { name: 'example.com', token: 't1', keyAuthorization: 't1.x' },
+    { name: 'example.com', token: 't2', keyAuthorization: 't2.x' },
+  ];
+
+  async function wait(sequence: readonly (readonly string[] | null)[], waitMs: number): Promise<{ passedMs: number; looks: number; events: string[]; records: number }> {
+    const clock = playClock();
+    const events: string[] = [];
+    let looks = 0;
+    let records = 0;
+    const responder = openDnsResponder({
+      hook: ['/bin/true'],
+      timeoutMs: 10_000,
+      waitMs,
+      lacking: (asked) => {
+        records = asked.length;
+        return Promise.resolve(sequence[Math.min(looks++, sequence.length - 1)] ?? null);
+      },
+      // The hook's own deadlines are real.
+      clock: { ...systemClock, nowMs: clock.nowMs, after: (ms, fn) => (ms === 10_000 || ms === 2000 ? systemClock.after(ms, fn) : clock.after(ms, fn)) },
+      log: { ...silentLog, info: (event) => events.push(event) },
+      signal: new AbortController().signal,
+    });
+    for (const answer of answers) await responder.present(answer);
+    await responder.ready();
+    for (const answer of answers) await responder.remove(answer);
+    return { passedMs: clock.passedMs(), looks, events, records };
+  }
+
+  it('until every name server has all of them', async () => {
+    assert.deepEqual(await wait([['192.0.2.1', '192.0.2.2'], ['192.0.2.2'], []], 120_000), { passedMs: 6000, looks: 3, events: [], records: 2 });
+    assert.deepEqual(await wait([[]], 120_000), { passedMs: 0, looks: 1, events: [], records: 2 });
+  });
+
+  it('but not longer than is configured, and it is told', async () => {
+    const late = await wait([['192.0.2.2']], 7000);
+    assert.deepEqual([late.passedMs, late.events], [7000, ['acme.record-not-everywhere']]);
+    const unknown = await wait([null], 7000);
+    assert.deepEqual([unknown.passedMs, unknown.events], [7000, ['acme.record-not-everywhere']]);
+    assert.equal((await wait([null], 0)).passedMs, 0);
   });
 });
 

@@ -14,19 +14,22 @@ export type DnsHookOptions = {
   /** Program and first arguments. */
   readonly hook: readonly string[];
   readonly timeoutMs: number;
-  /** How long to wait after the last record was made, until all name servers have it. */
+  /** How long to wait at most, until all name servers have the records. */
   readonly waitMs: number;
+  /** The name servers that do not serve all of these yet; null when none could be asked. */
+  readonly lacking: (records: readonly TxtRecord[]) => Promise<readonly string[] | null>;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
 };
 
-type TxtRecord = { readonly record: string; readonly value: string };
+export type TxtRecord = { readonly record: string; readonly value: string };
 
 const OUTPUT_BYTES = 16 * 1024;
 const SAID_CHARACTERS = 300;
 /** After SIGTERM, before SIGKILL. */
 const GRACE_MS = 2_000;
+const LOOK_MS = 3_000;
 
 /** The TXT record that answers. */
 function txtRecord({ name, keyAuthorization }: ChallengeAnswer): TxtRecord {
@@ -34,12 +37,36 @@ function txtRecord({ name, keyAuthorization }: ChallengeAnswer): TxtRecord {
 }
 
 export function openDnsResponder(options: DnsHookOptions): Responder {
+  const records = new Map<string, TxtRecord>();
   return {
     type: 'dns-01',
-    present: (answer) => runHook(options, 'present', txtRecord(answer)),
-    ready: () => sleep(options.clock, options.waitMs, options.signal),
-    remove: (answer) => removeRecord(options, txtRecord(answer)),
+    async present(answer) {
+      const record = txtRecord(answer);
+      await runHook(options, 'present', record);
+      records.set(record.value, record);
+    },
+    ready: () => waitUntilServed(options, [...records.values()]),
+    remove(answer) {
+      const record = txtRecord(answer);
+      records.delete(record.value);
+      return removeRecord(options, record);
+    },
   };
+}
+
+/** The authority asks the name servers of the zone, any of them: it may come when all have the records. After the time it comes anyway. */
+async function waitUntilServed({ lacking, waitMs, clock, log, signal }: DnsHookOptions, records: readonly TxtRecord[]): Promise<void> {
+  const endMs = clock.nowMs() + waitMs;
+  for (;;) {
+    const servers = await lacking(records).catch(() => null);
+    if (servers?.length === 0 || signal.aborted) return;
+    const leftMs = endMs - clock.nowMs();
+    if (leftMs <= 0) {
+      log.info('acme.record-not-everywhere', { records: records.map(({ record }) => record), servers: servers ?? 'none could be asked' });
+      return;
+    }
+    await sleep(clock, Math.min(LOOK_MS, leftMs), signal);
+  }
 }
 
 async function removeRecord(options: DnsHookOptions, record: TxtRecord): Promise<void> {

@@ -95,7 +95,7 @@ const CHALLENGES: Readonly<Record<ChallengeType, Readonly<Record<string, Row>>>>
   'dns-01': {
     unauthorized: {
       cause: 'The authority did not find the right TXT record at _acme-challenge.{name}',
-      fix: 'See that the hook writes the value it is given as a further TXT record, and ends only when every name server of the zone serves it; or raise tls.acme.dns_wait.',
+      fix: 'See that the hook writes the value it is given as a further TXT record, and that every name server of the zone serves it soon; or raise tls.acme.dns_wait.',
     },
     dns: {
       cause: 'The authority could not look up _acme-challenge.{name}',
