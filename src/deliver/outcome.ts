@@ -33,15 +33,18 @@ export function outcomeOfReply(attempt: Attempt, { accepted, phase, reply, expla
       fix: '',
     };
   }
+  const verdict = reply.code >= 500 ? 'bounced' : 'deferred';
+  const explanation = explained ?? explainReply(reply, attempt.host);
   const scope: OutcomeScope = phase === 'rcpt' ? 'recipient' : phase === 'mail' && reply.code === 421 ? 'host' : 'message';
   return {
     ...base(attempt),
-    verdict: reply.code >= 500 ? 'bounced' : 'deferred',
+    verdict,
     scope,
     code: reply.code,
     enhanced: enhancedOf(reply),
     text: textOf(reply),
-    ...(explained ?? explainReply(reply, attempt.host)),
+    ...explanation,
+    ...(verdict === 'bounced' ? { fix: atTheEnd(explanation.fix) } : {}),
   };
 }
 
@@ -109,6 +112,16 @@ export function outcomeOfRefusal(attempt: Attempt, refusal: Refusal): Outcome {
   return { ...base(attempt), scope: 'local', ...refusal };
 }
 
+const TRIED_AGAIN =
+  /(?<=^|[.;] )(?:it|the message waits and) is tried again(?: by itself| later)?(?:, not before [^.;]*)?(?:[.;:] ?|$)(?:if it (?:lasts|stays so), )?|[;,] the message waits until then/gi;
+
+/** Advice where nothing is tried any more: the sender's turn. */
+function atTheEnd(fix: string): string {
+  const left = fix.replace(TRIED_AGAIN, '').trim();
+  if (left === fix) return fix;
+  return `${left.charAt(0).toUpperCase()}${left.slice(1)} Send it again later, or reach the recipient by another way.`.trim();
+}
+
 export function expired(last: Outcome | null, attempt: Attempt): Outcome {
   const told = last === null ? 'It was never attempted.' : `The last attempt said: ${last.text}`;
   return {
@@ -133,7 +146,8 @@ export function expired(last: Outcome | null, attempt: Attempt): Outcome {
       last?.cause === undefined || last.cause === ''
         ? 'The message could not be delivered in the time it may wait.'
         : `The message could not be delivered in the time it may wait. ${last.cause}`,
-    fix: last?.fix ?? 'Look at why the queue did not get to it.',
+    fix: last === null ? 'Look at why the queue did not get to it.' : atTheEnd(last.fix),
+    possibleDuplicate: last?.possibleDuplicate ?? false,
   };
 }
 

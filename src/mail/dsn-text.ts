@@ -48,6 +48,7 @@ function aboutRecipient({ address, orcpt, outcome }: DsnRecipient, kind: DsnKind
   if (outcome === null) return lines;
   if (kind !== 'failed' && kind !== 'delayed') return [...lines, ...said(outcome)];
   if (outcome.cause !== '') lines.push(...wrap(`What happened: ${outcome.cause}`, '  '));
+  if (outcome.possibleDuplicate === true) lines.push(...wrap('It may have arrived all the same: the server got the whole message, and did not answer.', '  '));
   if (outcome.fix !== '') lines.push(...wrap(`What to do: ${outcome.fix}`, '  '));
   return [...lines, ...said(outcome)];
 }

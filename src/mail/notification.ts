@@ -15,6 +15,8 @@ export type DsnOutcome = {
   readonly cause: string;
   readonly fix: string;
   readonly remoteHost: string | null;
+  /** The whole message was sent and not answered. */
+  readonly possibleDuplicate?: boolean;
   readonly startedAtMs: number;
   readonly durationMs: number;
 };

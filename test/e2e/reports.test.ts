@@ -171,6 +171,8 @@ test('delayed, then expired: until when it is tried, and what was said last', as
   assert.equal(failed.status['status'], '4.4.7');
   assert.equal(failed.status['diagnostic-code'], 'smtp; 450 4.2.1 Mailbox busy');
   assert.equal(failed.status['will-retry-until'], undefined);
+  assert.match(delayed.report.parts[0]?.text ?? '', /tried again by itself/);
+  assert.doesNotMatch(failed.report.parts[0]?.text ?? '', /tried again by itself/);
 });
 
 test('relayed: to a hop that does not report; nothing when it was not asked for', async () => {

@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Tried } from '#deliver/connector.ts';
 import { expired, mayGoElsewhere, outcomeOfFailure, outcomeOfNoConnection, outcomeOfReply, speaksOfSite } from '#deliver/outcome.ts';
+import { FAILURE_ROWS } from '#knowledge/failures.ts';
+import { REPLY_ROWS } from '#knowledge/replies.ts';
 import { remoteWords } from '#mail/notification.ts';
+import type { Outcome } from '#queue/records.ts';
 import type { ClientFailure, RemoteReply } from '#smtp/client.ts';
 
 const attempt = { route: 'mx', host: 'mx.test', address: '192.0.2.1', port: 25, tls: 'none', startedAtMs: 1, durationMs: 2 };
@@ -80,6 +83,32 @@ test('what has expired keeps what was said last', () => {
   const outcome = expired(last, attempt);
   assert.deepEqual([outcome.verdict, outcome.enhanced, remoteWords(outcome)], ['expired', '4.4.7', '450 4.2.1 Mailbox busy']);
   assert.equal(remoteWords(expired(outcomeOfFailure(attempt, failure({ kind: 'timeout' })), attempt)), null);
+});
+
+test('who is told that it is over is not told that it is tried again', () => {
+  const fix = (of: Outcome): string => expired(of, attempt).fix;
+  const elsewhere = 'Send it again later, or reach the recipient by another way.';
+  const of = (text: string): Outcome => outcomeOfReply(attempt, { accepted: false, phase: 'rcpt', reply: reply(text) });
+  assert.equal(fix(of('451 not now')), `Tell its postmaster if it lasts. ${elsewhere}`);
+  assert.equal(fix(of('451 4.3.2 closing')), elsewhere);
+  assert.equal(fix(outcomeOfFailure(attempt, failure({ kind: 'timeout' }))), `Ask whoever runs mx.test. ${elsewhere}`);
+  assert.equal(of('554 5.3.1 no storage').fix, `Whoever runs the server has to make room. ${elsewhere}`);
+  assert.equal(of('550 5.1.1 unknown').fix, 'Check the spelling of the address; take it off the list.');
+  assert.equal(
+    fix({ ...of('451 x'), fix: 'The receiver must mend its records or certificate; the message waits until then.' }),
+    `The receiver must mend its records or certificate. ${elsewhere}`,
+  );
+  assert.equal(fix({ ...of('451 x'), fix: 'The message waits and is tried again. Ask whoever runs it.' }), `Ask whoever runs it. ${elsewhere}`);
+  for (const { class: code, fix: advice } of [...REPLY_ROWS, ...FAILURE_ROWS]) {
+    const last = outcomeOfReply(attempt, { accepted: false, phase: 'rcpt', reply: reply('451 x'), explained: { class: code, cause: '', fix: advice } });
+    assert.doesNotMatch(fix(last), /tried again|message waits|  |^[a-z]/, advice);
+  }
+});
+
+test('what has expired after it was sent and not answered may have arrived', () => {
+  const lost = outcomeOfFailure(attempt, failure({ kind: 'socket', phase: 'final', possibleDuplicate: true }));
+  assert.equal(expired(lost, attempt).possibleDuplicate, true);
+  assert.equal(expired(null, attempt).possibleDuplicate, false);
 });
 
 test('greylists, limits and full mailboxes say nothing of the site, and are not walked around', () => {

@@ -159,6 +159,12 @@ describe('other kinds', () => {
     assert.match(parts[0]?.content ?? '', /Delivery is tried until Tue, 24 Nov 2026 13:00:00/);
   });
 
+  it('what was sent and never answered may have arrived', () => {
+    const text = (possibleDuplicate: boolean): string => parse({ ...bounce, recipients: [{ ...bob, outcome: { ...bob.outcome!, possibleDuplicate } }] }).parts[0]?.content ?? '';
+    assert.match(text(true).replace(/\s+/g, ' '), /It may have arrived all the same: the server got the whole message, and did not answer\./);
+    assert.doesNotMatch(text(false), /may have arrived/);
+  });
+
   const statuses: [DsnOptions['kind'], string, number, string][] = [
     ['failed', '5.7.1', 550, '5.7.1'],
     ['failed', '', 550, '5.0.0'],

@@ -174,7 +174,7 @@ function eventLines(message: MessageView, event: EventView): string[] {
   if (outcome.security !== undefined) lines.push(...securityLines(outcome.security, indent));
   lines.push(`${indent}reply  ${replyText(outcome) || '(none)'}`);
   if (outcome.verdict !== 'delivered' && outcome.verdict !== 'captured') lines.push(`${indent}cause  ${outcome.cause}`, `${indent}fix    ${outcome.fix}`);
-  if (outcome.possibleDuplicate) lines.push(`${indent}note   the connection broke after the content was sent: the receiver may have it twice`);
+  if (outcome.possibleDuplicate) lines.push(`${indent}note   the content was sent and not answered: the receiver may have it already`);
   if (event.nextAt !== null) lines.push(`${indent}next   ${dateText(event.nextAt)}`);
   return lines;
 }
