@@ -35,7 +35,7 @@ export function findReply(said: Said, host: string | null): ReplyRow | null {
   if (said.code < 400 || said.code > 599) return null;
   index ??= { find: compilePhrases([...REPLY_ROWS.map(({ text }) => text ?? []), ...RECEIVERS.map(({ marks }) => marks)]).find, buckets: new Map() };
   const found = index.find(wordsOf(said));
-  const provider = receiverOfHost(host)?.id ?? markedReceiver(found);
+  const provider = receiverOfHost(host)?.id ?? (markedReceiver(found) || numberedReceiver(said.enhanced));
   for (const number of bucketOf(index, said, provider)) {
     const row = REPLY_ROWS[number] as ReplyRow;
     if (row.text === undefined || found.has(number)) return row;
@@ -61,6 +61,11 @@ function markedReceiver(found: ReadonlySet<number>): string {
   let least = Infinity;
   for (const number of found) if (number >= REPLY_ROWS.length && number < least) least = number;
   return RECEIVERS[least - REPLY_ROWS.length]?.id ?? '';
+}
+
+/** Details of three digits are given out by Microsoft alone (5.7.606); the registry of IANA ends far below. */
+function numberedReceiver(enhanced: string): string {
+  return /\.\d{3}$/.test(enhanced) ? 'microsoft' : '';
 }
 
 function bucketOf({ buckets }: Index, { code, enhanced }: Said, provider: string): Bucket {

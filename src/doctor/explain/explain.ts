@@ -30,13 +30,16 @@ export type Explained = {
 };
 
 const MAX_EXPLAINED = 50;
+const FEW_LINES = 5;
 
 /** Explains all that is said in it, each once. Empty when nothing in it is known. */
 export function explainText(input: Buffer | string): Explained[] {
   const seen = new Set<string>();
   const explained: Explained[] = [];
-  for (const statement of readStatements(input)) {
-    const one = explainStatement(statement);
+  const statements = readStatements(input);
+  for (const statement of statements) {
+    // In a whole log any word may stand for anything; in a line or two that somebody asks about, the words alone are worth a look.
+    const one = explainStatement(statement) ?? (statements.length <= FEW_LINES ? explainWords(statement) : null);
     const key = one === null ? '' : `${one.code} ${one.enhanced} ${one.class} ${one.cause} ${one.host ?? ''}`;
     if (one === null || seen.has(key)) continue;
     seen.add(key);
@@ -72,6 +75,18 @@ function explainStatement(statement: Statement): Explained | null {
     retry: retryHelps({ class: named }),
     source: null,
   };
+}
+
+/** A reply whose codes somebody left out. */
+function explainWords(statement: Statement): Explained | null {
+  const { text, host, enhanced, recipient } = statement;
+  if (statement.code !== null || /\bstatus=sent\b|\b250[ -]|^2\d\d[ -]/.test(text)) return null;
+  const row = [550, 450].map((code) => findReply({ code, enhanced, lines: [text] }, host)).find((one) => one?.text !== undefined);
+  if (row === undefined || row === null) return null;
+  const receiver = receiverOf(host, text);
+  const provider = receiver === null ? null : { name: receiver.name, help: receiver.help };
+  const { cause, fix, source } = row;
+  return { kind: 'reply', code: null, enhanced, text, host, recipient, provider, ...meaningOf(row.class), cause, fix, who: whoActs(row), retry: retryHelps(row), source };
 }
 
 function meaningOf(name: string): { readonly class: string; readonly meaning: string } {
