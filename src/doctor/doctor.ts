@@ -33,6 +33,8 @@ export type DoctorOptions = DomainOptions & {
   readonly timeoutMs: number;
   readonly ports: readonly number[];
   readonly login: Login | null;
+  /** Log in although the certificate does not verify. */
+  readonly insecure: boolean;
   /** A host that is known to serve the ports, to tell a blocked network from a dead host; null: none. */
   readonly reference: string | null;
   readonly signal?: AbortSignal;
@@ -193,10 +195,10 @@ function roleOf(port: number): Role {
 }
 
 async function probe(place: Place, options: DoctorOptions, role: Role = roleOf(place.port)): Promise<PortEvidence> {
-  const { helo, context, timeoutMs, login: credentials } = options;
+  const { helo, context, timeoutMs, login: credentials, insecure } = options;
   const patience = AbortSignal.timeout(timeoutMs * PATIENCE);
   const signal = options.signal === undefined ? patience : AbortSignal.any([patience, options.signal]);
-  return probePort(place, role, { helo, context, timeoutMs, signal, login: credentials, relayTo: RELAY_TO });
+  return probePort(place, role, { helo, context, timeoutMs, signal, login: credentials, insecure, relayTo: RELAY_TO });
 }
 
 type Frame = { readonly named: boolean; readonly usable: boolean; readonly several: boolean };

@@ -69,6 +69,23 @@ test('credentials: right ones pass, wrong ones are told from other refusals', as
   assert.match(wrong?.evidence ?? '', /^535 5\.7\.8/);
 });
 
+test('a password is not said to a server whose certificate does not verify, unless it is asked for', async () => {
+  const failures = async (): Promise<number> => {
+    const text = await (await fetch(`${postern.http}/metrics`)).text();
+    return [...text.matchAll(/^postern_auth_failures_total\{[^}]*\} (\d+)/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+  const login = async (...args: string[]): Promise<Report['checks'][number] | undefined> => {
+    const done = await postern.cliWith({ POSTERN_PASSWORD: 'wrong' }, '--json', 'doctor', `127.0.0.1:${postern.port('submission')}`, '--user', 'nobody', ...args);
+    return (JSON.parse(done.stdout) as Report).checks.find((finding) => finding.id.startsWith('login@'));
+  };
+  const before = await failures();
+  const withheld = await login();
+  assert.equal(withheld?.status, 'skip');
+  assert.match(withheld?.evidence ?? '', /does not verify/);
+  assert.equal(await failures(), before);
+  assert.match((await login('--insecure'))?.title ?? '', /wrong credentials/);
+});
+
 test('nothing listens: refused, with what to do; exit 1', async () => {
   const { code, report } = await examine(`127.0.0.1:${await freePort()}`);
   assert.equal(code, 1);

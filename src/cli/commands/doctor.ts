@@ -25,6 +25,7 @@ type Options = {
   fromPortList?: number[];
   user?: string;
   passwordFile?: string;
+  insecure?: boolean;
   timeout: number;
   reference?: string;
   selector: string[];
@@ -54,7 +55,8 @@ Examples:
   postern doctor explain "550 5.7.1 ..."               what a reply, a log line or a bounce means
 
 A bare name with MX records is taken for a domain, else for a host; --as decides otherwise. Nothing is sent: the conversation ends before DATA,
-and a password is only said under TLS. Where a port times out, --reference HOST tells a blocked network from a dead host.
+and a password is said
+under TLS only, to a server whose certificate verifies (--insecure: to any). Where a port times out, --reference HOST tells a blocked network from a dead host.
 Exit codes: 0 nothing is wrong (warnings may be there); 1 a check failed; 2 usage.`;
 
 export function register(program: Command, cli: Cli): void {
@@ -65,6 +67,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--from-port-list <ports>', 'ports to look at, with commas (default: 25,465,587,2525)', parsePorts)
     .option('--user <name>', 'try this login on every submission port')
     .option('--password-file <file>', 'file with its password; - reads standard input')
+    .option('--insecure', 'try the login although the certificate does not verify')
     .option('--timeout <seconds>', 'patience with each step', parseSeconds, 10)
     .option('--reference <host>', 'a host known to serve these ports: tells a blocked network from a dead host')
     .option('--selector <name>', 'DKIM selector to look for (repeat for more)', collect, [])
@@ -94,6 +97,7 @@ async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
       timeoutMs: options.timeout * 1000,
       ports: options.fromPortList ?? PORTS,
       login: readLogin(cli, options),
+      insecure: options.insecure === true,
       reference: options.reference ?? null,
       selectors: [...options.selector, ...(options.message === undefined ? [] : selectorsOf(options.message))],
       sendingAddresses: options.sendingAddress,

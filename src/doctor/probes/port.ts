@@ -33,7 +33,8 @@ export type PortEvidence = Place & {
   readonly tls: Step<TlsFacts> | null;
   readonly ehloTls: Step<RemoteReply> | null;
   readonly capabilitiesTls: Capabilities | null;
-  readonly login: Timed<ClientFailure | null> | null;
+  /** null: none was to be tried. Withheld: the certificate does not verify, so nobody knows who would get the password. */
+  readonly login: Timed<ClientFailure | null> | { readonly withheld: string } | null;
   readonly handshakes: Handshakes | null;
   readonly injection: Injection | null;
   readonly relay: readonly RelayTry[] | null;
@@ -42,7 +43,7 @@ export type PortEvidence = Place & {
 };
 
 /** `role` says what the port is for; an implicit port that speaks in the clear, or the reverse, is found out. */
-export async function probePort(place: Place, role: Role, options: ProbeOptions & { readonly login: Login | null; readonly relayTo: string }): Promise<PortEvidence> {
+export async function probePort(place: Place, role: Role, options: Options & { readonly relayTo: string }): Promise<PortEvidence> {
   const startMs = performance.now();
   // A port that says nothing of itself: a handshake that works decides, and a server that speaks in the clear fails it at once.
   const implicit = role === 'submissions' || (role === 'unknown' && (await tryImplicit(place, { ...options, timeoutMs: Math.min(options.timeoutMs, LOOK_MS) })) !== null);
@@ -67,7 +68,7 @@ const NOTHING: Omit<Session, 'connect' | 'transcript'> = {
   login: null,
 };
 
-type Options = ProbeOptions & { readonly login: Login | null };
+type Options = ProbeOptions & { readonly login: Login | null; /** Log in although the certificate does not verify. */ readonly insecure: boolean };
 
 async function probeImplicit(place: Place, options: Options): Promise<Session> {
   const opened = await Conversation.open(place, options);
@@ -83,7 +84,7 @@ async function probeImplicit(place: Place, options: Options): Promise<Session> {
     return speaks ? { ...plain, tls } : { ...NOTHING, connect, tls, transcript: conversation.transcript };
   }
   const greeting = await conversation.greeting();
-  const secured = 'failure' in greeting || greeting.value.code !== 220 ? {} : await afterTls(conversation, options);
+  const secured = 'failure' in greeting || greeting.value.code !== 220 ? {} : await afterTls(conversation, tls.value, options);
   conversation.quit();
   return { ...NOTHING, connect, mode: 'implicit', tls, greeting, ...secured, transcript: conversation.transcript };
 }
@@ -122,7 +123,7 @@ async function probePlain(place: Place, role: Role, options: Options): Promise<S
     conversation.close();
     return { ...base, ...said, mode: 'starttls', starttls, tls, transcript: conversation.transcript };
   }
-  return ended({ ...said, mode: 'starttls', starttls, tls, ...(await afterTls(conversation, options)) });
+  return ended({ ...said, mode: 'starttls', starttls, tls, ...(await afterTls(conversation, tls.value, options)) });
 }
 
 async function tryImplicit(place: Place, options: ProbeOptions): Promise<Step<TlsFacts> | null> {
@@ -133,9 +134,10 @@ async function tryImplicit(place: Place, options: ProbeOptions): Promise<Step<Tl
   return 'value' in tls ? tls : null;
 }
 
-async function afterTls(conversation: Conversation, options: Options): Promise<Pick<Session, 'ehloTls' | 'capabilitiesTls' | 'login'>> {
+async function afterTls(conversation: Conversation, { problem }: TlsFacts, options: Options): Promise<Pick<Session, 'ehloTls' | 'capabilitiesTls' | 'login'>> {
   const { step, capabilities } = await ehloOf(conversation, options.helo);
   if (capabilities === null || options.login === null || capabilities.auth.length === 0) return { ehloTls: step, capabilitiesTls: capabilities, login: null };
+  if (problem !== null && !options.insecure) return { ehloTls: step, capabilitiesTls: capabilities, login: { withheld: problem } };
   const startMs = performance.now();
   const refused = await authenticate(conversation.wire, options.login, { offered: capabilities.auth, timeoutMs: options.timeoutMs });
   return { ehloTls: step, capabilitiesTls: capabilities, login: { value: refused, ms: performance.now() - startMs } };
