@@ -12,6 +12,7 @@ import type { DomainCheckView, DomainDetailView, DomainView, RotationStep } from
 import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
+import type { SuppressionInput, SuppressionView } from '#http/routes/suppressions.ts';
 import type { TlsPolicyView, TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
 import type { Changed, Selection } from '#queue/queue.ts';
 import { socketPath } from '#server/socket-path.ts';
@@ -22,6 +23,8 @@ const ANSWER_BYTES = 64 * 1024 * 1024;
 
 export type QueueQuery = Readonly<Partial<Record<'id' | 'lane' | 'domain' | 'credential' | 'state' | 'after' | 'limit', string>>>;
 export type MessageQuery = Readonly<Partial<Record<'to' | 'from' | 'status' | 'since' | 'credential' | 'before' | 'limit', string>>>;
+
+export type SuppressionQuery = Readonly<Partial<Record<'to' | 'sender' | 'reason' | 'before' | 'limit', string>>>;
 
 /** Every call rejects with PosternError: exit code 1 for what is not there, 2 for bad input, 3 when the server cannot be reached or broke. */
 export type Api = {
@@ -43,6 +46,11 @@ export type Api = {
   message(id: string): Promise<MessageView>;
   /** The raw content, as it comes. */
   body(id: string): Promise<AsyncIterable<Buffer>>;
+  suppressions(query: SuppressionQuery): Promise<{ readonly suppressions: readonly SuppressionView[]; readonly next: string | null }>;
+  suppression(address: string): Promise<{ readonly address: string; readonly suppressions: readonly SuppressionView[] }>;
+  addSuppression(input: SuppressionInput): Promise<SuppressionView>;
+  importSuppressions(entries: readonly SuppressionInput[]): Promise<{ readonly entries: number; readonly added: number }>;
+  removeSuppression(address: string, sender: string | undefined): Promise<{ readonly address: string; readonly removed: number }>;
   tlsPolicy(domain: string, demand: string): Promise<TlsPolicyView>;
   /** Without a day: today. */
   tlsReports(day: string | undefined): Promise<TlsReportDayView>;
@@ -78,6 +86,11 @@ export function openApi(options: { readonly dataDir: string }): Api {
     messages: (query) => get(`/v1/messages?${new URLSearchParams(query)}`),
     message: (id) => get(`/v1/messages/${part(id)}`),
     body: async (id) => whole(await open(dataDir, 'GET', `/v1/messages/${part(id)}/body`)),
+    suppressions: (query) => get(`/v1/suppressions?${new URLSearchParams(query)}`),
+    suppression: (address) => get(`/v1/suppressions/${part(address)}`),
+    addSuppression: (input) => post('/v1/suppressions', input),
+    importSuppressions: (entries) => post('/v1/suppressions/import', { entries }),
+    removeSuppression: (address, sender) => remove(`/v1/suppressions/${part(address)}?${new URLSearchParams(sender === undefined ? {} : { sender })}`),
     tlsPolicy: (domain, demand) => get(`/v1/tls/policy/${part(domain)}?${new URLSearchParams({ demand })}`),
     tlsReports: (day) => get(`/v1/tls/reports?${new URLSearchParams(day === undefined ? {} : { day })}`),
     tlsReport: (domain, day) => get(`/v1/tls/reports/${part(domain)}?${new URLSearchParams(day === undefined ? {} : { day })}`),

@@ -15,6 +15,7 @@ import type { Queue } from '#queue/queue.ts';
 import type { LaneName, Lease, LeasedRecipient, Outcome } from '#queue/records.ts';
 import { isExpired, isWarningDue } from '#queue/schedule.ts';
 import type { RetryPolicy } from '#queue/schedule.ts';
+import type { SuppressionReader } from '#queue/suppression.ts';
 import type { ClientOptions } from '#smtp/client.ts';
 import type { Job } from './attempt.ts';
 import type { Connector } from './connector.ts';
@@ -40,6 +41,7 @@ import type { SortingParts } from './sorting.ts';
 /** What a dispatcher is made of. Functions are asked at each use, so that a reload takes effect. */
 export type DispatcherParts = {
   readonly queue: Queue;
+  readonly suppressed: SuppressionReader;
   readonly routes: Routes;
   readonly resolver: Resolver;
   readonly signing: Pick<Signing, 'signWhole' | 'signAgain'>;
@@ -145,7 +147,7 @@ class Deliveries implements Dispatcher {
         return schedule().maxAgeMs;
       },
     });
-    this.#sorting = { clock, routes: parts.routes, planner: this.#planner, connectorOf: (route) => this.#connectorOf(route) };
+    this.#sorting = { clock, suppressed: parts.suppressed, routes: parts.routes, planner: this.#planner, connectorOf: (route) => this.#connectorOf(route) };
     this.#laneParts = {
       clock,
       log,

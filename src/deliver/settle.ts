@@ -7,10 +7,12 @@ import type { Queue } from '#queue/queue.ts';
 import type { LaneName, Lease, LeasedRecipient, Outcome, Settlement } from '#queue/records.ts';
 import { isExpired, isWarningDue, nextAttemptAtMs } from '#queue/schedule.ts';
 import type { RetryPolicy } from '#queue/schedule.ts';
+import type { NewSuppression } from '#queue/suppression.ts';
 import { isWanted } from '#queue/notice.ts';
 import { notifications } from './notify.ts';
 import type { News, NotifyParts } from './notify.ts';
 import { expired } from './outcome.ts';
+import { suppressionBy } from './suppressing.ts';
 
 /** `dsn`: which report of success, if the sender wants one, is ours to make. `notBeforeMs`: a deferral lasts at least so long. */
 export type Verdict = { readonly recipient: LeasedRecipient; readonly outcome: Outcome; readonly dsn: 'none' | 'delivered' | 'relayed'; readonly notBeforeMs?: number };
@@ -94,10 +96,13 @@ function settlementOf(parts: SettlerParts, of: { lease: Lease; lane: LaneName; v
       logOutcome(parts, lease, verdict);
       return { n, state: 'captured', outcome };
     case 'bounced':
-    case 'expired':
+    case 'expired': {
       news.push({ recipient, outcome, kind: 'failed' });
       logOutcome(parts, lease, verdict);
-      return { n, state: outcome.verdict, outcome };
+      const suppression = suppressionBy(envelope, { recipient, outcome, alone: lease.recipients.length === 1 });
+      if (suppression !== null) logSuppression(parts, suppression);
+      return { n, state: outcome.verdict, outcome, ...(suppression === null ? {} : { suppression }) };
+    }
     case 'deferred': {
       if (isExpired(envelope.expiresAtMs, nowMs)) return settlementOf(parts, { ...of, verdict: { ...verdict, outcome: expiredNow(outcome, nowMs) } });
       const due = isWarningDue(recipient, envelope.warnAtMs, nowMs);
@@ -121,6 +126,10 @@ function expiredNow(last: Outcome, nowMs: number): Outcome {
     startedAtMs: nowMs,
     durationMs: 0,
   });
+}
+
+function logSuppression({ log }: SettlerParts, { address, senderDomain, text, messageId }: NewSuppression): void {
+  log.info('suppression.added', { address, senderDomain, id: messageId, cause: text });
 }
 
 /** One line an outcome: `delivery.delivered`, `delivery.deferred`, `delivery.bounced`, ... */

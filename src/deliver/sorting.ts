@@ -5,7 +5,9 @@ import { sleep } from '#base/clock.ts';
 import type { Clock } from '#base/clock.ts';
 import { errorText } from '#base/failure.ts';
 import { isPromise } from '#base/promise.ts';
+import type { MaybePromise } from '#base/promise.ts';
 import type { Lease, LeasedRecipient } from '#queue/records.ts';
+import type { SuppressionReader } from '#queue/suppression.ts';
 import type { Demand } from '#tls/policy.ts';
 import type { Connector, Refusal } from './connector.ts';
 import { captured, outcomeOfRefusal } from './outcome.ts';
@@ -13,11 +15,13 @@ import type { Attempt } from './outcome.ts';
 import type { Route, Routes } from './route.ts';
 import type { MxPlanner, Plan } from './routes/mx.ts';
 import type { Verdict } from './settle.ts';
+import { isOurs, refusalOf } from './suppressing.ts';
 
 export type SortingParts = {
   readonly clock: Clock;
   readonly routes: Routes;
   readonly planner: MxPlanner;
+  readonly suppressed: SuppressionReader;
   readonly connectorOf: (route: Extract<Route, { type: 'smarthost' | 'lmtp' | 'webhook' }>) => Connector;
 };
 
@@ -38,10 +42,12 @@ export function sortRecipients(parts: SortingParts, lease: Lease, deal: (sorted:
       sites.settle(recipient, captured(nowhere('capture', parts.clock.nowMs())));
       continue;
     }
-    const plan = route.type === 'mx' ? parts.planner.plan(domain, demandOf(lease.envelope)) : { connector: parts.connectorOf(route) };
+    const listed = isOurs(lease.envelope) ? parts.suppressed.find(recipient.address, lease.envelope.from) : null;
+    const planOf = (): MaybePromise<Plan> => (route.type === 'mx' ? parts.planner.plan(domain, demandOf(lease.envelope)) : { connector: parts.connectorOf(route) });
+    const plan = listed === null ? planOf() : listed.then((entry) => (entry === null ? planOf() : { refusal: refusalOf(entry) }));
     const use = (found: Plan): void => {
       if ('connector' in found) sites.add(found.connector, recipient);
-      else sites.settle(recipient, outcomeOfRefusal(nowhere('mx', parts.clock.nowMs()), found.refusal));
+      else sites.settle(recipient, outcomeOfRefusal(nowhere(route.type, parts.clock.nowMs()), found.refusal));
     };
     if (isPromise(plan)) planning.push(plan.catch((error: unknown): Plan => ({ refusal: unplanned(domain, error) })).then(use));
     else use(plan);

@@ -8,6 +8,7 @@ import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import type { Suppressions } from '#queue/suppression.ts';
 import type { Directory } from '#store/directory.ts';
 import { ProblemError, answerProblem } from './problem.ts';
 import { certificateRoutes } from './routes/certificates.ts';
@@ -24,6 +25,7 @@ import type { MtaStsParts } from './routes/mta-sts.ts';
 import { laneRoutes, queueRoutes } from './routes/queue.ts';
 import { reloadRoutes } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
+import { suppressionRoutes } from './routes/suppressions.ts';
 import { tlsRoutes } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
 
@@ -38,6 +40,7 @@ export type AppParts = HealthParts &
     readonly directory: Directory;
     readonly domains: DomainService;
     readonly certificates: CertificateParts;
+    readonly suppressions: Suppressions;
     readonly tls: TlsParts;
     readonly reload: () => Promise<ReloadReport>;
     readonly log: Log;
@@ -88,6 +91,7 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.route('/v1/queue', queueRoutes(parts.admin));
   app.route('/v1/lanes', laneRoutes(parts.admin));
   app.route('/v1/messages', messageRoutes(parts));
+  app.route('/v1/suppressions', suppressionRoutes(parts.suppressions));
   app.route('/v1/tls', tlsRoutes(parts.tls));
   app.route('/v1/reload', reloadRoutes(parts.reload));
   return app;

@@ -4,6 +4,7 @@
 import type { Authentication } from '#mail/authentication.ts';
 import type { Address, ReversePath } from '#smtp/address.ts';
 import type { Notify, Profile } from '#smtp/policy.ts';
+import type { NewSuppression } from './suppression.ts';
 
 /** 16 characters of Crockford base 32, lower case: 9 of time in ms, 7 random. Sorts by time of acceptance. */
 export type MessageId = string;
@@ -128,9 +129,9 @@ export type Lease = {
   readonly body: readonly Buffer[] | null;
 };
 
-/** What becomes of one leased recipient. Deferred ones say when next, and may move to another lane. */
+/** What becomes of one leased recipient. Deferred ones say when next, and may move to another lane; one that bounced may get no more mail. */
 export type Settlement =
-  | { readonly n: number; readonly state: 'delivered' | 'bounced' | 'expired' | 'captured'; readonly outcome: Outcome }
+  | { readonly n: number; readonly state: 'delivered' | 'bounced' | 'expired' | 'captured'; readonly outcome: Outcome; readonly suppression?: NewSuppression }
   | { readonly n: number; readonly state: 'deferred'; readonly nextAtMs: number; readonly lane: LaneName; readonly warned: boolean; readonly outcome: Outcome };
 
 /** State of a recipient in the queue. `captured` stays until removed; delivered, bounced and expired leave the queue (history keeps them). */

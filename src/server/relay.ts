@@ -31,6 +31,7 @@ import { openSrs } from '#mail/identity/srs.ts';
 import type { Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { openDirectoryReader } from '#store/directory.ts';
 import { connectQueue } from '#store/sqlite/client.ts';
+import { openSuppressionReader } from '#store/suppressions.ts';
 import { openChallengeTable } from '#tls/acme/tls-alpn-01.ts';
 import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 import { openTransport } from '#store/transport.ts';
@@ -130,6 +131,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     srs: srs.forward,
     tlsPolicies: { ...tlsPolicies, sessionLog },
     queue,
+    suppressed: openSuppressionReader(start.sieve, client),
     routes,
     resolver,
     signing,

@@ -173,6 +173,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     domains,
     admin: store.admin,
     history: store.history,
+    suppressions: store.suppressions,
     flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
     metrics: () => collectMetrics({ workers, store, certificates }),
@@ -202,7 +203,18 @@ function openWorkers(parts: { config: Config; log: Log; dataDir: string; generat
     log,
     clock: systemClock,
     config,
-    startOf: (number, current) => ({ number, config: current, dataDir, store: store.connect(number), counters: memory, generation, decoySecret, secretKey, ticketKeys }),
+    startOf: (number, current) => ({
+      number,
+      config: current,
+      dataDir,
+      store: store.connect(number),
+      counters: memory,
+      generation,
+      sieve: store.sieve,
+      decoySecret,
+      secretKey,
+      ticketKeys,
+    }),
     async gone(number) {
       counters.forget(number);
       const returned = await store.workerGone(number);

@@ -15,6 +15,8 @@ export type WorkerStart = {
   readonly counters: SharedArrayBuffer;
   /** One Int32: the generation of the directory. */
   readonly generation: SharedArrayBuffer;
+  /** What is surely no suppressed address. */
+  readonly sieve: SharedArrayBuffer;
   readonly decoySecret: Uint8Array;
   /** The key of the installation, that opens the sealed secrets of the directory. */
   readonly secretKey: Uint8Array;

@@ -7,8 +7,10 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
+import { createSieve } from '#base/sieve.ts';
 import type { Changed, NewMessage, QueueAdmin, Selection } from '#queue/queue.ts';
 import type { Envelope } from '#queue/records.ts';
+import type { Suppressions } from '#queue/suppression.ts';
 import { openDirectory } from './directory.ts';
 import { openHistoryReader } from './history.ts';
 import type { HistoryReader } from './history.ts';
@@ -16,10 +18,11 @@ import { connectQueue } from './sqlite/client.ts';
 import type { QueueClient } from './sqlite/client.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { ThreadMessage, ThreadNotice, ThreadOptions } from './sqlite/thread.ts';
+import { suppressionsOf } from './suppressions.ts';
 import { openTransport } from './transport.ts';
 import type { Transport } from './transport.ts';
 
-export type StoreOptions = ThreadOptions & {
+export type StoreOptions = Omit<ThreadOptions, 'sieve'> & {
   /** Moved by every change of the directory; shared with the workers' readers. */
   readonly generation: Int32Array;
   /** The store thread died: nothing can be accepted any more. */
@@ -35,6 +38,9 @@ export type StoreHost = {
   readonly history: HistoryReader;
   readonly directory: ReturnType<typeof openDirectory>;
   readonly transport: Transport;
+  readonly suppressions: Suppressions;
+  /** Shared with the workers: what is surely not suppressed. */
+  readonly sieve: SharedArrayBuffer;
   /** Makes a message of our own exist; resolves when it is durable. */
   accept(message: NewMessage): Promise<void>;
   /** Folds what waits in the outbox, so that the history shows all up to now. */
@@ -49,7 +55,8 @@ const MAIN = 0;
 /** Opens (and creates) everything under `dataDir`. Rejects with PosternError `store-not-opened`. */
 export async function openStore(options: StoreOptions): Promise<StoreHost> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  const { generation, died, ...threadOptions } = options;
+  const { generation, died, ...rest } = options;
+  const threadOptions: ThreadOptions = { ...rest, sieve: createSieve() };
   const thread = new Worker(new URL(`./sqlite/thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), { workerData: threadOptions, name: 'store' });
   await opened(thread);
   let closing = false;
@@ -73,6 +80,8 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
     history,
     directory,
     transport,
+    suppressions: suppressionsOf(main),
+    sieve: threadOptions.sieve,
     async accept(message) {
       await main.accept(message, { lease: false });
     },

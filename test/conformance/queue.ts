@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { NewMessage, Queue, QueueAdmin, Selection } from '#queue/queue.ts';
+import type { NewSuppression, Suppressions } from '#queue/suppression.ts';
 import type { Envelope, Lease, LeasedRecipient, Outcome, QueueEvent, Settlement } from '#queue/records.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
@@ -13,6 +14,7 @@ export type Engine = {
   /** The queue as worker number `worker` has it. */
   worker(worker: number): Queue;
   readonly admin: QueueAdmin;
+  readonly suppressions: Suppressions;
   /** Everything that happened to a message, as the outbox told it. */
   events(id: string): Promise<readonly { readonly type: QueueEvent['type']; readonly n: number | null; readonly seq: number }[]>;
   /** A worker died: what it held goes back. */
@@ -187,6 +189,50 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       }
     });
   };
+
+  describe(`${name}: suppressions`, () => {
+    const entry = (address: string, senderDomain = '*'): NewSuppression => ({
+      address,
+      recipientDomain: address.split('@')[1] ?? '',
+      senderDomain,
+      reason: 'bounced',
+      enhanced: '5.1.1',
+      text: 'no',
+      remoteHost: null,
+      messageId: null,
+      createdAtMs: 1,
+    });
+    const all = { senderDomains: null, limit: 10 };
+
+    restarting('an entry is written with the outcome that brings it forth, and with no other', async (start, restart) => {
+      const queue = start.worker(1);
+      await accept(queue);
+      const held = await one(queue);
+      const suppression = entry('a@one.example', 'example.com');
+      const [settlement] = held.recipients.map(({ n }) => ({ n, state: 'bounced' as const, outcome: outcome('bounced'), suppression }));
+      assert.ok(settlement !== undefined);
+      await assert.rejects(queue.settle({ lease: { ...held, token: held.token + 1 }, settlements: [settlement], offspring: [] }), lost);
+      assert.deepEqual(await start.suppressions.list(all), []);
+      await queue.settle({ lease: held, settlements: [settlement], offspring: [] });
+      const engine = await restart(start);
+      assert.deepEqual(await engine.suppressions.list(all), [{ ...suppression, seq: 1 }]);
+    });
+
+    test('added, told new from known, listed newest first by what is asked for, removed', async ({ suppressions }) => {
+      assert.deepEqual(await suppressions.add([entry('a@one.example'), entry('a@one.example', 'x.example'), entry('b@two.example')]), { added: 3 });
+      assert.deepEqual(await suppressions.add([{ ...entry('a@one.example'), reason: 'manual' }]), { added: 0 });
+      const seqs = async (filter: object): Promise<number[]> => (await suppressions.list({ ...all, ...filter })).map(({ seq }) => seq);
+      assert.deepEqual(await seqs({}), [3, 2, 1]);
+      assert.deepEqual(await seqs({ before: 3, limit: 1 }), [2]);
+      assert.deepEqual(await seqs({ recipientDomain: 'one.example' }), [2, 1]);
+      assert.deepEqual(await seqs({ address: 'a@one.example', senderDomains: ['x.example'] }), [2]);
+      assert.deepEqual(await seqs({ reason: 'manual' }), [1]);
+      assert.deepEqual(await suppressions.remove('a@one.example', ['y.example']), { removed: 0 });
+      assert.deepEqual(await suppressions.remove('a@one.example', ['x.example']), { removed: 1 });
+      assert.deepEqual(await suppressions.remove('a@one.example', null), { removed: 1 });
+      assert.deepEqual(await seqs({}), [3]);
+    });
+  });
 
   describe(`${name}: accept and lease`, () => {
     test('what was accepted is leased with envelope, recipients and body, once', async (_engine, queue) => {

@@ -66,6 +66,7 @@ before(async () => {
     }),
     admin: store.admin,
     history: store.history,
+    suppressions: store.suppressions,
     flushHistory: () => store.flushHistory(),
     readiness: async () => ({ ready: reloads < 100, checks: {} }),
     metrics: async () => metrics.render(),

@@ -33,6 +33,7 @@ function supervisor(count: number) {
         store: new MessageChannel().port1,
         counters: shared,
         generation: shared,
+        sieve: shared,
         decoySecret: Buffer.alloc(0),
         secretKey: Buffer.alloc(32),
         ticketKeys: Buffer.alloc(0),

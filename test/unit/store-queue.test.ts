@@ -29,6 +29,7 @@ async function openEngine(dataDir: string, options: { readonly reserveBytes: num
   return {
     worker,
     admin: store.admin,
+    suppressions: store.suppressions,
     close,
     async events(id) {
       await store.flushHistory();

@@ -111,6 +111,7 @@ class Client implements QueueClient {
       lane: settlement.state === 'deferred' ? settlement.lane : lease.lane,
       warned: settlement.state === 'deferred' && settlement.warned,
       outcome: JSON.stringify(settlement.outcome),
+      ...('suppression' in settlement && settlement.suppression !== undefined ? { suppression: settlement.suppression } : {}),
     }));
     this.#letGo(lease);
     for (;;) {

@@ -2,12 +2,14 @@
 // for the outbox row of that transaction. Knows no threads and no timers.
 
 import type { Clock } from '#base/clock.ts';
+import type { Sieve } from '#base/sieve.ts';
 import type { LaneName, MessageId } from '#queue/records.ts';
 import type { Database } from './database.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds, Lanes } from './lanes.ts';
 import { GONE, HELD, KEY_SPAN, LEASED, READY, TOKENS } from './schema.ts';
 import { Tally, countedAs } from './tally.ts';
+import { SuppressionTable } from './suppressions.ts';
 import { prepareStatements } from './statements.ts';
 import type { Statements } from './statements.ts';
 import type { Operation, Span, WireLease, WireMessage, WireSettlement } from './wire.ts';
@@ -25,6 +27,7 @@ export class LeaseLost extends Error {}
 export class Engine {
   readonly statements: Statements;
   readonly tally = new Tally();
+  readonly suppressions: SuppressionTable;
   readonly #lanes: Lanes;
   readonly #clock: Clock;
   /** Keys of messages that are being written, and whose worker writes them. */
@@ -37,16 +40,17 @@ export class Engine {
   events: string[] = [];
   holds: Holds = { all: false, lanes: new Set(), domains: new Set(), credentials: new Set() };
 
-  constructor(database: Database, lanes: Lanes, clock: Clock) {
+  constructor(database: Database, parts: { readonly lanes: Lanes; readonly sieve: Sieve; readonly clock: Clock }) {
     this.statements = prepareStatements(database);
-    this.#lanes = lanes;
-    this.#clock = clock;
+    this.suppressions = new SuppressionTable(database, parts.sieve);
+    this.#lanes = parts.lanes;
+    this.#clock = parts.clock;
     const row = database.prepare(`SELECT max(coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(key) FROM chunk) / ${KEY_SPAN}, 0)) AS key`).get() as {
       key: number;
     };
     this.#nextKey = row.key + 1;
     // Past every number of the runs before, which gave fewer than 16 a millisecond.
-    this.#nextToken = clock.nowMs() * 16;
+    this.#nextToken = parts.clock.nowMs() * 16;
   }
 
   write(operation: Of<'write'>, bytes: Uint8Array, worker: number): void {
@@ -188,6 +192,7 @@ export class Engine {
     const { changes } = state === 'captured' ? this.statements.captureRecipient.run(outcome, key, operation.token) : this.statements.deleteRecipient.run(key, operation.token);
     if (changes === 0) throw new LeaseLost(`recipient ${n} of ${operation.id}`);
     this.tally.move('leased', state === 'captured' ? 'captured' : null);
+    if (settlement.suppression !== undefined) this.suppressions.note(settlement.suppression);
     this.#tellOutcome(operation.id, settlement, nowMs);
     return state !== 'captured';
   }

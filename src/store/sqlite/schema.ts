@@ -51,4 +51,21 @@ export const QUEUE_MIGRATIONS: readonly string[] = [
   CREATE INDEX recipient_captured ON recipient (next_at) WHERE state = 3
   `,
   `ALTER TABLE recipient ADD COLUMN wish INTEGER`,
+  // AUTOINCREMENT: a list that is read page by page must not meet a number for the second time.
+  `
+  CREATE TABLE suppression (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    address TEXT NOT NULL,
+    recipient_domain TEXT NOT NULL,
+    sender_domain TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    enhanced TEXT NOT NULL,
+    text TEXT NOT NULL,
+    host TEXT,
+    message TEXT,
+    created_at INTEGER NOT NULL
+  );
+  CREATE UNIQUE INDEX suppression_address ON suppression (address, sender_domain);
+  CREATE INDEX suppression_recipient_domain ON suppression (recipient_domain, seq)
+  `,
 ];

@@ -6,6 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '#base/clock.ts';
 import { errorText } from '#base/failure.ts';
+import { openSieve } from '#base/sieve.ts';
 import { History } from '#store/history.ts';
 import { Admin } from './admin.ts';
 import { CHECKPOINT_PAGES, isOutOfSpace, openDatabase } from './database.ts';
@@ -18,7 +19,14 @@ import { KEY_SPAN, QUEUE_MIGRATIONS, TOKENS } from './schema.ts';
 import type { AdminCall, Answer, Batch, Operation, Recalled, Reply } from './wire.ts';
 
 /** What the thread is started with. */
-export type ThreadOptions = { readonly dataDir: string; readonly minFreeBytes: number; readonly reserveBytes: number; readonly historyMs: number; readonly captureMs: number };
+export type ThreadOptions = {
+  readonly dataDir: string;
+  readonly minFreeBytes: number;
+  readonly reserveBytes: number;
+  readonly historyMs: number;
+  readonly captureMs: number;
+  readonly sieve: SharedArrayBuffer;
+};
 /** What main says to the thread on its own port, beside the operations of the admin port. */
 export type ThreadMessage = { readonly connect: MessagePort; readonly worker: number } | { readonly close: true };
 export type ThreadNotice = { readonly opened: true } | { readonly closed: true } | { readonly failed: string };
@@ -63,7 +71,7 @@ class StoreThread {
     this.#options = options;
     this.#database = openDatabase(join(options.dataDir, 'queue.db'), QUEUE_MIGRATIONS, { synchronous: 'FULL' });
     // Held for the life of the process: a second server on the same data must not start.
-    this.#engine = new Engine(this.#database, this.#lanes, systemClock);
+    this.#engine = new Engine(this.#database, { lanes: this.#lanes, sieve: openSieve(options.sieve), clock: systemClock });
     this.#admin = new Admin({ database: this.#database, engine: this.#engine, lanes: this.#lanes, clock: systemClock });
     this.#history = new History(join(options.dataDir, 'history.db'));
     this.#folding = new Folding({ database: this.#database, statements: this.#engine.statements, history: this.#history });
@@ -73,6 +81,7 @@ class StoreThread {
     this.#transaction(() => this.#admin.returnLeases(null));
     this.#admin.rebuildLanes();
     this.#engine.tally.count(this.#database);
+    this.#engine.suppressions.fill();
     setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS).unref();
     this.#wakeFolding();
   }
@@ -257,7 +266,23 @@ class StoreThread {
       this.#engine.forgetWriter(call.worker);
       return this.#admin.returnLeases(call.worker);
     }
-    return this.#admin.read(call);
+    return this.#applySuppressing(call) ?? this.#admin.read(call);
+  }
+
+  #applySuppressing(call: AdminCall): unknown {
+    const { suppressions } = this.#engine;
+    switch (call.verb) {
+      case 'suppress':
+        return suppressions.add(call.entries);
+      case 'unsuppress':
+        return suppressions.remove(call.address, call.senderDomains);
+      case 'suppressed':
+        return suppressions.find(call.address, call.senderDomains);
+      case 'suppressions':
+        return suppressions.list(call.filter);
+      default:
+        return null;
+    }
   }
 
   #stretch(verb: LongVerb, answers: Map<Source, Answer[]>): void {
@@ -384,9 +409,9 @@ class StoreFull extends Error {
   }
 }
 
-/** Mail that is not here yet: the only thing that is refused while space is short. */
+/** Mail that is not here yet, and lists that are brought in: what is refused while space is short. */
 function isNew({ operation }: Work): boolean {
-  return operation.op === 'write' || operation.op === 'accept';
+  return operation.op === 'write' || operation.op === 'accept' || (operation.op === 'admin' && operation.call.verb === 'suppress');
 }
 
 function push(answers: Map<Source, Answer[]>, source: Source, answer: Answer): void {

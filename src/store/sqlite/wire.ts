@@ -2,6 +2,7 @@
 // Plain data only; JSON that is stored as it is travels as text, made once by the worker.
 
 import type { LaneName, MessageId, RecipientState } from '#queue/records.ts';
+import type { NewSuppression, Suppression, SuppressionFilter } from '#queue/suppression.ts';
 import type { Holds } from './lanes.ts';
 import type { Changed, LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
 
@@ -30,6 +31,7 @@ export type WireSettlement = {
   readonly lane: LaneName;
   readonly warned: boolean;
   readonly outcome: string;
+  readonly suppression?: NewSuppression;
 };
 
 /** `q` numbers the requests of one port; the answer carries it back. Operations without `q` are not answered. */
@@ -76,7 +78,11 @@ export type AdminCall =
   | { readonly verb: 'retry' | 'hold' | 'release' | 'cancel'; readonly selection: Selection }
   | { readonly verb: 'find'; readonly id: MessageId }
   | { readonly verb: 'workerGone'; readonly worker: number }
-  | { readonly verb: 'flush' };
+  | { readonly verb: 'flush' }
+  | { readonly verb: 'suppress'; readonly entries: readonly NewSuppression[] }
+  | { readonly verb: 'unsuppress'; readonly address: string; readonly senderDomains: readonly string[] | null }
+  | { readonly verb: 'suppressed'; readonly address: string; readonly senderDomains: readonly string[] }
+  | { readonly verb: 'suppressions'; readonly filter: SuppressionFilter };
 
 export type ListFilter = {
   readonly id?: MessageId;
@@ -88,7 +94,16 @@ export type ListFilter = {
   readonly after?: { readonly id: MessageId; readonly n: number };
 };
 
-export type AdminAnswer = readonly QueueRow[] | { envelope: string; recipients: readonly QueueRow[] } | readonly LaneRow[] | QueueCounts | Changed | number | null;
+export type AdminAnswer =
+  | readonly Suppression[]
+  | Suppression
+  | readonly QueueRow[]
+  | { envelope: string; recipients: readonly QueueRow[] }
+  | readonly LaneRow[]
+  | QueueCounts
+  | Changed
+  | number
+  | null;
 
 export type WireLease = {
   readonly key: number;
