@@ -3,6 +3,7 @@
 
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { PosternError, errorCode } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
@@ -14,6 +15,7 @@ import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/rout
 import type { ReloadReport } from '#http/routes/reload.ts';
 import type { SuppressionInput, SuppressionView } from '#http/routes/suppressions.ts';
 import type { TlsPolicyView, TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
+import type { NewTokenInput, TokenMade, TokenView } from '#http/routes/tokens.ts';
 import type { Changed, Selection } from '#queue/queue.ts';
 import { socketPath } from '#server/socket-path.ts';
 import type { TlsReport } from '#tls/tlsrpt.ts';
@@ -32,6 +34,9 @@ export type Api = {
   addCredential(input: NewCredentialInput): Promise<CredentialSecret>;
   rotateCredential(name: string): Promise<CredentialSecret>;
   revokeCredential(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
+  tokens(): Promise<{ readonly tokens: readonly TokenView[] }>;
+  addToken(input: NewTokenInput): Promise<TokenMade>;
+  revokeToken(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
   domains(): Promise<{ readonly domains: readonly DomainView[] }>;
   domain(name: string): Promise<DomainDetailView>;
   addDomain(input: { name: string; inbound: boolean; returnPath?: string | undefined }): Promise<DomainDetailView>;
@@ -73,6 +78,9 @@ export function openApi(options: { readonly dataDir: string }): Api {
     addCredential: (input) => post('/v1/credentials', input),
     rotateCredential: (name) => post(`/v1/credentials/${part(name)}/rotate`),
     revokeCredential: (name) => remove(`/v1/credentials/${part(name)}`),
+    tokens: () => get('/v1/tokens'),
+    addToken: (input) => post('/v1/tokens', input),
+    revokeToken: (name) => remove(`/v1/tokens/${part(name)}`),
     domains: () => get('/v1/domains'),
     domain: (name) => get(`/v1/domains/${part(name)}`),
     addDomain: (input) => post('/v1/domains', input),
@@ -115,7 +123,7 @@ function open(dataDir: string, method: string, path: string, body?: unknown): Pr
       method,
       path,
       timeout: TIMEOUT_MS,
-      headers: payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
+      headers: { 'postern-account': account(), ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }) },
     });
     outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(`no answer within ${TIMEOUT_MS / 1000} seconds`), { code: 'ETIMEDOUT' })));
     outgoing.on('error', (error) => reject(unreachable(error, dataDir)));
@@ -126,6 +134,21 @@ function open(dataDir: string, method: string, path: string, body?: unknown): Pr
     });
     outgoing.end(payload);
   });
+}
+
+/** Who is at the keyboard, for the audit log: before sudo, if that was used. */
+function account(): string {
+  const name = process.env['SUDO_USER'] || accountName();
+  return /^[\w.@-]{1,64}$/.test(name) ? name : '';
+}
+
+/** A process may run under a number that has no name. */
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
+  }
 }
 
 /** What comes, and an error when it ends before its end. */

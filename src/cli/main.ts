@@ -32,6 +32,7 @@ const COMMANDS: readonly { readonly name: string; readonly summary: string; read
   { name: 'queue', summary: 'see the queue and change it', load: () => import('./commands/queue.ts') },
   { name: 'credential', summary: 'who may submit mail', load: () => import('./commands/credential.ts') },
   { name: 'suppression', summary: 'addresses that get no more mail', load: () => import('./commands/suppression.ts') },
+  { name: 'token', summary: 'who may use the HTTP API', load: () => import('./commands/token.ts') },
   { name: 'domain', summary: 'domains that mail is sent from and received for', load: () => import('./commands/domain.ts') },
   { name: 'doctor', summary: 'what is wrong with an SMTP host or a mail domain', load: () => import('./commands/doctor.ts') },
   { name: 'tls', summary: 'the certificates: see them, renew them', load: () => import('./commands/tls.ts') },

@@ -103,7 +103,14 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       from: values.reportsFrom ?? null,
       maxDelayMs: values.reportsMaxDelay,
     },
-    http: { address: values.httpAddress, port: values.httpPort },
+    http: {
+      address: values.httpAddress,
+      port: values.httpPort,
+      corsOrigins: values.httpOrigins,
+      trustedProxies: values.httpProxies,
+      requestsPerToken: values.httpPerToken,
+      requestsPerAddress: values.httpPerAddress,
+    },
     workers: { count: values.workers },
     log: { level: values.logLevel, format: values.logFormat },
   };

@@ -140,7 +140,14 @@ export type Config = {
     readonly from: string | null;
     readonly maxDelayMs: number;
   };
-  readonly http: { readonly address: string; readonly port: number };
+  readonly http: {
+    readonly address: string;
+    readonly port: number;
+    readonly corsOrigins: readonly string[];
+    readonly trustedProxies: readonly string[];
+    readonly requestsPerToken: number;
+    readonly requestsPerAddress: number;
+  };
   readonly workers: { readonly count: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'pretty' };
 };

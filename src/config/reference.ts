@@ -22,7 +22,7 @@ const TABLES: Readonly<Record<string, string>> = {
   inbound: 'Domains that mail is received for.',
   queue: 'How long and how often delivery is tried.',
   limits: 'What clients may do.',
-  http: 'Health and metrics.',
+  http: 'The API, health and metrics.',
   workers: 'Threads.',
   log: 'The log.',
 };

@@ -240,8 +240,27 @@ export const ROWS = {
     doc: 'Reports go out at a time between midnight (UTC) and this much later, so that not all servers report at once.',
   }),
 
-  httpAddress: row('http.address', kind.listenAddress, { fallback: '127.0.0.1', doc: 'Where health and metrics are served. Management is on the socket in DATA.' }),
+  httpAddress: row('http.address', kind.listenAddress, {
+    fallback: '127.0.0.1',
+    doc: 'Where the API, health and metrics are served. It speaks plain HTTP: put a web server with TLS in front before it leaves the machine.',
+  }),
   httpPort: row('http.port', kind.port, { fallback: 8025, doc: 'Its port; 0 takes a free one.' }),
+  httpOrigins: row('http.cors_origins', kind.list(kind.origin), {
+    fallback: [],
+    ...live,
+    doc: 'Origins of web pages that may call the API from a browser, with a token (CORS). None unless told.',
+  }),
+  httpProxies: row('http.trusted_proxies', kind.list(kind.network), {
+    fallback: [],
+    ...live,
+    doc: 'Networks of the web servers in front, whose X-Forwarded-For is believed: for the limit by address and the audit log.',
+  }),
+  httpPerToken: row('http.requests_per_token', kind.integer(1, 1_000_000), { fallback: 3000, ...live, doc: 'Requests a second of one token, unless it has a limit of its own.' }),
+  httpPerAddress: row('http.requests_per_address', kind.integer(1, 1_000_000), {
+    fallback: 3000,
+    ...live,
+    doc: 'Requests a second from one client address; of an IPv6 one, from its /64.',
+  }),
 
   workers: row('workers.count', kind.integer(1, 64), {
     fallback: defaultWorkers(),

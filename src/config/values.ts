@@ -106,6 +106,11 @@ export const httpsUrl = parsed('an HTTPS URL', '"https://acme-v02.api.letsencryp
   const url = URL.canParse(value) ? new URL(value) : null;
   return url?.protocol === 'https:' && url.username === '' && url.password === '' ? url.href : null;
 });
+/** As a browser sends it (RFC 6454 6.2). */
+export const origin = parsed('a web origin', '"https://app.example.com"', (value) => {
+  const url = URL.parse(value);
+  return url !== null && /^https?:$/.test(url.protocol) && url.origin === value ? value : null;
+});
 export const listenAddress = parsed('an IP address', '"127.0.0.1" or "::"', (value) => (isIP(value) === 0 ? null : value));
 export const dnsServer = parsed('an IP address with or without port', '"127.0.0.1:5300" or "[::1]:53"', (value) => {
   if (isIP(value) !== 0) return value;

@@ -31,3 +31,8 @@ export const since = z.string().transform((text, context) => {
 });
 
 export const limit = z.coerce.number().int().min(1).max(1000).default(100);
+
+/** A point in time in an answer. */
+export const time = z.iso.datetime();
+
+export const projectName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i, 'a project is named by 1 to 63 letters, digits, dots, dashes or underscores');

@@ -2,12 +2,28 @@
 
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Failure } from '#base/failure.ts';
 
-const BODY_BYTES = 256 * 1024;
+export type Problem = Failure & {
+  readonly status: ContentfulStatusCode;
+  readonly title: string;
+  /** Of the answer, besides the usual ones: `Retry-After`, `WWW-Authenticate`. */
+  readonly headers?: Readonly<Record<string, string>>;
+};
 
-export type Problem = Failure & { readonly status: ContentfulStatusCode; readonly title: string };
+/** As the document describes it. */
+export const PROBLEM = z
+  .object({
+    type: z.string().describe('urn:postern:problem: and the code'),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().describe('cause and fix in one text'),
+    code: z.string().describe('a stable word for programs'),
+    cause: z.string().describe('what is the matter, a sentence for people'),
+    fix: z.string().describe('what to do about it'),
+  })
+  .meta({ id: 'Problem', description: 'Why a request was refused (RFC 9457).' });
 
 /** Thrown inside a route where returning would bury the happy path; answered by the app's one error handler. */
 export class ProblemError extends Error {
@@ -21,9 +37,9 @@ export class ProblemError extends Error {
 
 /** The answer: `application/problem+json` with `type`, `title`, `status`, `detail` and our `code`, `cause`, `fix`. */
 export function answerProblem(context: Context, problem: Problem): Response {
-  const { code, cause, fix, status, title } = problem;
+  const { code, cause, fix, status, title, headers } = problem;
   const body = { type: `urn:postern:problem:${code}`, title, status, detail: `${cause} ${fix}`, code, cause, fix };
-  return context.json(body, status, { 'content-type': 'application/problem+json' });
+  return context.json(body, status, { ...headers, 'content-type': 'application/problem+json' });
 }
 
 export function notFound(what: string, fix: string): ProblemError {
@@ -43,32 +59,4 @@ export function parseInput<T>(schema: z.ZodType<T>, input: unknown): T {
     cause: field === '' ? `${issue?.message ?? 'The request is not valid'}.` : `${field}: ${issue?.message ?? 'not valid'}.`,
     fix: 'Correct the value and send the request again.',
   });
-}
-
-/** The JSON body checked against its schema; no body counts as {}. */
-export async function parseBody<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
-  const text = await boundedText(context);
-  let input: unknown = {};
-  try {
-    if (text !== '') input = JSON.parse(text);
-  } catch {
-    throw new ProblemError({ status: 400, title: 'Malformed JSON', code: 'malformed-json', cause: 'The body is not valid JSON.', fix: 'Send one JSON document in UTF-8.' });
-  }
-  return parseInput(schema, input);
-}
-
-/** Hono's own body limit builds a second Request, which the server's lightweight one does not survive: count while reading. */
-async function boundedText(context: Context): Promise<string> {
-  const body = context.req.raw.body;
-  if (body === null) return '';
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length;
-    if (bytes > BODY_BYTES) {
-      throw new ProblemError({ status: 413, title: 'Too large', code: 'body-too-large', cause: `The body is over ${BODY_BYTES} bytes.`, fix: 'Send less at once.' });
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

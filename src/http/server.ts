@@ -1,22 +1,35 @@
-// The HTTP side: one app, served on the management socket (whoever may open it may do everything) and on TCP (health and metrics). Owns
-// limits and listening; what the routes do is in routes/.
+// The HTTP side: one app, served on the management socket (whoever may open it may do everything) and on TCP (tokens). Owns limits and
+// listening, and the order of the operations; what they do is in routes/.
 
 import { chmod, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
+import type { Context } from 'hono';
+import { systemClock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import type { Suppressions } from '#queue/suppression.ts';
 import type { Directory } from '#store/directory.ts';
+import { byToken, door } from './access.ts';
+import type { DoorSettings } from './access.ts';
+import { mount } from './call.ts';
+import { atSocket } from './identity.ts';
+import type { Access, Env } from './identity.ts';
+import { describeApi } from './openapi.ts';
+import type { OpenApi } from './openapi.ts';
+import type { Operation } from './operation.ts';
 import { ProblemError, answerProblem } from './problem.ts';
+import { openRates } from './rates.ts';
+import { referenceRoutes } from './reference.ts';
+import { auditOperations } from './routes/audit.ts';
 import { certificateRoutes } from './routes/certificates.ts';
 import type { CertificateParts } from './routes/certificates.ts';
-import { credentialRoutes } from './routes/credentials.ts';
+import { credentialOperations } from './routes/credentials.ts';
 import { domainRoutes } from './routes/domains.ts';
 import type { DomainService } from './routes/domains.ts';
-import { healthRoutes } from './routes/health.ts';
+import { healthOperations } from './routes/health.ts';
 import type { HealthParts } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
 import type { MessageParts } from './routes/messages.ts';
@@ -28,6 +41,7 @@ import type { ReloadReport } from './routes/reload.ts';
 import { suppressionRoutes } from './routes/suppressions.ts';
 import { tlsRoutes } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
+import { tokenOperations } from './routes/tokens.ts';
 
 const HEADER_BYTES = 16 * 1024;
 const REQUEST_MS = 30_000;
@@ -43,49 +57,43 @@ export type AppParts = HealthParts &
     readonly suppressions: Suppressions;
     readonly tls: TlsParts;
     readonly reload: () => Promise<ReloadReport>;
+    readonly door: () => DoorSettings;
+    /** Of the program. */
+    readonly version: string;
     readonly log: Log;
   };
 
-/** How a request came in: through the socket's file permission, or over TCP. */
-export type Access = 'socket' | 'tcp';
-type Env = { Bindings: { access: Access; cut(): void } };
+/** All operations, in the order of the reference. */
+export function operationsOf(parts: AppParts): readonly Operation[] {
+  return [...credentialOperations(parts.directory), ...tokenOperations(() => parts.directory.tokens), ...auditOperations(() => parts.directory.audit), ...healthOperations(parts)];
+}
 
-/** The app: routes, limits, and the one place where an unexpected error becomes an answer. */
+/** The app: the door, the operations, and the one place where an unexpected error becomes an answer. */
 export function createApp(parts: AppParts): Hono<Env> {
   const app = new Hono<Env>();
-  app.onError((error, context) => {
-    if (error instanceof ProblemError) return answerProblem(context, error.problem);
-    parts.log.error('http.failed', { method: context.req.method, path: context.req.path, cause: errorText(error) });
-    return answerProblem(context, {
-      status: 500,
-      title: 'Internal error',
-      code: 'internal-error',
-      cause: 'The server could not carry this out.',
-      fix: 'See the server log (event http.failed).',
-    });
-  });
-  app.notFound((context) =>
-    answerProblem(context, {
-      status: 404,
-      title: 'Not found',
-      code: 'no-such-resource',
-      cause: `There is nothing at ${context.req.method} ${context.req.path}.`,
-      fix: 'See docs/api.md for what there is.',
-    }),
+  const operations = operationsOf(parts);
+  const rates = openRates(systemClock);
+  let document: OpenApi | undefined;
+  app.onError((error, context) => answerError(error, context, parts.log));
+  app.notFound((context) => answerNothing(context, operations));
+  app.use(door({ settings: parts.door, rates }));
+  app.route(
+    '/',
+    referenceRoutes(() => (document ??= describeApi(operations, { version: parts.version }))),
   );
-  app.use('/v1/*', async (context, next) => {
-    if (context.env.access === 'socket') return next();
-    return answerProblem(context, {
-      status: 401,
-      title: 'Not authorized',
-      code: 'not-authorized',
-      cause: 'Management is not open over TCP.',
-      fix: 'Use the postern command on the server, or the socket postern.sock in the data directory.',
-    });
+  mount(app, operations, {
+    identify: [byToken(() => parts.directory.tokens, rates)],
+    audit: { write: (entry) => parts.directory.audit.write(entry) },
+    rates,
+    perSecond: () => parts.door().requestsPerToken,
+    log: parts.log,
   });
-  app.route('/', healthRoutes(parts));
   app.route('/.well-known', mtaStsRoutes(parts));
-  app.route('/v1/credentials', credentialRoutes(parts.directory));
+  app.use('/v1/*', async (context, next) => {
+    if (context.env.access !== 'socket') return answerNothing(context, operations);
+    context.set('identity', atSocket(context));
+    return next();
+  });
   app.route('/v1/certificates', certificateRoutes(parts.certificates));
   app.route('/v1/domains', domainRoutes(parts.domains));
   app.route('/v1/queue', queueRoutes(parts.admin));
@@ -95,6 +103,41 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.route('/v1/tls', tlsRoutes(parts.tls));
   app.route('/v1/reload', reloadRoutes(parts.reload));
   return app;
+}
+
+function answerError(error: unknown, context: Context<Env>, log: Log): Response {
+  if (error instanceof ProblemError) return answerProblem(context, error.problem);
+  log.error('http.failed', { method: context.req.method, path: context.req.path, cause: errorText(error) });
+  return answerProblem(context, {
+    status: 500,
+    title: 'Internal error',
+    code: 'internal-error',
+    cause: 'The server could not carry this out.',
+    fix: 'See the server log (event http.failed).',
+  });
+}
+
+/** Nothing there, or not by this method. */
+function answerNothing(context: Context<Env>, operations: readonly Operation[]): Response {
+  const { method, path } = context.req;
+  const methods = operations.filter((one) => new RegExp(`^${one.path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path)).map((one) => one.method);
+  if (methods.length > 0) {
+    return answerProblem(context, {
+      status: 405,
+      title: 'Method not allowed',
+      code: 'method-not-allowed',
+      cause: `${path} does not take ${method}.`,
+      fix: `It takes ${methods.join(', ')}; see /docs.`,
+      headers: { allow: methods.join(', ') },
+    });
+  }
+  return answerProblem(context, {
+    status: 404,
+    title: 'Not found',
+    code: 'no-such-resource',
+    cause: `There is nothing at ${method} ${path}.`,
+    fix: 'See /docs for what there is.',
+  });
 }
 
 export type HttpServer = { readonly address: string; readonly port: number; close(): Promise<void> };
@@ -121,7 +164,10 @@ export async function listenOnTcp(app: Hono<Env>, options: { address: string; po
 }
 
 function createHttpServer(app: Hono<Env>, access: Access): Server {
-  const listener = getRequestListener((request, { outgoing }) => app.fetch(request, { access, cut: () => void outgoing.destroy() }), { overrideGlobalObjects: false });
+  const listener = getRequestListener(
+    (request, { incoming, outgoing }) => app.fetch(request, { access, address: incoming.socket.remoteAddress ?? '', cut: () => void outgoing.destroy() }),
+    { overrideGlobalObjects: false },
+  );
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES, headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: IDLE_MS, connectionsCheckingInterval: 5_000 },
     (request, response) => void listener(request, response),

@@ -165,6 +165,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   closing.push(() => keeper.stop());
   const app = createApp({
     log,
+    version: options.version,
+    door: () => live.config.http,
     reload,
     certificates,
     tls: { policy: outward.policy, reports },

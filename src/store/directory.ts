@@ -6,10 +6,14 @@ import { PosternError } from '#base/failure.ts';
 import { isNetwork } from '#base/ip.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import type { ScramKeys } from '#smtp/policy.ts';
+import { AUDIT_MIGRATION, openAudit } from './audit.ts';
+import type { AuditStore } from './audit.ts';
 import { DOMAIN_KEY_MIGRATION, readDomainKeys, writeDomainKeys } from './domain-keys.ts';
 import type { DomainKeyReader, DomainKeyWriter } from './domain-keys.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
+import { TOKEN_MIGRATION, openTokens } from './tokens.ts';
+import type { TokenStore } from './tokens.ts';
 
 /** A credential as kept: never the password, only what verifies it. `secretHash` is SHA-256 of the generated 160-bit password. */
 export type Credential = {
@@ -20,6 +24,8 @@ export type Credential = {
   readonly allowIps: readonly string[];
   /** Messages (recipients) an hour; null: no limit. */
   readonly ratePerHour: number | null;
+  /** Whose it is, and whose its messages are; null: nobody's in particular. */
+  readonly project: string | null;
   readonly createdAtMs: number;
   readonly rotatedAtMs: number | null;
   readonly revokedAtMs: number | null;
@@ -34,11 +40,14 @@ export type NewCredential = {
   readonly mode: 'sandbox' | 'live';
   readonly allowIps: readonly string[];
   readonly ratePerHour: number | null;
+  readonly project?: string | null;
 };
 
 export type Domain = {
   readonly name: string;
   readonly inbound: boolean;
+  /** Who may send as it, besides those who may do everything; null: nobody in particular. */
+  readonly project: string | null;
   readonly createdAtMs: number;
   /** The label under the domain that bounces come back to: `bounce` for bounce.example.com. */
   readonly returnPath: string;
@@ -62,6 +71,8 @@ export type DirectoryReader = {
 /** What the main thread adds. Every change moves the generation. */
 export type Directory = DirectoryReader &
   DomainKeyWriter & {
+    readonly tokens: TokenStore;
+    readonly audit: AuditStore;
     credentials(): Promise<readonly Credential[]>;
     /** The password is in this answer and nowhere else. Rejects with PosternError `credential-exists`, exit code 1. */
     addCredential(credential: NewCredential): Promise<{ readonly credential: Credential; readonly password: string }>;
@@ -70,7 +81,7 @@ export type Directory = DirectoryReader &
     /** Notes when these credentials were last used. */
     used(names: readonly string[], atMs: number): Promise<void>;
     /** A domain that is there keeps what it has, and gains `inbound`. */
-    addDomain(domain: { name: string; inbound: boolean; returnPath?: string | undefined }): Promise<Domain>;
+    addDomain(domain: { name: string; inbound: boolean; returnPath?: string | undefined; project?: string | null | undefined }): Promise<Domain>;
     /** What a check of its records found. */
     noteCheck(name: string, found: Pick<Domain, 'returnPathVerifiedAtMs' | 'statuses'> & { readonly nowMs: number }): Promise<void>;
     removeDomain(name: string): Promise<boolean>;
@@ -101,6 +112,9 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
   `,
   DOMAIN_KEY_MIGRATION,
+  TOKEN_MIGRATION,
+  AUDIT_MIGRATION,
+  'ALTER TABLE credential ADD COLUMN project TEXT; ALTER TABLE domain ADD COLUMN project TEXT',
 ];
 
 /** 160 bits, in base 32 without look-alikes: 32 characters that survive any shell, URL and configuration file. */
@@ -128,6 +142,7 @@ type CredentialRow = {
   scram_iterations: number;
   scram_stored_key: Uint8Array;
   scram_server_key: Uint8Array;
+  project: string | null;
 };
 type DomainRow = {
   name: string;
@@ -137,6 +152,7 @@ type DomainRow = {
   return_path_verified_at: number | null;
   checked_at: number | null;
   statuses: string;
+  project: string | null;
 };
 
 /** Opens the directory for its one writer. `generation[0]` moves with every change. */
@@ -150,6 +166,8 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
   return {
     ...reading(database),
     ...writeDomainKeys(database, changed),
+    tokens: openTokens(database, Date.now),
+    audit: openAudit(database, Date.now),
     async credentials() {
       return (database.prepare('SELECT * FROM credential ORDER BY name').all() as CredentialRow[]).map(credentialOf);
     },
@@ -159,8 +177,18 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
       if (existing !== null && existing.revokedAtMs === null) throw exists(wanted.name);
       const { password, values } = newSecret();
       database
-        .prepare('INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?)')
-        .run(wanted.name, wanted.name, wanted.mode, JSON.stringify(wanted.domains), JSON.stringify(wanted.allowIps), wanted.ratePerHour, Date.now(), ...values);
+        .prepare('INSERT OR REPLACE INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?, ?, ?, ?, ?)')
+        .run(
+          wanted.name,
+          wanted.name,
+          wanted.mode,
+          JSON.stringify(wanted.domains),
+          JSON.stringify(wanted.allowIps),
+          wanted.ratePerHour,
+          Date.now(),
+          ...values,
+          wanted.project ?? null,
+        );
       changed();
       return { credential: byName(wanted.name) as Credential, password };
     },
@@ -182,7 +210,7 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
     async used(names, atMs) {
       database.prepare('UPDATE credential SET last_used_at = ? WHERE name IN (SELECT value FROM json_each(?))').run(atMs, JSON.stringify(names));
     },
-    async addDomain({ name, inbound, returnPath }) {
+    async addDomain({ name, inbound, returnPath, project }) {
       database
         .prepare(
           `INSERT INTO domain (name, inbound, created_at, return_path) VALUES (?, ?, ?, coalesce(?, '${RETURN_PATH}'))
@@ -191,6 +219,7 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
         .run(name, inbound ? 1 : 0, Date.now(), returnPath ?? null);
       if (returnPath !== undefined)
         database.prepare('UPDATE domain SET return_path = ?, return_path_verified_at = NULL WHERE name = ? AND return_path <> ?').run(returnPath, name, returnPath);
+      if (project !== undefined) database.prepare('UPDATE domain SET project = ? WHERE name = ?').run(project, name);
       changed();
       return domainOf(database.prepare('SELECT * FROM domain WHERE name = ?').get(name) as DomainRow);
     },
@@ -340,6 +369,7 @@ function credentialOf(row: CredentialRow): Credential {
     ratePerHour: row.rate_per_hour,
     createdAtMs: row.created_at,
     rotatedAtMs: row.rotated_at,
+    project: row.project,
     revokedAtMs: row.revoked_at,
     lastUsedAtMs: row.last_used_at,
     secretHash: Buffer.from(row.secret_hash),
@@ -350,6 +380,7 @@ function credentialOf(row: CredentialRow): Credential {
 function domainOf(row: DomainRow): Domain {
   return {
     name: row.name,
+    project: row.project,
     inbound: row.inbound === 1,
     createdAtMs: row.created_at,
     returnPath: row.return_path,

@@ -221,6 +221,7 @@ function credentialOf({ username, password }: Login): Credential {
     domains: [SENDER_DOMAIN],
     mode: 'sandbox',
     allowIps: [],
+    project: null,
     ratePerHour: null,
     createdAtMs: 0,
     rotatedAtMs: null,

@@ -30,6 +30,7 @@ const VALUES = [
   'false',
   'other.example.com',
   '127.0.0.9',
+  'https://other.example.com',
   '["127.0.0.9"]',
   'debug',
   'off',

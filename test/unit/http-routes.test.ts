@@ -33,6 +33,7 @@ let reloads = 0;
 /** How far the clock of the domains is ahead. */
 let aheadMs = 0;
 let parts: AppParts;
+let settings = { corsOrigins: [] as string[], trustedProxies: [] as string[], requestsPerAddress: 1000, requestsPerToken: 1000 };
 
 before(async () => {
   store = await openStore({
@@ -50,6 +51,8 @@ before(async () => {
   metrics.observe('postern_accept_seconds', 4);
   parts = {
     log: silentLog,
+    version: '1.2.3',
+    door: () => settings,
     certificates: { mode: 'self-signed', certificates: () => [], renewals: () => [], renew: null },
     tls: { policy: () => assert.fail('no policy is asked for'), reports: { day: () => assert.fail(), report: () => assert.fail(), send: () => assert.fail() } },
     stsPolicy: async (host) => (host.startsWith('mta-sts.') ? 'version: STSv1\r\n' : null),

@@ -41,6 +41,7 @@ function credential(overrides: Partial<Credential> = {}): Credential {
     domains: ['example.com'],
     mode: 'live',
     allowIps: [],
+    project: null,
     ratePerHour: null,
     createdAtMs: 0,
     rotatedAtMs: null,

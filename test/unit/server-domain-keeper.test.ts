@@ -12,7 +12,7 @@ import type { DomainKey } from '#store/domain-keys.ts';
 const HOUR_MS = 3_600_000;
 
 function domain(name: string, overrides: Partial<Domain> = {}): Domain {
-  return { name, inbound: false, createdAtMs: 0, returnPath: 'bounce', returnPathVerifiedAtMs: null, checkedAtMs: null, statuses: {}, ...overrides };
+  return { name, inbound: false, project: null, createdAtMs: 0, returnPath: 'bounce', returnPathVerifiedAtMs: null, checkedAtMs: null, statuses: {}, ...overrides };
 }
 
 /** Rounds are played one by one; `checked` are the names that were looked at in the last one. */

@@ -3,7 +3,8 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { PosternError } from '#base/failure.ts';
-import { ProblemError, parseBody } from '#http/problem.ts';
+import { parseBody } from '#http/body.ts';
+import { ProblemError } from '#http/problem.ts';
 import { toWire } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 import type { Renewal } from '#tls/acme/keeper.ts';

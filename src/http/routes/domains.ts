@@ -8,7 +8,8 @@ import type { DnsRecord } from '#mail/identity/records.ts';
 import type { Domain } from '#store/directory.ts';
 import type { DomainKey } from '#store/domain-keys.ts';
 import { domainName } from '#http/fields.ts';
-import { ProblemError, notFound, parseBody, parseInput } from '#http/problem.ts';
+import { parseBody } from '#http/body.ts';
+import { ProblemError, notFound, parseInput } from '#http/problem.ts';
 import { toWire } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 

@@ -5,7 +5,8 @@ import { z } from 'zod';
 import type { LaneRow, QueueAdmin, QueueRow, Selection } from '#queue/queue.ts';
 import type { Envelope } from '#queue/records.ts';
 import { credentialName, domainName, limit, messageId } from '#http/fields.ts';
-import { notFound, parseBody, parseInput } from '#http/problem.ts';
+import { parseBody } from '#http/body.ts';
+import { notFound, parseInput } from '#http/problem.ts';
 import { toWire } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 

@@ -8,7 +8,8 @@ import { EVERYBODY, REASONS, addressKey } from '#queue/suppression.ts';
 import type { NewSuppression, Suppression, Suppressions } from '#queue/suppression.ts';
 import { canonicalDomain, parseMailbox } from '#smtp/address.ts';
 import { domainName, limit } from '#http/fields.ts';
-import { ProblemError, notFound, parseBody, parseInput } from '#http/problem.ts';
+import { parseBody } from '#http/body.ts';
+import { ProblemError, notFound, parseInput } from '#http/problem.ts';
 
 export type SuppressionView = {
   readonly address: string;

@@ -7,7 +7,8 @@ import type { ReportRow, SessionSummary } from '#store/tls-sessions.ts';
 import type { Demand } from '#tls/policy.ts';
 import type { TlsReport } from '#tls/tlsrpt.ts';
 import { domainName } from '#http/fields.ts';
-import { ProblemError, notFound, parseBody, parseInput } from '#http/problem.ts';
+import { parseBody } from '#http/body.ts';
+import { ProblemError, notFound, parseInput } from '#http/problem.ts';
 import { toWire } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 

@@ -1,0 +1,44 @@
+// Who is asking: the account at the management socket, a token, or a person's session. Every call has one; what it may do and whose things it
+// sees follow from it alone.
+
+import type { Context } from 'hono';
+import type { Scope } from './scopes.ts';
+
+export type Identity = {
+  /** `nobody`: an operation that is open to everyone, over TCP. */
+  readonly kind: 'socket' | 'token' | 'session' | 'nobody';
+  /** For people: the account, the token's name, the person. */
+  readonly name: string;
+  /** Of the token or the person; null where there is none. */
+  readonly id: string | null;
+  readonly scopes: readonly Scope[];
+  /** Sees only what belongs to this project; null: sees everything. */
+  readonly project: string | null;
+  /** Requests a minute that it is held to; null: the server's limit. */
+  readonly ratePerMinute: number | null;
+};
+
+/** How a request came in: through the socket's file permission, or over TCP. */
+export type Access = 'socket' | 'tcp';
+
+export type Env = {
+  Bindings: {
+    readonly access: Access;
+    /** Of the other end of the connection; '' on the socket. */
+    readonly address: string;
+    /** Ends the connection in the middle of an answer. */
+    cut(): void;
+  };
+  Variables: { identity: Identity; /** Of the client, proxies that are trusted left out. */ client: string };
+};
+
+/** One way to be known over TCP. Null: the request does not try this way. Throws ProblemError when it tries and fails. */
+export type Identify = (context: Context<Env>) => Promise<Identity | null>;
+
+export const NOBODY: Identity = { kind: 'nobody', name: 'nobody', id: null, scopes: [], project: null, ratePerMinute: null };
+
+/** Whoever may open the socket may do everything; the account's name is its own word, and good enough for the audit log. */
+export function atSocket(context: Context<Env>): Identity {
+  const name = context.req.header('postern-account')?.slice(0, 64) ?? '';
+  return { ...NOBODY, kind: 'socket', name: /^[\w.@-]+$/.test(name) ? name : 'socket', scopes: ['admin'] };
+}
