@@ -25,6 +25,7 @@ export const silentLog: Log = {
 };
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
+const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
 export type OpenLog = Log & { /** Writes out what is buffered, now. */ flush(): void };
 export type LogOptions = {
   readonly level: Level;
@@ -45,8 +46,7 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 /** Opens the log of this thread. Each thread has its own; lines are written whole. */
 export function openLog(options: LogOptions): OpenLog {
   const sink = openSink(options);
-  const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, { write: sink.write });
-  return { ...logOver(logger, {}), flush: sink.flush };
+  return { ...logOver({ least: LEVELS.indexOf(options.level), write: sink.write }, {}), flush: sink.flush };
 }
 
 type Sink = { write(line: string): void; flush(): void };
@@ -83,20 +83,74 @@ function openFile(fd: number): Sink {
   };
 }
 
-function logOver(logger: pino.Logger, bound: LogFields): Log {
-  const at = (level: Level) => (event: string, fields?: LogFields) => {
-    if (logger.isLevelEnabled(level)) logger[level](line(event, bound, fields));
+type Lines = { readonly least: number; readonly write: (line: string) => void };
+
+function logOver(lines: Lines, bound: LogFields): Log {
+  const begun = Object.keys(bound).length === 0 ? '' : fieldsText(bound);
+  const at = (level: Level) => {
+    if (LEVELS.indexOf(level) < lines.least) return () => {};
+    const head = `{"level":"${level}","time":"`;
+    return (event: string, fields?: LogFields) => lines.write(`${head}${isoNow()}","event":${JSON.stringify(event)}${begun}${fields === undefined ? '' : fieldsText(fields)}}\n`);
   };
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), with: (fields) => logOver(logger, { ...bound, ...fields }) };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), with: (fields) => logOver(lines, { ...bound, ...fields }) };
 }
 
-function line(event: string, bound: LogFields, fields: LogFields | undefined): Record<string, unknown> {
-  const out: Record<string, unknown> = { event, ...bound };
+/** Many lines fall into one millisecond. */
+let lastMs = 0;
+let lastIso = '';
+function isoNow(): string {
+  const nowMs = Date.now();
+  if (nowMs !== lastMs) {
+    lastMs = nowMs;
+    lastIso = new Date(nowMs).toISOString();
+  }
+  return lastIso;
+}
+
+/** `,"name":value` for each field that has a value. Text by text, as most are short strings: a line is written for every message. */
+function fieldsText(fields: LogFields): string {
+  let text = '';
   for (const key in fields) {
     const value = fields[key];
-    if (value !== undefined) out[key] = SECRETS.has(key.toLowerCase()) ? HIDDEN : value;
+    if (value === undefined) continue;
+    const { text: name, secret } = nameOf(key);
+    text += name + valueText(secret ? HIDDEN : value);
   }
-  return out;
+  return text;
+}
+
+function valueText(value: unknown): string {
+  if (typeof value === 'string') return stringText(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
+  if (typeof value === 'boolean' || value === null) return String(value);
+  return objectText(value);
+}
+
+function stringText(value: string): string {
+  // Neither a quote nor a backslash, nothing outside of printable ASCII: it stands for itself.
+  return value.length < 100 && /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/.test(value) ? `"${value}"` : JSON.stringify(value);
+}
+
+/** What JSON has no form for is written as text; a log line never throws. */
+function objectText(value: unknown): string {
+  try {
+    return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner)) ?? 'null';
+  } catch {
+    return JSON.stringify(String(value));
+  }
+}
+
+type Name = { readonly text: string; readonly secret: boolean };
+
+/** Names are few, and the same ones come again. */
+const names = new Map<string, Name>();
+function nameOf(key: string): Name {
+  let name = names.get(key);
+  if (name === undefined) {
+    name = { text: `,${JSON.stringify(key)}:`, secret: SECRETS.has(key.toLowerCase()) };
+    if (names.size < 1000) names.set(key, name);
+  }
+  return name;
 }
 
 /** `08:15:02.123 WARN  delivery.deferred id=... cause="..."`; control characters stay escaped, so that nothing forges a line. */

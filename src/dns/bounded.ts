@@ -10,23 +10,36 @@ export type Bounds = { readonly clock: Clock; readonly withinMs: number; readonl
 
 type Failed = Extract<DnsAnswer<never>, { status: 'failed' }>;
 
-/** Bounds a resolver; its time begins now. */
+/** Bounds a resolver; its time begins with the first question. */
 export function boundResolver(resolver: Resolver, { clock, withinMs, questions }: Bounds): BoundedResolver {
   const tooLate: Failed = { status: 'failed', cause: 'timeout', detail: `the DNS took more than ${Math.round(withinMs / 1000)} s for everything` };
   const tooMany: Failed = { status: 'failed', cause: 'timeout', detail: `more than ${questions} questions to the DNS` };
   let asked = 0;
   let over = false;
-  let expire: (answer: Failed) => void = () => {};
-  const expired = new Promise<Failed>((resolve) => (expire = resolve));
-  const cancel = clock.after(withinMs, () => {
-    over = true;
-    expire(tooLate);
-  });
+  let running: { readonly expired: Promise<Failed>; end(): void } | null = null;
+  const begin = (): NonNullable<typeof running> => {
+    let expire: (answer: Failed) => void = () => {};
+    const expired = new Promise<Failed>((resolve) => (expire = resolve));
+    const end = (): void => {
+      over = true;
+      expire(tooLate);
+    };
+    const cancel = clock.after(withinMs, end);
+    return {
+      expired,
+      end() {
+        cancel();
+        end();
+      },
+    };
+  };
   const bound =
     <T>(ask: (name: string) => Promise<DnsAnswer<T>>) =>
     (name: string): Promise<DnsAnswer<T>> => {
       if (over) return Promise.resolve(tooLate);
-      return ++asked > questions ? Promise.resolve(tooMany) : Promise.race([ask(name), expired]);
+      if (++asked > questions) return Promise.resolve(tooMany);
+      running ??= begin();
+      return Promise.race([ask(name), running.expired]);
     };
   return {
     a: bound((name) => resolver.a(name)),
@@ -36,8 +49,7 @@ export function boundResolver(resolver: Resolver, { clock, withinMs, questions }
     ptr: bound((address) => resolver.ptr(address)),
     end() {
       over = true;
-      cancel();
-      expire(tooLate);
+      running?.end();
     },
   };
 }

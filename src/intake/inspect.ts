@@ -4,8 +4,11 @@
 import type { Clock } from '#base/clock.ts';
 import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import type { MaybePromise } from '#base/promise.ts';
 import { boundResolver } from '#dns/bounded.ts';
 import type { BoundedResolver } from '#dns/bounded.ts';
+import { openCache } from '#dns/cache.ts';
+import type { Cache } from '#dns/cache.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { readChain } from '#mail/arc/chain.ts';
 import type { Chain } from '#mail/arc/chain.ts';
@@ -22,8 +25,10 @@ import type { Turnstile } from '#mail/dkim/turnstile.ts';
 import { beginDkim } from '#mail/dkim/verify.ts';
 import type { DkimVerdict } from '#mail/dkim/verify.ts';
 import { beginDmarc } from '#mail/dmarc/evaluate.ts';
-import type { DmarcVerdict, Identifier } from '#mail/dmarc/evaluate.ts';
-import { foldHeader, parseMailboxes } from '#mail/headers.ts';
+import type { Author, DmarcVerdict, Identifier } from '#mail/dmarc/evaluate.ts';
+import type { DmarcRecord } from '#mail/dmarc/record.ts';
+import type { DmarcRecords } from '#mail/dmarc/tree.ts';
+import { foldHeader } from '#mail/headers.ts';
 import type { Field } from '#mail/headers.ts';
 import { checkSpf } from '#mail/spf/check.ts';
 import type { SpfResult } from '#mail/spf/check.ts';
@@ -60,8 +65,8 @@ export type Arrival = {
 export type Inspected = { readonly refusal: Reply | null; readonly fields: string; readonly authentication: Authentication | null };
 
 export type Inspection = {
-  /** The header, once it is complete. */
-  header(head: Buffer, fields: readonly Field[]): void;
+  /** The header, once it is complete, and who stands in its From. */
+  header(head: Buffer, fields: readonly Field[], author: Author): void;
   body(chunk: Buffer): void;
   /** The content has ended; never rejects. */
   finish(): Promise<Inspected>;
@@ -72,6 +77,8 @@ export type Inspection = {
 export type Inspector = { begin(arrival: Arrival): Inspection };
 
 const QUESTIONS = 300;
+/** What is kept of the DNS by the worker, made ready: SPF results by client and domain, DMARC records by domain. */
+const KEPT = 5000;
 const QUARANTINE_FIELD = 'X-Postern-Quarantine';
 
 /** Fields that only this host may write: what came in with them is not passed on. */
@@ -80,9 +87,10 @@ export function isForged(hostname: string, field: Field): boolean {
 }
 
 export function openInspector(parts: InspectorParts): Inspector {
-  const keys = openKeyCache();
+  const { clock } = parts;
+  const kept = { keys: openKeyCache(), spf: openCache<SpfResult>(clock, KEPT), records: openCache<DmarcRecord | null>(clock, KEPT) };
   return {
-    begin: (arrival) => (parts.isTrusted(arrival.clientAddress) ? notInspected(parts.hostname) : new Judgement({ ...parts, keys }, arrival)),
+    begin: (arrival) => (parts.isTrusted(arrival.clientAddress) ? notInspected(parts.hostname) : new Judgement(parts, kept, arrival)),
   };
 }
 
@@ -104,41 +112,48 @@ type Checks = {
   readonly dmarc: (found: readonly Identifier[]) => Promise<DmarcVerdict>;
 };
 
-type JudgementParts = InspectorParts & { readonly keys: KeyCache };
+type Kept = { readonly keys: KeyCache; readonly spf: Cache<SpfResult>; readonly records: DmarcRecords };
 
 class Judgement implements Inspection {
-  readonly #parts: JudgementParts;
+  readonly #parts: InspectorParts;
+  readonly #kept: Kept;
   readonly #arrival: Arrival;
   readonly #resolver: BoundedResolver;
-  readonly #spf: Promise<SpfResult>;
+  readonly #spf: MaybePromise<SpfResult>;
   readonly #body = new BodyHashes();
   #checks: Checks | null = null;
   #anonymous = true;
 
-  constructor(parts: JudgementParts, arrival: Arrival) {
-    const { hostname, resolver, clock } = parts;
+  constructor(parts: InspectorParts, kept: Kept, arrival: Arrival) {
+    const { resolver, clock } = parts;
     this.#parts = parts;
+    this.#kept = kept;
     this.#arrival = arrival;
     this.#resolver = boundResolver(resolver, { clock, withinMs: parts.settings().dnsTimeoutMs, questions: QUESTIONS });
+    this.#spf = this.#checkSpf();
+  }
+
+  #checkSpf(): MaybePromise<SpfResult> {
+    const { from, helo, clientAddress } = this.#arrival;
+    const { hostname, clock } = this.#parts;
+    const { spf } = this.#kept;
     // Without a sender the client's own name stands for it (RFC 7208 2.4).
-    const { from, helo, clientAddress } = arrival;
-    this.#spf = checkSpf(this.#resolver, {
-      address: clientAddress,
-      domain: from?.domain ?? helo.toLowerCase(),
-      local: from?.local ?? 'postmaster',
-      helo,
-      hostname,
-      nowMs: clock.nowMs(),
+    const domain = from?.domain ?? helo.toLowerCase();
+    const name = `${clientAddress}\n${domain}\n${helo}`;
+    const known = spf.get(name);
+    if (known !== null) return known.value;
+    const question = { address: clientAddress, domain, local: from?.local ?? 'postmaster', helo, hostname, nowMs: clock.nowMs() };
+    return checkSpf(this.#resolver, question).then((result) => {
+      if (result.holdsSeconds > 0) spf.set(name, result, result.holdsSeconds);
+      return result;
     });
   }
 
-  header(head: Buffer, fields: readonly Field[]): void {
-    const from = fields.filter((field) => field.name === 'from');
-    const domains = from.flatMap((field) => parseMailboxes(field.value())).map((mailbox) => mailbox.domain);
-    this.#anonymous = domains.length === 0;
+  header(head: Buffer, fields: readonly Field[], author: Author): void {
+    this.#anonymous = author.domains.length === 0;
     const header = new SignedHeader(head, fields);
     const chain = readChain(header);
-    const common = { keys: openKeys(this.#resolver, this.#parts.keys), header, body: this.#body, nowMs: this.#parts.clock.nowMs() };
+    const common = { keys: openKeys(this.#resolver, this.#kept.keys), header, body: this.#body, nowMs: this.#parts.clock.nowMs() };
     if (this.#seals) this.#body.want('relaxed');
     this.#checks = {
       header,
@@ -146,7 +161,7 @@ class Judgement implements Inspection {
       chain,
       dkim: beginDkim(common),
       arc: beginArc(common, chain),
-      dmarc: beginDmarc(this.#resolver, { fromFields: from.length, domains }),
+      dmarc: beginDmarc(this.#resolver, author, this.#kept.records),
     };
   }
 

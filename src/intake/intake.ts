@@ -338,7 +338,7 @@ class Incoming implements MessageSink {
     const mailboxes = from.flatMap((field) => parseMailboxes(field.value()));
     const refusal = this.#checkHeader(arrivedFields, from);
     if (refusal !== null) return refusal;
-    this.#inspection?.header(arrived, arrivedFields);
+    this.#inspection?.header(arrived, arrivedFields, { fromFields: from.length, domains: mailboxes.map(({ domain }) => domain) });
     const { head, fields } = withoutForged(this.#parts.hostname, arrived, arrivedFields);
     const submission = this.#connection.profile !== 'mx';
     // Without a From header the sender of the envelope is put there.

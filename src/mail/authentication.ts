@@ -19,6 +19,7 @@ export type Authentication = {
 };
 
 const MAX_REASON = 200;
+const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`{|}~-]+$/;
 
 /** The field for the message; null stands for one that was not looked at. CRLF at its end. */
 export function formatAuthenticationResults(hostname: string, found: Authentication | null): string {
@@ -62,12 +63,13 @@ function method(name: string, result: string, reason: string, properties: readon
 
 /** A token as it is, anything else quoted (RFC 2045 5.1). */
 function valueText(value: string): string {
+  if (value.length <= MAX_REASON && TOKEN.test(value)) return value;
   const text = printable(value).slice(0, MAX_REASON);
-  return /^[A-Za-z0-9!#$%&'*+.^_`{|}~-]+$/.test(text) ? text : `"${text.replace(/["\\]/g, "'")}"`;
+  return TOKEN.test(text) ? text : `"${text.replace(/["\\]/g, "'")}"`;
 }
 
 function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]+/g, '?');
+  return /^[\x20-\x7e]*$/.test(text) ? text : text.replace(/[^\x20-\x7e]+/g, '?');
 }
 
 /**

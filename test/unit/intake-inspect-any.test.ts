@@ -10,6 +10,7 @@ import type { Inspected } from '#intake/inspect.ts';
 import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import { parseHeaders } from '#mail/headers.ts';
 import { parseMailbox } from '#smtp/address.ts';
+import { authorOf } from '../support/author.ts';
 import { zoneResolver } from '../support/zone.ts';
 import type { ZoneRecord } from '../support/zone.ts';
 
@@ -88,7 +89,7 @@ async function judge({ zone, content, from, helo }: Given, portion: number): Pro
   const inspection = inspector.begin({ clientAddress: '192.0.2.7', helo, from, recipients: [to] });
   const bytes = Buffer.from(content);
   const head = parseHeaders(bytes);
-  inspection.header(bytes.subarray(0, head.endOffset), head.fields);
+  inspection.header(bytes.subarray(0, head.endOffset), head.fields, authorOf(head.fields));
   for (let at = head.endOffset; at < bytes.length; at += portion) inspection.body(bytes.subarray(at, at + portion));
   return inspection.finish();
 }

@@ -11,13 +11,14 @@ import type { Resolver } from '#dns/resolver.ts';
 import { dispositionOf } from '#intake/disposition.ts';
 import type { Circumstances, DmarcMode } from '#intake/disposition.ts';
 import { isForged, openInspector } from '#intake/inspect.ts';
-import type { Inspected } from '#intake/inspect.ts';
+import type { Inspected, Inspector } from '#intake/inspect.ts';
 import type { ArcVerdict } from '#mail/arc/verify.ts';
 import type { DmarcVerdict } from '#mail/dmarc/evaluate.ts';
 import { openTurnstile } from '#mail/dkim/turnstile.ts';
 import { parseHeaders } from '#mail/headers.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
+import { authorOf } from '../support/author.ts';
 import { zoneResolver } from '../support/zone.ts';
 import type { Zone } from '../support/zone.ts';
 
@@ -108,20 +109,27 @@ describe('fields that pretend to be of this host', () => {
 type Given = { readonly zone: Zone; readonly content: string; readonly from?: string | null; readonly helo?: string; readonly client?: string; readonly dmarc?: DmarcMode };
 
 async function inspect(given: Given): Promise<Inspected> {
-  const inspector = openInspector({
+  return inspectBy(inspectorOf(given, zoneResolver(given.zone)), given);
+}
+
+function inspectorOf(given: Given, resolver: Resolver, clock = systemClock): Inspector {
+  return openInspector({
     hostname: 'relay.example.net',
-    resolver: zoneResolver(given.zone),
-    clock: systemClock,
+    resolver,
+    clock,
     settings: () => ({ dmarc: given.dmarc ?? 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
     isTrusted: () => false,
     turnstile: openTurnstile({ atOnce: 1, waiting: 1 }),
     log: silentLog,
   });
+}
+
+function inspectBy(inspector: Inspector, given: Given): Promise<Inspected> {
   const from = given.from === undefined ? address('me@example.com') : given.from === null ? null : address(given.from);
   const inspection = inspector.begin({ clientAddress: given.client ?? '192.0.2.7', helo: given.helo ?? 'client.example', from, recipients: [address('a@local.example')] });
   const bytes = Buffer.from(given.content);
   const { fields, endOffset } = parseHeaders(bytes);
-  inspection.header(bytes.subarray(0, endOffset), fields);
+  inspection.header(bytes.subarray(0, endOffset), fields, authorOf(fields));
   inspection.body(bytes.subarray(endOffset));
   return inspection.finish();
 }
@@ -216,8 +224,81 @@ describe('the bounds of a task on the DNS', () => {
   it('leaves no timer behind', () => {
     const hand = handClock();
     const bounded = boundResolver(never, { clock: hand.clock, withinMs: 20_000, questions: 10 });
+    assert.equal(hand.armed(), 0, 'nothing was asked yet');
+    void bounded.a('example.com');
     assert.equal(hand.armed(), 1);
     bounded.end();
     assert.equal(hand.armed(), 0);
+  });
+});
+
+describe('what one message taught is kept for the next', () => {
+  const content = MAIL;
+  const counting = (zone: Zone, ttlSeconds: number): { resolver: Resolver; asked: string[]; zone: Zone } => {
+    const asked: string[] = [];
+    const at = { zone };
+    const ask =
+      <K extends 'a' | 'aaaa' | 'mx' | 'txt' | 'ptr'>(kind: K) =>
+      async (name: string): Promise<Awaited<ReturnType<Resolver[K]>>> => {
+        asked.push(name);
+        const answer = await zoneResolver(at.zone)[kind](name);
+        return (answer.status === 'failed' ? answer : { ...answer, ttlSeconds }) as Awaited<ReturnType<Resolver[K]>>;
+      };
+    const resolver = { ...zoneResolver(zone), a: ask('a'), aaaa: ask('aaaa'), mx: ask('mx'), txt: ask('txt'), ptr: ask('ptr') };
+    return Object.assign(at, { resolver, asked });
+  };
+  const movable = (): { clock: Clock; pass(ms: number): void } => {
+    let nowMs = systemClock.nowMs();
+    return { clock: { ...systemClock, nowMs: () => nowMs }, pass: (ms) => void (nowMs += ms) };
+  };
+  const PLAIN: Zone = { 'example.com': [{ TXT: 'v=spf1 ip4:192.0.2.7 ~all' }], '_dmarc.example.com': [{ TXT: 'v=DMARC1; p=none' }] };
+  const spfOf = ({ authentication }: Inspected): string | undefined => authentication?.spf.result;
+
+  it('asks again only when the time to live is over, and then sees what changed', async () => {
+    const dns = counting(PLAIN, 60);
+    const time = movable();
+    const given = { zone: PLAIN, content };
+    const inspector = inspectorOf(given, dns.resolver, time.clock);
+    assert.equal(spfOf(await inspectBy(inspector, given)), 'pass');
+    assert.deepEqual(dns.asked.toSorted(), ['_dmarc.example.com', 'example.com']);
+    dns.zone = { ...PLAIN, 'example.com': [{ TXT: 'v=spf1 ~all' }] };
+    time.pass(59_000);
+    assert.equal(spfOf(await inspectBy(inspector, { ...given, from: 'other@example.com' })), 'pass');
+    assert.equal(dns.asked.length, 2);
+    time.pass(2000);
+    assert.equal(spfOf(await inspectBy(inspector, given)), 'softfail');
+    assert.equal(dns.asked.length, 4);
+  });
+
+  it('another client, another HELO and another domain are judged for themselves', async () => {
+    const zone: Zone = { ...PLAIN, 'example.com': [{ TXT: 'v=spf1 exists:%{h}.ok.example ip4:192.0.2.7 ~all' }], 'good.example.ok.example': [{ A: '127.0.0.2' }] };
+    const dns = counting(zone, 60);
+    const inspector = inspectorOf({ zone, content }, dns.resolver);
+    const results = [];
+    for (const [client, helo, from] of [
+      ['192.0.2.7', 'bad.example', 'a@example.com'],
+      ['192.0.2.8', 'bad.example', 'a@example.com'],
+      ['192.0.2.8', 'good.example', 'a@example.com'],
+      ['192.0.2.8', 'bad.example', 'a@example.com'],
+      ['192.0.2.7', 'bad.example', 'a@nothing.example'],
+    ] as const)
+      results.push(spfOf(await inspectBy(inspector, { zone, content, client, helo, from })));
+    assert.deepEqual(results, ['pass', 'softfail', 'pass', 'softfail', 'none']);
+  });
+
+  it('a record that asks for the sender itself is asked each time', async () => {
+    const zone: Zone = { ...PLAIN, 'example.com': [{ TXT: 'v=spf1 exists:%{l}.ok.example -all' }], 'me.ok.example': [{ A: '127.0.0.2' }] };
+    const inspector = inspectorOf({ zone, content }, counting(zone, 60).resolver);
+    const results = [];
+    for (const from of ['me@example.com', 'you@example.com', 'me@example.com']) results.push(spfOf(await inspectBy(inspector, { zone, content, from })));
+    assert.deepEqual(results, ['pass', 'fail', 'pass']);
+  });
+
+  it('a DNS that failed is asked again at once', async () => {
+    const dns = counting({ 'example.com': ['TIMEOUT'], '_dmarc.example.com': ['TIMEOUT'] }, 60);
+    const inspector = inspectorOf({ zone: PLAIN, content }, dns.resolver);
+    assert.equal(spfOf(await inspectBy(inspector, { zone: PLAIN, content })), 'temperror');
+    dns.zone = PLAIN;
+    assert.equal(spfOf(await inspectBy(inspector, { zone: PLAIN, content })), 'pass');
   });
 });

@@ -4,7 +4,7 @@
 import type { Resolver } from '#dns/resolver.ts';
 import type { DmarcPolicy } from './record.ts';
 import { TreeUnknown, openTree } from './tree.ts';
-import type { Found, Tree } from './tree.ts';
+import type { DmarcRecords, Found, Tree } from './tree.ts';
 
 /** `policy` is what the author's domain asks for mail like this, test mode considered; null without a record or without a verdict. */
 export type DmarcVerdict = {
@@ -35,10 +35,10 @@ const MILDER: Readonly<Record<DmarcPolicy, DmarcPolicy>> = { none: 'none', quara
  * Begins to look for the policy; what it returns is called once it is known what authenticated the message. Neither rejects. With several
  * author domains each is evaluated and the worst counts: a domain that is shown to the reader must not hide behind another.
  */
-export function beginDmarc(resolver: Pick<Resolver, 'txt' | 'a'>, author: Author): (identifiers: readonly Identifier[]) => Promise<DmarcVerdict> {
+export function beginDmarc(resolver: Pick<Resolver, 'txt' | 'a'>, author: Author, kept: DmarcRecords | null = null): (identifiers: readonly Identifier[]) => Promise<DmarcVerdict> {
   const broken = malformed(author);
   if (broken !== null) return () => Promise.resolve(nothing('permerror', null, broken));
-  const tree = openTree(resolver);
+  const tree = openTree(resolver, kept);
   const domains = [...new Set(author.domains)];
   // Asked now, so that the answers are there when the content has come; a failure is found again when it counts.
   for (const domain of domains) tree.policy(domain).catch(() => {});

@@ -1,6 +1,7 @@
 // The DNS Tree Walk: which record applies to a domain, and which organization a domain belongs to. At most eight questions a walk, answers
 // of one message shared between its walks. RFC 9989 4.10.
 
+import type { Cache } from '#dns/cache.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { parseDmarcRecord } from './record.ts';
 import type { DmarcRecord } from './record.ts';
@@ -20,12 +21,18 @@ export type Tree = {
   organization(domain: string): Promise<string>;
 };
 
-/** The walks of one message. They reject with TreeUnknown. */
-export function openTree(resolver: Pick<Resolver, 'txt'>): Tree {
+/** Records as they were read, by the domain they are of, for as long as the DNS says that they hold. */
+export type DmarcRecords = Cache<DmarcRecord | null>;
+
+/** The walks of one message. They reject with TreeUnknown. `kept` saves reading the records of the domains that write often. */
+export function openTree(resolver: Pick<Resolver, 'txt'>, kept: DmarcRecords | null = null): Tree {
   const asked = new Map<string, Promise<DmarcRecord | null>>();
   const at = (domain: string): Promise<DmarcRecord | null> => {
     let answer = asked.get(domain);
-    if (answer === undefined) asked.set(domain, (answer = lookUp(resolver, domain)));
+    if (answer === undefined) {
+      const known = kept?.get(domain) ?? null;
+      asked.set(domain, (answer = known === null ? lookUp(resolver, domain, kept) : Promise.resolve(known.value)));
+    }
     return answer;
   };
   const walk = async (targets: readonly string[]): Promise<Found[]> => {
@@ -76,9 +83,11 @@ function oneLabelBelow(start: string, suffix: string): string {
 }
 
 /** The one record at a name; several count as none. A name that cannot be asked for has none. */
-async function lookUp(resolver: Pick<Resolver, 'txt'>, domain: string): Promise<DmarcRecord | null> {
+async function lookUp(resolver: Pick<Resolver, 'txt'>, domain: string, kept: DmarcRecords | null): Promise<DmarcRecord | null> {
   const answer = await resolver.txt(`_dmarc.${domain}`);
   if (answer.status === 'failed' && answer.cause !== 'bad-name') throw new TreeUnknown(`the DMARC record of ${domain} could not be looked up: ${answer.detail}`);
   const records = answer.status === 'found' ? answer.records.map(parseDmarcRecord).filter((record) => record !== null) : [];
-  return records.length === 1 ? (records[0] ?? null) : null;
+  const record = records.length === 1 ? (records[0] ?? null) : null;
+  if (answer.status !== 'failed') kept?.set(domain, record, answer.ttlSeconds);
+  return record;
 }

@@ -4,14 +4,17 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { expandIpv6 } from '#dns/name.ts';
 import type { DnsAnswer, Resolver } from '#dns/resolver.ts';
 import type { MacroString, MacroValues } from './macro.ts';
-import { expandMacros, expandName, parseMacros, usesName } from './macro.ts';
+import { expandMacros, expandName, parseMacros, usesLocal, usesName } from './macro.ts';
 import { isSpfRecord, parseSpfRecord } from './record.ts';
 import type { Directive, SpfRecord } from './record.ts';
 
 export type SpfResultName = 'none' | 'neutral' | 'pass' | 'fail' | 'softfail' | 'temperror' | 'permerror';
 
-/** The result for a domain. `reason` is a phrase for people; `explain` asks for the domain's own explanation of a fail (RFC 7208 6.2). */
-export type SpfResult = { readonly result: SpfResultName; readonly domain: string; readonly reason: string; explain(): Promise<string | null> };
+/**
+ * The result for a domain. `reason` is a phrase for people; `explain` asks for the domain's own explanation of a fail (RFC 7208 6.2). It is the
+ * same for all of the domain's senders that come from this client with this HELO for `holdsSeconds`; 0 when it is not, or must be asked for again.
+ */
+export type SpfResult = { readonly result: SpfResultName; readonly domain: string; readonly reason: string; readonly holdsSeconds: number; explain(): Promise<string | null> };
 
 export type SpfQuestion = {
   /** The client; IPv4 inside IPv6 counts as IPv4. */
@@ -32,6 +35,7 @@ const VOIDS = 2;
 const HOSTS = 10;
 const NAMES = 10;
 const EXPLANATION_CHARACTERS = 300;
+const LONGEST_SECONDS = 3600;
 
 /** Asks whether the client may send for the domain. Never rejects; the number of questions is bounded, their time is the resolver's matter. */
 export async function checkSpf(resolver: Pick<Resolver, 'a' | 'aaaa' | 'mx' | 'ptr' | 'txt'>, question: SpfQuestion): Promise<SpfResult> {
@@ -41,8 +45,13 @@ export async function checkSpf(resolver: Pick<Resolver, 'a' | 'aaaa' | 'mx' | 'p
   return {
     ...reported(outcome),
     domain: question.domain,
-    explain: () => (outcome.result === 'fail' ? check.explain(outcome) : Promise.resolve(null)),
+    holdsSeconds: outcome.exp === null ? check.holdsSeconds : 0,
+    explain: outcome.result === 'fail' && outcome.exp !== null ? () => check.explain(outcome) : nothing,
   };
+}
+
+async function nothing(): Promise<null> {
+  return null;
 }
 
 type Outcome = { readonly result: SpfResultName; readonly reason: string; readonly domain: string; readonly exp: MacroString | null };
@@ -66,12 +75,24 @@ class Check {
   readonly #bytes: Buffer;
   #terms = 0;
   #voids = 0;
+  /** The least TTL of all answers; 0 as soon as one failed or the sender's name was asked with. */
+  #holdsSeconds = LONGEST_SECONDS;
   #names: Promise<readonly string[]> | null = null;
 
   constructor(resolver: Pick<Resolver, 'a' | 'aaaa' | 'mx' | 'ptr' | 'txt'>, question: SpfQuestion) {
     this.#resolver = resolver;
     this.#question = question;
     this.#bytes = addressBytes(question.address);
+  }
+
+  get holdsSeconds(): number {
+    return this.#holdsSeconds;
+  }
+
+  async #seen<T>(asked: Promise<DnsAnswer<T>>): Promise<DnsAnswer<T>> {
+    const answer = await asked;
+    this.#holdsSeconds = Math.min(this.#holdsSeconds, answer.status === 'failed' ? 0 : answer.ttlSeconds);
+    return answer;
   }
 
   async host(domain: string): Promise<Outcome> {
@@ -97,7 +118,7 @@ class Check {
   }
 
   async #record(domain: string): Promise<SpfRecord | null> {
-    const answer = await this.#resolver.txt(domain);
+    const answer = await this.#seen(this.#resolver.txt(domain));
     if (answer.status === 'failed' && answer.cause !== 'bad-name') throw new Ends('temperror', `the SPF record of ${domain} could not be looked up: ${answer.detail}`);
     const records = (answer.status === 'found' ? answer.records : []).filter(isSpfRecord);
     const [text] = records;
@@ -162,7 +183,7 @@ class Check {
   }
 
   async #mxMatches(domain: string, bits: { readonly bits4: number; readonly bits6: number }): Promise<boolean> {
-    const answer = await this.#resolver.mx(domain);
+    const answer = await this.#seen(this.#resolver.mx(domain));
     const records = this.#records(answer, `MX ${domain}`);
     if (records.length === 0) this.#countVoid();
     if (records.length > HOSTS) throw new Ends('permerror', `${domain} has more than ${HOSTS} mail hosts`);
@@ -181,14 +202,14 @@ class Check {
   #clientNames(): Promise<readonly string[]> {
     this.#names ??= (async () => {
       const { address } = this.#question;
-      const answer = await this.#resolver.ptr(address);
+      const answer = await this.#seen(this.#resolver.ptr(address));
       if (answer.status !== 'found') {
         if (answer.status !== 'failed') this.#countVoid();
         return [];
       }
       const valid: string[] = [];
       for (const name of answer.records.slice(0, NAMES)) {
-        const back = this.#type() === 'A' ? await this.#resolver.a(name) : await this.#resolver.aaaa(name);
+        const back = await this.#seen(this.#type() === 'A' ? this.#resolver.a(name) : this.#resolver.aaaa(name));
         if (back.status === 'found' && back.records.some((one) => addressBytes(one).equals(this.#bytes))) valid.push(name.toLowerCase().replace(/\.$/, ''));
       }
       return valid;
@@ -203,6 +224,7 @@ class Check {
   async #values(text: MacroString, domain: string): Promise<MacroValues> {
     const { address, local, domain: senderDomain, helo, hostname, nowMs } = this.#question;
     const v6 = isIPv6(address);
+    if (usesLocal(text)) this.#holdsSeconds = 0;
     const names = usesName(text) ? await this.#clientNames() : [];
     const below = names.find((name) => name === domain) ?? names.find((name) => name.endsWith(`.${domain}`)) ?? names[0];
     return {
@@ -226,7 +248,7 @@ class Check {
   }
 
   async #ask(type: 'A' | 'AAAA', name: string): Promise<readonly string[]> {
-    const answer = type === 'A' ? await this.#resolver.a(name) : await this.#resolver.aaaa(name);
+    const answer = await this.#seen(type === 'A' ? this.#resolver.a(name) : this.#resolver.aaaa(name));
     const records = this.#records(answer, `${type} ${name}`);
     // A host with IPv4 only is no sign of a broken record just because the client came by IPv6.
     if (records.length === 0 && (type === 'A' || answer.status === 'no-domain')) this.#countVoid();

@@ -79,6 +79,11 @@ export function usesName(text: MacroString): boolean {
   return text.some((part) => part.kind === 'macro' && part.letter === 'p');
 }
 
+/** Whether it says something else for another sender of the same domain. */
+export function usesLocal(text: MacroString): boolean {
+  return text.some((part) => part.kind === 'macro' && (part.letter === 'l' || part.letter === 's'));
+}
+
 export function expandMacros(text: MacroString, values: MacroValues): string {
   return text.map((part) => (part.kind === 'literal' ? part.text : expandOne(part, values))).join('');
 }
