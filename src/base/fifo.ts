@@ -30,6 +30,15 @@ export class Fifo<T> {
     return item;
   }
 
+  peek(): T | undefined {
+    return this.#items[this.#first];
+  }
+
+  /** What waits, in order; nothing may be taken meanwhile. */
+  *[Symbol.iterator](): Iterator<T> {
+    for (let at = this.#first; at < this.#items.length; at++) yield this.#items[at] as T;
+  }
+
   /** The first `limit` of those that wait. */
   first(limit: number): readonly T[] {
     return this.#items.slice(this.#first, this.#first + limit) as T[];

@@ -39,7 +39,7 @@ export type LogOptions = {
 const SECRETS = new Set(['password', 'pass', 'secret', 'token', 'authorization', 'cookie', 'apikey', 'api_key', 'privatekey', 'private_key', 'scram', 'secrethash']);
 const HIDDEN = '[hidden]';
 const FLUSH_MS = 50;
-const BATCH_BYTES = 8 * 1024;
+const BATCH_CHARACTERS = 8 * 1024;
 /** A reader of the log that has gone to sleep costs lines, not memory. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
@@ -57,13 +57,19 @@ function openSink({ format, destination }: LogOptions): Sink {
 }
 
 function openFile(fd: number): Sink {
-  const file = pino.destination({ fd, sync: false, minLength: BATCH_BYTES, maxLength: MAX_BUFFERED_BYTES });
+  const file = pino.destination({ fd, sync: false, maxLength: MAX_BUFFERED_BYTES });
   // A log that nobody reads any more must not end the server.
   file.on('error', () => {});
   let timer: NodeJS.Timeout | null = null;
-  const flush = (): void => {
+  let lines = '';
+  const handOver = (): void => {
     if (timer !== null) clearTimeout(timer);
     timer = null;
+    if (lines !== '') file.write(lines);
+    lines = '';
+  };
+  const flush = (): void => {
+    handOver();
     try {
       file.flushSync();
     } catch {
@@ -73,11 +79,9 @@ function openFile(fd: number): Sink {
   process.on('exit', flush);
   return {
     write(line) {
-      file.write(line);
-      timer ??= setTimeout(() => {
-        timer = null;
-        file.flush();
-      }, FLUSH_MS).unref();
+      lines += line;
+      if (lines.length >= BATCH_CHARACTERS) return handOver();
+      timer ??= setTimeout(handOver, FLUSH_MS).unref();
     },
     flush,
   };

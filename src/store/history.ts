@@ -5,6 +5,7 @@ import { firstIdAt } from '#base/id.ts';
 import type { Envelope, MessageId, Outcome, QueueEvent, Recipient } from '#queue/records.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { Database, Statement } from './sqlite/database.ts';
+import type { Told, ToldRow } from './told.ts';
 
 export type MessageStatus = 'queued' | 'delivered' | 'deferred' | 'bounced' | 'expired' | 'captured' | 'cancelled' | 'held' | 'partial';
 
@@ -90,22 +91,41 @@ const MAX_EVENTS = 100;
 const TRIM_ROWS = 1000;
 const CACHE_BYTES = 8 * 1024 * 1024;
 
-type StoredRecipient = MessageDetail['recipients'][number];
-type StoredEvent = MessageDetail['events'][number];
-type Stored = { envelope: Envelope; recipients: StoredRecipient[]; events: StoredEvent[]; updatedAtMs: number };
-type Row = { id: string; from_address: string; to_addresses: string; status: MessageStatus; updated_at: number; envelope: string; recipients: string; events: string };
+type RecipientState = Omit<MessageDetail['recipients'][number], 'lastOutcome'>;
+/** A message's row on its way: outcomes, events and the envelope are JSON texts, put together without being read. */
+type Stored = {
+  readonly from: string;
+  readonly credential: string | null;
+  readonly envelope: string;
+  readonly recipients: { state: RecipientState; lastOutcome: string | null }[];
+  readonly events: string[];
+  updatedAtMs: number;
+};
+type Row = {
+  id: string;
+  credential: string | null;
+  from_address: string;
+  to_addresses: string;
+  status: MessageStatus;
+  updated_at: number;
+  envelope: string;
+  recipients: string;
+  events: string;
+};
 
 /** The history for its one writer (the store thread). A power cut may lose the newest lines here: the outbox still has them. */
 export class History {
   readonly #database: Database;
   readonly #read: Statement;
   readonly #write: Statement;
+  readonly #move: Statement;
   #cursor: number;
 
   constructor(path: string) {
     this.#database = openDatabase(path, MIGRATIONS, { synchronous: 'NORMAL', cacheBytes: CACHE_BYTES });
     this.#cursor = (this.#database.prepare("SELECT seq FROM cursor WHERE name = 'outbox'").get() as { seq: number } | undefined)?.seq ?? 0;
-    this.#read = this.#database.prepare('SELECT envelope, recipients, events, updated_at FROM message WHERE id = ?');
+    this.#move = this.#database.prepare("INSERT INTO cursor (name, seq) VALUES ('outbox', ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq");
+    this.#read = this.#database.prepare('SELECT * FROM message WHERE id = ?');
     this.#write = this.#database.prepare(
       `INSERT INTO message (id, from_address, to_addresses, credential, status, updated_at, envelope, recipients, events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (id) DO UPDATE SET status = excluded.status, updated_at = excluded.updated_at, recipients = excluded.recipients, events = excluded.events`,
@@ -118,27 +138,26 @@ export class History {
   }
 
   /**
-   * Takes over outbox rows of the queue's database until some `events` have been; returns how many rows. The cursor moves in the same
-   * transaction, so that a crash folds nothing twice; whoever owns the outbox may remove what lies behind it.
+   * Takes over rows of the outbox, which begin right after the cursor, until some `changes` have been; returns how many rows. The cursor moves
+   * in the same transaction, so that a crash folds nothing twice; whoever owns the outbox may remove what lies behind it.
    */
-  fold(queue: Database, events: number): number {
+  fold(outbox: Iterable<ToldRow>, changes: number): number {
     const messages = new Map<MessageId, Stored>();
     let rows = 0;
     let taken = 0;
     let last = this.#cursor;
-    for (const row of queue.prepare('SELECT seq, events FROM outbox WHERE seq > ? ORDER BY seq').iterate(last) as Iterable<{ seq: number; events: string }>) {
-      const happened = JSON.parse(row.events) as QueueEvent[];
-      for (const event of happened) this.#apply(messages, row.seq, event);
+    for (const row of outbox) {
+      for (const told of row.changes) this.#apply(messages, row.seq, told);
       last = row.seq;
       rows++;
-      taken += happened.length;
-      if (taken >= events) break;
+      taken += row.changes.length;
+      if (taken >= changes) break;
     }
     if (rows === 0) return 0;
     this.#database.exec('BEGIN IMMEDIATE');
     try {
       for (const [id, stored] of messages) this.#store(id, stored);
-      this.#database.prepare("INSERT INTO cursor (name, seq) VALUES ('outbox', ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq").run(last);
+      this.#move.run(last);
       this.#database.exec('COMMIT');
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
@@ -160,56 +179,58 @@ export class History {
     this.#database.close();
   }
 
-  #apply(messages: Map<MessageId, Stored>, seq: number, event: QueueEvent): void {
-    const stored = event.type === 'accepted' ? fresh(event.envelope, event.recipients) : (messages.get(event.id) ?? this.#load(event.id));
+  #apply(messages: Map<MessageId, Stored>, seq: number, told: Told): void {
+    const stored = told.type === 'accepted' ? fresh(told) : (messages.get(told.id) ?? this.#load(told.id));
     if (stored === null) return;
-    messages.set(event.id, stored);
-    stored.updatedAtMs = event.atMs;
-    const outcome = 'outcome' in event ? event.outcome : null;
-    const nextAtMs = 'nextAtMs' in event ? event.nextAtMs : null;
-    const n = 'n' in event ? event.n : null;
-    stored.events.push({ seq, atMs: event.atMs, type: event.type, n, outcome, nextAtMs });
+    messages.set(told.id, stored);
+    const { atMs, type } = told;
+    stored.updatedAtMs = atMs;
+    const outcome = 'outcome' in told ? told.outcome : null;
+    const nextAtMs = 'nextAtMs' in told ? told.nextAtMs : null;
+    const n = 'n' in told ? told.n : null;
+    stored.events.push(`{"seq":${seq},"atMs":${atMs},"type":"${type}","n":${n},"outcome":${outcome},"nextAtMs":${nextAtMs}}`);
     if (stored.events.length > MAX_EVENTS) stored.events.splice(1, 1);
-    const at = stored.recipients.findIndex((recipient) => recipient.n === n);
-    const recipient = stored.recipients[at];
-    if (recipient === undefined || event.type === 'accepted') return;
-    if (event.type === 'returned') {
+    if (type === 'accepted') return;
+    const recipient = stored.recipients.find(({ state }) => state.n === n);
+    if (recipient === undefined) return;
+    const { state } = recipient;
+    recipient.lastOutcome = outcome ?? recipient.lastOutcome;
+    if (type === 'returned') {
       // What a later hop says is no attempt of ours; that it failed there is the end of it.
-      stored.recipients[at] = { ...recipient, status: event.outcome.verdict === 'bounced' ? 'bounced' : recipient.status, lastOutcome: event.outcome };
+      if (told.failed) recipient.state = { ...state, status: 'bounced' };
       return;
     }
-    stored.recipients[at] = {
-      ...recipient,
-      status: statusAfter(event.type, recipient.attempts),
-      attempts: recipient.attempts + (outcome === null ? 0 : 1),
-      nextAtMs,
-      lastOutcome: outcome ?? recipient.lastOutcome,
-    };
+    recipient.state = { ...state, status: statusAfter(type, state.attempts), attempts: state.attempts + (outcome === null ? 0 : 1), nextAtMs };
   }
 
   #load(id: MessageId): Stored | null {
-    const row = this.#read.get(id) as Pick<Row, 'envelope' | 'recipients' | 'events' | 'updated_at'> | undefined;
+    const row = this.#read.get(id) as Row | undefined;
     if (row === undefined) return null;
     return {
-      envelope: JSON.parse(row.envelope) as Envelope,
-      recipients: JSON.parse(row.recipients) as StoredRecipient[],
-      events: JSON.parse(row.events) as StoredEvent[],
+      from: row.from_address,
+      credential: row.credential,
+      envelope: row.envelope,
+      recipients: (JSON.parse(row.recipients) as MessageDetail['recipients']).map(({ lastOutcome, ...state }) => ({
+        state,
+        lastOutcome: lastOutcome === null ? null : JSON.stringify(lastOutcome),
+      })),
+      events: (JSON.parse(row.events) as unknown[]).map((event) => JSON.stringify(event)),
       updatedAtMs: row.updated_at,
     };
   }
 
   #store(id: MessageId, stored: Stored): void {
-    const { envelope, recipients } = stored;
+    const { from, credential, envelope, recipients, events, updatedAtMs } = stored;
     this.#write.run(
       id,
-      envelope.from?.text.toLowerCase() ?? '',
-      ` ${recipients.map((recipient) => recipient.to.toLowerCase()).join(' ')} `,
-      envelope.origin.credential,
-      statusOf(recipients),
-      stored.updatedAtMs,
-      JSON.stringify(envelope),
-      JSON.stringify(recipients),
-      JSON.stringify(stored.events),
+      from.toLowerCase(),
+      ` ${recipients.map(({ state }) => state.to.toLowerCase()).join(' ')} `,
+      credential,
+      statusOf(recipients.map(({ state }) => state)),
+      updatedAtMs,
+      envelope,
+      `[${recipients.map(({ state, lastOutcome }) => `${JSON.stringify(state).slice(0, -1)},"lastOutcome":${lastOutcome}}`).join(',')}]`,
+      `[${events.join(',')}]`,
     );
   }
 }
@@ -229,8 +250,8 @@ export function openHistoryReader(path: string): HistoryReader {
       return {
         ...messageRow(row),
         envelope: JSON.parse(row.envelope) as Envelope,
-        recipients: JSON.parse(row.recipients) as StoredRecipient[],
-        events: JSON.parse(row.events) as StoredEvent[],
+        recipients: JSON.parse(row.recipients) as MessageDetail['recipients'],
+        events: JSON.parse(row.events) as MessageDetail['events'],
       };
     },
     close: () => database.close(),
@@ -263,7 +284,7 @@ function pattern(text: string): string {
 
 function messageRow(row: Row): MessageRow {
   const envelope = JSON.parse(row.envelope) as Envelope;
-  const recipients = JSON.parse(row.recipients) as StoredRecipient[];
+  const recipients = JSON.parse(row.recipients) as MessageDetail['recipients'];
   return {
     id: row.id,
     acceptedAtMs: envelope.acceptedAtMs,
@@ -281,32 +302,37 @@ function messageRow(row: Row): MessageRow {
   };
 }
 
-function fresh(envelope: Envelope, recipients: readonly Recipient[]): Stored {
+function fresh({ from, credential, envelope, recipients, atMs }: Extract<Told, { type: 'accepted' }>): Stored {
   return {
+    from,
+    credential,
     envelope,
-    recipients: recipients.map(({ n, address, via, notify, orcpt }) => ({
-      n,
-      to: address.text,
-      ...(via === undefined ? {} : { via: via.text }),
-      ...(notify === null ? {} : { notify }),
-      ...(orcpt === null ? {} : { orcpt }),
-      status: 'queued',
-      attempts: 0,
-      nextAtMs: null,
-      lastOutcome: null,
-    })),
+    recipients: recipients.map((text) => ({ state: untried(JSON.parse(text) as Recipient), lastOutcome: null })),
     events: [],
-    updatedAtMs: envelope.acceptedAtMs,
+    updatedAtMs: atMs,
   };
 }
 
-function statusAfter(type: Exclude<QueueEvent['type'], 'accepted' | 'returned'>, attempts: number): MessageStatus {
+function untried({ n, address, via, notify, orcpt }: Recipient): RecipientState {
+  return {
+    n,
+    to: address.text,
+    ...(via === undefined ? {} : { via: via.text }),
+    ...(notify === null ? {} : { notify }),
+    ...(orcpt === null ? {} : { orcpt }),
+    status: 'queued',
+    attempts: 0,
+    nextAtMs: null,
+  };
+}
+
+function statusAfter(type: Exclude<Told['type'], 'accepted' | 'returned'>, attempts: number): MessageStatus {
   if (type === 'released' || type === 'retried') return attempts > 0 ? 'deferred' : 'queued';
   return type;
 }
 
 /** One status for the whole message: the recipients' when they agree; while some wait, theirs; else `partial`. */
-function statusOf(recipients: readonly StoredRecipient[]): MessageStatus {
+function statusOf(recipients: readonly Pick<RecipientState, 'status'>[]): MessageStatus {
   const statuses = new Set(recipients.map((recipient) => recipient.status));
   const [only] = statuses;
   if (statuses.size === 1 && only !== undefined) return only;

@@ -42,6 +42,8 @@ const CONCERNED = {
   cancel: `(r.state IN (${READY}, ${HELD}, ${CAPTURED}) OR (r.state = ${LEASED} AND r.wish IS NOT ${GONE}))`,
 } as const;
 
+const PAST = { retry: 'retried', hold: 'held', release: 'released', cancel: 'cancelled' } as const;
+
 export class Admin {
   readonly #database: Database;
   readonly #engine: Engine;
@@ -167,7 +169,7 @@ export class Admin {
 
   #touch(verb: 'retry' | 'hold' | 'release' | 'cancel', row: Touched, nowMs: number): void {
     const { tally } = this.#engine;
-    const past = { retry: 'retried', hold: 'held', release: 'released', cancel: 'cancelled' }[verb];
+    const past = PAST[verb];
     const was = countedAs(row.state, row.attempts);
     if (verb === 'cancel') {
       tally.move(was, null);
@@ -184,8 +186,8 @@ export class Admin {
     this.#tell(past, row, nowMs);
   }
 
-  #tell(type: string, row: { key: number; id: string }, atMs: number): void {
-    this.#engine.events.push(`{"type":"${type}","atMs":${atMs},"id":"${row.id}","n":${row.key % KEY_SPAN}}`);
+  #tell(type: 'retried' | 'held' | 'released' | 'cancelled', row: { key: number; id: string }, atMs: number): void {
+    this.#engine.events.push({ type, atMs, id: row.id, n: row.key % KEY_SPAN });
   }
 
   #delete(key: number): void {

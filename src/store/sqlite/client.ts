@@ -202,6 +202,7 @@ class Client implements QueueClient {
       expiresAtMs: envelope.expiresAtMs,
       warnAtMs: envelope.warnAtMs,
       credential: envelope.origin.credential,
+      from: envelope.from?.text ?? '',
       envelope: JSON.stringify(envelope),
       recipients: message.recipients.map(({ lane, ...recipient }) => ({
         n: recipient.n,

@@ -4,6 +4,7 @@
 import type { Clock } from '#base/clock.ts';
 import type { Sieve } from '#base/sieve.ts';
 import type { LaneName, MessageId } from '#queue/records.ts';
+import type { Told } from '#store/told.ts';
 import type { Database } from './database.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds, Lanes } from './lanes.ts';
@@ -36,8 +37,8 @@ export class Engine {
   #nextToken: number;
   /** No row that is not captured has a smaller key. */
   #oldestFrom = 0;
-  /** JSON texts of the events of the open transaction. */
-  events: string[] = [];
+  /** What the open transaction changed, for its row in the outbox. */
+  events: Told[] = [];
   holds: Holds = { all: false, lanes: new Set(), domains: new Set(), credentials: new Set() };
 
   constructor(database: Database, parts: { readonly lanes: Lanes; readonly sieve: Sieve; readonly clock: Clock }) {
@@ -71,9 +72,8 @@ export class Engine {
     this.tally.message(1, message.sizeBytes);
     const token = options.lease ? this.#newToken(options.worker) : 0;
     const leases = new Map<LaneName, { n: number; json: null; attempts: 0; warned: false; outcome: null }[]>();
-    this.events.push(
-      `{"type":"accepted","atMs":${message.atMs},"id":"${message.id}","envelope":${message.envelope},"recipients":[${message.recipients.map((recipient) => recipient.json).join(',')}]}`,
-    );
+    const { atMs, id, from, credential, envelope } = message;
+    this.events.push({ type: 'accepted', atMs, id, from, credential, envelope, recipients: message.recipients.map((recipient) => recipient.json) });
     for (const recipient of message.recipients) {
       const held = isHeld(this.holds, { ...recipient, credential: message.credential });
       const leased = options.lease && !held && this.#lanes.backOffUntil(recipient.lane) <= message.atMs;
@@ -212,8 +212,8 @@ export class Engine {
   }
 
   #tellOutcome(id: MessageId, settlement: WireSettlement, nowMs: number): void {
-    const next = settlement.state === 'deferred' ? settlement.nextAtMs : null;
-    this.events.push(`{"type":"${settlement.state}","atMs":${nowMs},"id":"${id}","n":${settlement.n},"nextAtMs":${next},"outcome":${settlement.outcome}}`);
+    const { state, n, outcome } = settlement;
+    this.events.push({ type: state, atMs: nowMs, id, n, nextAtMs: state === 'deferred' ? settlement.nextAtMs : null, outcome });
   }
 
   /** True when the recipient's row is gone. */
@@ -242,13 +242,13 @@ export class Engine {
 
   /** True when its row is gone. */
   #tellReturned(state: number, { id, n, nowMs }: { id: MessageId; n: number; nowMs: number }): boolean {
-    if (state === GONE) this.events.push(`{"type":"cancelled","atMs":${nowMs},"id":"${id}","n":${n}}`);
+    if (state === GONE) this.events.push({ type: 'cancelled', atMs: nowMs, id, n });
     if (state === HELD) this.#tellHeld(id, n, nowMs);
     return state === GONE;
   }
 
   #tellHeld(id: MessageId, n: number, atMs: number): void {
-    this.events.push(`{"type":"held","atMs":${atMs},"id":"${id}","n":${n}}`);
+    this.events.push({ type: 'held', atMs, id, n });
   }
 
   #newToken(worker: number): number {

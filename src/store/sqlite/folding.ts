@@ -1,19 +1,25 @@
 // The way of the events from the outbox of the queue into the history: a stretch at a time, so that no commit waits long for it, and more
 // urgently when many wait or somebody asks. Knows no threads.
 
+import { Fifo } from '#base/fifo.ts';
+import type { QueueEvent } from '#queue/records.ts';
 import type { History } from '#store/history.ts';
-import type { Database } from './database.ts';
+import { outboxText, toldFrom } from '#store/told.ts';
+import type { Told, ToldRow } from '#store/told.ts';
 import type { Statements } from './statements.ts';
 
 /** Events folded at once, some 20 ms of them, and how many outbox rows may wait before some are folded after each commit. */
 const EVENTS = 500;
 const BACKLOG_ROWS = 400;
+/** Rows just written that are kept in memory, by their JSON: what is older is read back from the outbox. */
+const KEPT_CHARACTERS = 8 * 1024 * 1024;
+
+type Kept = ToldRow & { readonly characters: number };
 
 /** Somebody wants the history to be as far as the outbox was when they asked. */
 type Wish<T> = { readonly who: T; readonly upTo: number };
 
 export class Folding<T> {
-  readonly #database: Database;
   readonly #statements: Statements;
   readonly #history: History;
   /** Outbox rows that the history does not have. */
@@ -21,18 +27,25 @@ export class Folding<T> {
   /** Outbox rows up to this one are gone, or go with the open transaction. */
   #trimmedTo = 0;
   #trimming = 0;
+  /** The newest rows, in order, without gaps. */
+  readonly #kept = new Fifo<Kept>();
+  #keptCharacters = 0;
+  /** The row of the open transaction. */
+  #written: Kept | null = null;
   readonly #asked: T[] = [];
   #wishes: Wish<T>[] = [];
 
-  constructor(parts: { database: Database; statements: Statements; history: History }) {
-    this.#database = parts.database;
+  constructor(parts: { statements: Statements; history: History }) {
     this.#statements = parts.statements;
     this.#history = parts.history;
     this.#waiting = (this.#statements.countOutbox.get(this.#history.cursor) as { rows: number }).rows;
   }
 
-  /** In a transaction that writes events: what the history has goes with it, and costs no sync of its own. */
-  writes(): void {
+  /** In a transaction that changed something: its row in the outbox. What the history has goes with it, and costs no sync of its own. */
+  write(atMs: number, changes: readonly Told[]): void {
+    const text = `[${changes.map(outboxText).join(',')}]`;
+    const { lastInsertRowid } = this.#statements.insertOutbox.run(atMs, text);
+    this.#written = { seq: Number(lastInsertRowid), changes, characters: text.length };
     this.#waiting++;
     this.#trimming = this.#history.cursor;
     if (this.#trimming > this.#trimmedTo) this.#statements.trimOutbox.run(this.#trimming);
@@ -40,6 +53,32 @@ export class Folding<T> {
 
   committed(): void {
     this.#trimmedTo = Math.max(this.#trimmedTo, this.#trimming);
+    if (this.#written === null) return;
+    this.#kept.push(this.#written);
+    this.#keptCharacters += this.#written.characters;
+    this.#written = null;
+    while (this.#keptCharacters > KEPT_CHARACTERS) this.#forgetOldest();
+  }
+
+  rolledBack(): void {
+    this.#written = null;
+  }
+
+  #forgetOldest(): void {
+    this.#keptCharacters -= this.#kept.shift()?.characters ?? 0;
+  }
+
+  /** What waits, oldest first: read back from the outbox as far as it is not in memory. */
+  *#rows(): Iterable<ToldRow> {
+    const { cursor } = this.#history;
+    while ((this.#kept.peek()?.seq ?? Infinity) <= cursor) this.#forgetOldest();
+    const inMemory = this.#kept.peek()?.seq ?? Infinity;
+    // Numbers have no gaps: nothing lies between the two.
+    if (inMemory > cursor + 1) {
+      for (const row of this.#statements.outboxAfter.iterate(cursor, Math.min(inMemory, Number.MAX_SAFE_INTEGER)) as Iterable<{ seq: number; events: string }>)
+        yield { seq: row.seq, changes: (JSON.parse(row.events) as QueueEvent[]).map(toldFrom) };
+    }
+    yield* this.#kept;
   }
 
   ask(who: T): void {
@@ -70,7 +109,7 @@ export class Folding<T> {
   /** One stretch; returns how many rows. What fails is tried again with the next one. */
   fold(): number {
     try {
-      const rows = this.#history.fold(this.#database, EVENTS);
+      const rows = this.#history.fold(this.#rows(), EVENTS);
       this.#waiting = rows === 0 ? 0 : Math.max(0, this.#waiting - rows);
       return rows;
     } catch {

@@ -7,7 +7,9 @@ import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '#base/clock.ts';
 import { errorText } from '#base/failure.ts';
 import { openSieve } from '#base/sieve.ts';
+import type { QueueEvent } from '#queue/records.ts';
 import { History } from '#store/history.ts';
+import { toldFrom } from '#store/told.ts';
 import { Admin } from './admin.ts';
 import { CHECKPOINT_PAGES, isOutOfSpace, openDatabase } from './database.ts';
 import type { Database } from './database.ts';
@@ -74,7 +76,7 @@ class StoreThread {
     this.#engine = new Engine(this.#database, { lanes: this.#lanes, sieve: openSieve(options.sieve), clock: systemClock });
     this.#admin = new Admin({ database: this.#database, engine: this.#engine, lanes: this.#lanes, clock: systemClock });
     this.#history = new History(join(options.dataDir, 'history.db'));
-    this.#folding = new Folding({ database: this.#database, statements: this.#engine.statements, history: this.#history });
+    this.#folding = new Folding({ statements: this.#engine.statements, history: this.#history });
     this.#reserve = new Reserve(join(options.dataDir, 'queue.reserve'), options.reserveBytes);
     this.#reserve.restore(options.minFreeBytes);
     this.#database.exec(`DELETE FROM chunk WHERE key / ${KEY_SPAN} NOT IN (SELECT key FROM message)`);
@@ -216,14 +218,14 @@ class StoreThread {
     try {
       const value = run();
       if (this.#engine.events.length > 0) {
-        statements.insertOutbox.run(systemClock.nowMs(), `[${this.#engine.events.join(',')}]`);
-        this.#folding.writes();
+        this.#folding.write(systemClock.nowMs(), this.#engine.events);
       }
       statements.commit.run();
       this.#folding.committed();
       return value;
     } catch (error) {
       if (this.#database.isTransaction) statements.rollback.run();
+      this.#folding.rolledBack();
       this.#engine.rolledBack();
       if (isOutOfSpace(error)) this.#full = true;
       throw error;
@@ -248,7 +250,7 @@ class StoreThread {
       case 'giveBack':
         return engine.giveBack(operation);
       case 'note':
-        engine.events.push(...operation.events);
+        engine.events.push(...operation.events.map((text) => toldFrom(JSON.parse(text) as QueueEvent)));
         return null;
       case 'chunk':
         return engine.chunk(operation.key, operation.n);

@@ -18,6 +18,8 @@ export type WireMessage = {
   readonly expiresAtMs: number;
   readonly warnAtMs: number | null;
   readonly credential: string | null;
+  /** The reverse-path's text; '' for none. */
+  readonly from: string;
   readonly envelope: string;
   readonly recipients: readonly WireRecipient[];
   readonly tail: Span;
