@@ -35,6 +35,7 @@ const COMMANDS: readonly { readonly name: string; readonly summary: string; read
   { name: 'token', summary: 'who may use the HTTP API', load: () => import('./commands/token.ts') },
   { name: 'domain', summary: 'domains that mail is sent from and received for', load: () => import('./commands/domain.ts') },
   { name: 'doctor', summary: 'what is wrong with an SMTP host or a mail domain', load: () => import('./commands/doctor.ts') },
+  { name: 'advise', summary: 'which port and encryption to use, and a configuration that requires it', load: () => import('./commands/advise.ts') },
   { name: 'tls', summary: 'the certificates: see them, renew them', load: () => import('./commands/tls.ts') },
   { name: 'config', summary: 'check and show the configuration', load: () => import('./commands/config.ts') },
 ];
@@ -47,6 +48,7 @@ Examples:
   postern message list --since 24h
   postern queue lanes
   postern doctor smtp.example.com                   what is wrong with a host, why, and what to do
+  postern advise --scenario app --library django    which port, which encryption, and a configuration that requires it
   postern COMMAND --help                            more about a command, with examples
 
 Exit codes: 0 done; 1 bad news (a delivery failed, nothing found); 2 usage or configuration; 3 the server cannot be reached or broke.`;

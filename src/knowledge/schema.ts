@@ -77,13 +77,22 @@ const remark = z.string().regex(/^\S.{8,}[.!)]$/su, 'must be a sentence');
 const port = z.int().min(1).max(65_535);
 const tlsMode = z.enum(['implicit', 'starttls']);
 
+/** Other names that people know it by, in lower case. */
+const aliases = z
+  .array(z.string().regex(/^[a-z0-9._:/# +-]+$/))
+  .min(1)
+  .optional();
+
 export const providerSchema = z.strictObject({
   id: word,
   name: z.string().min(2),
+  aliases,
   host: z.string().regex(/^[a-z0-9{}.-]+$/),
   /** For other regions or kinds of accounts, by what tells them apart. */
   hosts: z.array(z.strictObject({ host: z.string().regex(/^[a-z0-9{}.-]+$/), for: z.string().min(2) })).default([]),
   ports: z.array(z.strictObject({ port, tls: tlsMode })).min(1),
+  /** The username, where it is the same for everybody. */
+  login: z.string().regex(/^\w+$/).optional(),
   username: sentence,
   password: sentence,
   notes: z.array(remark),
@@ -93,6 +102,7 @@ export const providerSchema = z.strictObject({
 export const librarySchema = z.strictObject({
   id: word,
   name: z.string().min(2),
+  aliases,
   language: z.string().min(1),
   /** What it does about TLS when nobody says. */
   default: remark,
@@ -100,6 +110,8 @@ export const librarySchema = z.strictObject({
   traps: z.array(remark).min(1),
   /** Whether it verifies certificate and name when it uses TLS, without being told. */
   verifies: z.boolean(),
+  /** Why TLS from the first byte is the better way, where it is. */
+  implicitFirst: remark.optional(),
   /** How the snippet is told its file name. */
   file: z.string().min(1),
   snippets: z.strictObject({ starttls: z.string().nullable(), implicit: z.string().nullable() }),

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { before, describe, it } from 'node:test';
-import { LIBRARIES, fillSnippet } from '#knowledge/libraries.ts';
+import { advise } from '#advise/advise.ts';
+import { LIBRARIES } from '#knowledge/libraries.ts';
 import { makeAuthority } from '../support/authority.ts';
 import type { Authority } from '../support/authority.ts';
 import { ROOT, messages, startPostern } from '../support/postern.ts';
@@ -164,8 +165,20 @@ async function send(id: string, tls: 'starttls' | 'implicit', to: { readonly por
   const runner = RUNNERS[id];
   assert.ok(library !== undefined && runner !== undefined);
   const dir = tempDir('snip');
-  const filled = fillSnippet(library, tls, { host: 'localhost', port: to.port, username: to.username, from: 'app@example.com', to: 'friend@example.net' });
+  const { snippet: filled, ...advice } = advise({
+    scenario: 'app',
+    library,
+    provider: null,
+    host: 'localhost',
+    served: [{ port: to.port, tls }],
+    blocked: [],
+    survey: null,
+    username: to.username,
+    from: 'app@example.com',
+    to: 'friend@example.net',
+  });
   assert.ok(filled !== null);
+  assert.deepEqual([advice.port, advice.encryption, advice.library?.id], [to.port, tls === 'implicit' ? 'implicit-tls' : 'starttls-required', id]);
   runner.prepare?.(dir, authority.caFile);
   const file = join(dir, library.file.replace(/^\//, ''));
   mkdirSync(dirname(file), { recursive: true });

@@ -109,7 +109,7 @@ test('an unknown option, a missing argument, one too many, an unknown subcommand
 
 test('no server: exit code 3 for every command that speaks to one, and --json tells it', async () => {
   // Run as their first example says; what needs no server, or would go out, is not asked.
-  const apart = new Set(['serve', 'send', 'doctor', 'config']);
+  const apart = new Set(['serve', 'send', 'doctor', 'advise', 'config']);
   const helps = await run(all.map(({ words }) => [...words, '--help']));
   const examples = all.flatMap(({ words }, i) => {
     const [first] = examplesIn(helps[i]?.stdout ?? '').filter((example) => words.every((word) => example.includes(word)));
@@ -128,7 +128,7 @@ test('no server: exit code 3 for every command that speaks to one, and --json te
 });
 
 test('a configuration that is wrong or not there: exit code 2 for every command that reads it', async () => {
-  const reading = [['serve'], ['config', 'check'], ['config', 'show'], ['doctor', 'x.example']];
+  const reading = [['serve'], ['config', 'check'], ['config', 'show'], ['doctor', 'x.example'], ['advise']];
   const runs = await run(
     reading.flatMap((args) => [
       ['--config', '/no/such.toml', ...args],

@@ -45,16 +45,29 @@ export type PortEvidence = Place & {
 /** `role` says what the port is for; an implicit port that speaks in the clear, or the reverse, is found out. */
 export async function probePort(place: Place, role: Role, options: Options & { readonly relayTo: string }): Promise<PortEvidence> {
   const startMs = performance.now();
-  // A port that says nothing of itself: a handshake that works decides, and a server that speaks in the clear fails it at once.
-  const implicit = role === 'submissions' || (role === 'unknown' && (await tryImplicit(place, { ...options, timeoutMs: Math.min(options.timeoutMs, LOOK_MS) })) !== null);
-  const session = implicit ? await probeImplicit(place, options) : await probePlain(place, role, options);
+  const session = await probeSession(place, role, options);
   const more = await probeMore(place, session, options);
   return { ...place, role, timeoutMs: options.timeoutMs, ...session, ...more, totalMs: performance.now() - startMs };
 }
 
+/** From the connection to AUTH only, over one connection where the port is what its role says: what a client would see, and nothing that it would not do. */
+export async function probeSession(place: Place, role: Role, options: Options): Promise<Session> {
+  if (role === 'submissions') return probeImplicit(place, options);
+  if (role !== 'unknown') return probePlain(place, role, options);
+  // A port that says nothing of itself: a handshake that works decides, and a server that speaks in the clear fails it at once. One that takes no
+  // connection is told in the time of one try.
+  const opened = await Conversation.open(place, options);
+  if ('failure' in opened) return { ...NOTHING, connect: opened, transcript: [] };
+  const timer = setTimeout(() => opened.conversation.close(), LOOK_MS);
+  const tls = await opened.conversation.secure();
+  clearTimeout(timer);
+  opened.conversation.close();
+  return 'value' in tls ? probeImplicit(place, options) : probePlain(place, role, options);
+}
+
 const LOOK_MS = 2000;
 
-type Session = Omit<PortEvidence, keyof Place | 'role' | 'timeoutMs' | 'handshakes' | 'injection' | 'relay' | 'totalMs'>;
+export type Session = Omit<PortEvidence, keyof Place | 'role' | 'timeoutMs' | 'handshakes' | 'injection' | 'relay' | 'totalMs'>;
 
 const NOTHING: Omit<Session, 'connect' | 'transcript'> = {
   mode: 'unknown',
