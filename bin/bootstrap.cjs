@@ -84,6 +84,44 @@ function install() {
   if (result.status !== 0) throw new BootstrapError(`npm ci failed:\n${result.stdout}${result.stderr}`, 'Check the network and the registry that npm uses, then try again.');
 }
 
+/** What the dashboard is made of: its sources, the facts it shows, and the versions of what builds it. */
+function dashboardHash() {
+  const hash = createHash('sha256').update(lockHash());
+  for (const folder of ['web', path.join('src', 'knowledge')]) {
+    for (const name of fs.readdirSync(path.join(root, folder), { recursive: true }).map(String).sort()) {
+      const file = path.join(root, folder, name);
+      if (fs.statSync(file).isFile()) hash.update(`${folder}/${name}\0`).update(fs.readFileSync(file)).update('\0');
+    }
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * Builds the dashboard of a checkout into dist/web when its sources are newer; the published package brings it along. What cannot be built does
+ * not keep the server from its mail: it says so, and goes on; unless it is `required`.
+ */
+function ensureDashboard(required = false) {
+  if (!isCheckout()) return;
+  const built = path.join(root, 'dist', 'web', 'stamp');
+  try {
+    const hash = dashboardHash();
+    if (read(built) === hash) return;
+    const release = takeLock();
+    try {
+      if (read(built) === hash) return;
+      process.stderr.write('postern: building the dashboard, once...\n');
+      const { status, error } = spawnSync(findNode(), [path.join(root, 'scripts', 'web.mjs')], { cwd: root, stdio: ['ignore', 2, 2] });
+      if (error) throw error;
+      if (status !== 0) throw new Error(`the build ended with ${status}`);
+    } finally {
+      release();
+    }
+  } catch (error) {
+    if (required) throw error;
+    process.stderr.write(`postern: the dashboard could not be built (${error.message}); everything else works. Run "npm run web" to see why.\n`);
+  }
+}
+
 function takeLock() {
   const lock = path.join(root, '.postern-install');
   const until = Date.now() + LOCK_WAIT_MS;
@@ -118,4 +156,4 @@ function findNode() {
   );
 }
 
-module.exports = { root, isCheckout, ensureDependencies, findNode, BootstrapError };
+module.exports = { root, isCheckout, ensureDependencies, ensureDashboard, dashboardHash, findNode, BootstrapError };

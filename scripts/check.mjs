@@ -17,6 +17,7 @@ const CHECKS = [
   ['format', bin('oxfmt'), ['--check', '.']],
   ['lint', bin('oxlint'), ['--type-aware']],
   ['types', bin('tsc'), ['--noEmit']],
+  ['types of the dashboard', bin('tsc'), ['--noEmit', '--project', 'web']],
   ['layers', node, ['--disable-warning=ExperimentalWarning', 'scripts/layers.ts']],
   ['dead code', bin('knip'), ['--no-progress']],
   ['docs', node, ['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=dot', 'test/unit/docs-*.test.ts']],

@@ -20,12 +20,14 @@ import type { Access, Env } from './identity.ts';
 import { describeApi } from './openapi.ts';
 import type { OpenApi } from './openapi.ts';
 import type { Operation } from './operation.ts';
+import { dashboardFiles } from './dashboard.ts';
 import { ProblemError, answerProblem } from './problem.ts';
 import { openRates } from './rates.ts';
 import { referenceRoutes } from './reference.ts';
 import { auditOperations } from './routes/audit.ts';
 import { certificateRoutes } from './routes/certificates.ts';
 import type { CertificateParts } from './routes/certificates.ts';
+import { contentOperations } from './routes/content.ts';
 import { credentialOperations } from './routes/credentials.ts';
 import { domainRoutes } from './routes/domains.ts';
 import type { DomainService } from './routes/domains.ts';
@@ -38,6 +40,8 @@ import type { MtaStsParts } from './routes/mta-sts.ts';
 import { laneRoutes, queueRoutes } from './routes/queue.ts';
 import { reloadRoutes } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
+import { serverOperations } from './routes/server.ts';
+import type { ServerInfo } from './routes/server.ts';
 import { suppressionRoutes } from './routes/suppressions.ts';
 import { tlsRoutes } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
@@ -57,6 +61,7 @@ export type AppParts = HealthParts &
     readonly suppressions: Suppressions;
     readonly tls: TlsParts;
     readonly reload: () => Promise<ReloadReport>;
+    readonly server: () => ServerInfo;
     readonly door: () => DoorSettings;
     /** Of the program. */
     readonly version: string;
@@ -65,7 +70,14 @@ export type AppParts = HealthParts &
 
 /** All operations, in the order of the reference. */
 export function operationsOf(parts: AppParts): readonly Operation[] {
-  return [...credentialOperations(parts.directory), ...tokenOperations(() => parts.directory.tokens), ...auditOperations(() => parts.directory.audit), ...healthOperations(parts)];
+  return [
+    ...contentOperations(parts),
+    ...serverOperations(() => parts.server()),
+    ...credentialOperations(parts.directory),
+    ...tokenOperations(() => parts.directory.tokens),
+    ...auditOperations(() => parts.directory.audit),
+    ...healthOperations(parts),
+  ];
 }
 
 /** The app: the door, the operations, and the one place where an unexpected error becomes an answer. */
@@ -102,6 +114,7 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.route('/v1/suppressions', suppressionRoutes(parts.suppressions));
   app.route('/v1/tls', tlsRoutes(parts.tls));
   app.route('/v1/reload', reloadRoutes(parts.reload));
+  app.use('/*', dashboardFiles());
   return app;
 }
 

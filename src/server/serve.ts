@@ -105,6 +105,7 @@ type Server = { readonly started: Started; readonly workers: Workers; reload(): 
 /** Opens everything in order; what is open is in `closing`, so that a failure half way closes it again. */
 async function open(options: ServeOptions, dataDir: string, closing: (() => unknown)[], broken: (error: PosternError) => void): Promise<Server> {
   const { config, log } = options;
+  const startedAtMs = systemClock.nowMs();
   const generation = new SharedArrayBuffer(4);
   const store = await openStore({
     dataDir,
@@ -168,6 +169,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     version: options.version,
     door: () => live.config.http,
     reload,
+    server: () => ({ version: options.version, hostname: live.config.hostname, startedAtMs, listeners: readyReport(listeners, '').listeners }),
     certificates,
     tls: { policy: outward.policy, reports },
     stsPolicy: (host) => policy.textFor(host),

@@ -69,6 +69,7 @@ before(async () => {
     }),
     admin: store.admin,
     history: store.history,
+    server: () => ({ version: '0', hostname: 'relay.example.net', startedAtMs: 0, listeners: [] }),
     suppressions: store.suppressions,
     flushHistory: () => store.flushHistory(),
     readiness: async () => ({ ready: reloads < 100, checks: {} }),
