@@ -9,7 +9,8 @@ import { PosternError, errorCode } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
 import type { CertificatesView } from '#http/routes/certificates.ts';
 import type { CredentialSecret, CredentialView, NewCredentialInput } from '#http/routes/credentials.ts';
-import type { DomainCheckView, DomainDetailView, DomainView, RotationStep } from '#http/routes/domains.ts';
+import type { RotationStep } from '#http/views/domain.ts';
+import type { DomainCheckView, DomainDetailView, DomainView } from '#http/views/domain.ts';
 import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
@@ -39,7 +40,7 @@ export type Api = {
   revokeToken(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
   domains(): Promise<{ readonly domains: readonly DomainView[] }>;
   domain(name: string): Promise<DomainDetailView>;
-  addDomain(input: { name: string; inbound: boolean; returnPath?: string | undefined }): Promise<DomainDetailView>;
+  addDomain(input: { name: string; inbound: boolean; returnPath?: string | undefined; project?: string | null | undefined }): Promise<DomainDetailView>;
   checkDomain(name: string): Promise<DomainCheckView>;
   rotateDomain(name: string, step: RotationStep): Promise<DomainDetailView>;
   removeDomain(name: string): Promise<{ readonly name: string; readonly removed: boolean }>;

@@ -18,6 +18,11 @@ export type Identity = {
   readonly ratePerMinute: number | null;
 };
 
+/** Whether what belongs to this project (null: to none) is there for whoever asks. */
+export function sees(identity: Pick<Identity, 'project'>, project: string | null | undefined): boolean {
+  return identity.project === null || identity.project === project;
+}
+
 /** How a request came in: through the socket's file permission, or over TCP. */
 export type Access = 'socket' | 'tcp';
 

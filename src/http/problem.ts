@@ -3,6 +3,7 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
+import { PosternError } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
 
 export type Problem = Failure & {
@@ -44,6 +45,21 @@ export function answerProblem(context: Context, problem: Problem): Response {
 
 export function notFound(what: string, fix: string): ProblemError {
   return new ProblemError({ status: 404, title: 'Not found', code: 'not-found', cause: `There is no ${what}.`, fix });
+}
+
+/** For a project that reaches for what is not its own. */
+export function outsideProject(cause: string, fix: string): ProblemError {
+  return new ProblemError({ status: 403, title: 'Not allowed', code: 'outside-project', cause, fix });
+}
+
+/** What a service refuses by a PosternError, as a refusal of this status; anything else stays an error. */
+export async function refusing<T>(work: () => Promise<T> | T, as: { readonly status: ContentfulStatusCode; readonly title: string }): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof PosternError)) throw error;
+    throw new ProblemError({ ...error.failure, ...as });
+  }
 }
 
 /** Checks input against its schema; throws the 422 that names the field and what is allowed. */

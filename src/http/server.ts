@@ -25,25 +25,25 @@ import { ProblemError, answerProblem } from './problem.ts';
 import { openRates } from './rates.ts';
 import { referenceRoutes } from './reference.ts';
 import { auditOperations } from './routes/audit.ts';
-import { certificateRoutes } from './routes/certificates.ts';
+import { certificateOperations } from './routes/certificates.ts';
 import type { CertificateParts } from './routes/certificates.ts';
 import { contentOperations } from './routes/content.ts';
 import { credentialOperations } from './routes/credentials.ts';
-import { domainRoutes } from './routes/domains.ts';
-import type { DomainService } from './routes/domains.ts';
+import { domainOperations } from './routes/domains.ts';
+import type { DomainService } from './views/domain.ts';
 import { healthOperations } from './routes/health.ts';
 import type { HealthParts } from './routes/health.ts';
-import { messageRoutes } from './routes/messages.ts';
+import { messageOperations } from './routes/messages.ts';
 import type { MessageParts } from './routes/messages.ts';
 import { mtaStsRoutes } from './routes/mta-sts.ts';
 import type { MtaStsParts } from './routes/mta-sts.ts';
-import { laneRoutes, queueRoutes } from './routes/queue.ts';
-import { reloadRoutes } from './routes/reload.ts';
+import { queueOperations } from './routes/queue.ts';
+import { reloadOperations } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
 import { serverOperations } from './routes/server.ts';
 import type { ServerInfo } from './routes/server.ts';
 import { suppressionRoutes } from './routes/suppressions.ts';
-import { tlsRoutes } from './routes/tls.ts';
+import { tlsOperations } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
 import { tokenOperations } from './routes/tokens.ts';
 
@@ -70,12 +70,20 @@ export type AppParts = HealthParts &
 
 /** All operations, in the order of the reference. */
 export function operationsOf(parts: AppParts): readonly Operation[] {
+  const { directory } = parts;
+  const projectOf = async (name: string): Promise<string | null> => (await directory.credentials()).find((credential) => credential.name === name)?.project ?? null;
   return [
+    ...messageOperations(parts),
     ...contentOperations(parts),
+    ...queueOperations({ admin: () => parts.admin, projectOf }),
+    ...credentialOperations(directory),
+    ...domainOperations(() => parts.domains),
     ...serverOperations(() => parts.server()),
-    ...credentialOperations(parts.directory),
-    ...tokenOperations(() => parts.directory.tokens),
-    ...auditOperations(() => parts.directory.audit),
+    ...certificateOperations(() => parts.certificates),
+    ...tlsOperations(() => parts.tls),
+    ...reloadOperations(() => parts.reload()),
+    ...tokenOperations(() => directory.tokens),
+    ...auditOperations(() => directory.audit),
     ...healthOperations(parts),
   ];
 }
@@ -106,14 +114,7 @@ export function createApp(parts: AppParts): Hono<Env> {
     context.set('identity', atSocket(context));
     return next();
   });
-  app.route('/v1/certificates', certificateRoutes(parts.certificates));
-  app.route('/v1/domains', domainRoutes(parts.domains));
-  app.route('/v1/queue', queueRoutes(parts.admin));
-  app.route('/v1/lanes', laneRoutes(parts.admin));
-  app.route('/v1/messages', messageRoutes(parts));
   app.route('/v1/suppressions', suppressionRoutes(parts.suppressions));
-  app.route('/v1/tls', tlsRoutes(parts.tls));
-  app.route('/v1/reload', reloadRoutes(parts.reload));
   app.use('/*', dashboardFiles());
   return app;
 }

@@ -23,3 +23,10 @@ function wireEntry(key: string, field: unknown): [string, unknown] {
   if (!/(^at|At|Until)Ms$/.test(key)) return [key, toWire(field)];
   return [key.slice(0, -2), typeof field === 'number' ? new Date(field).toISOString() : null];
 }
+
+type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** Keys that were not given are left out, as exact optional types want it. */
+export function withoutUndefined<T extends object>(value: T): Given<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Given<T>;
+}

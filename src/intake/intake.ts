@@ -441,6 +441,7 @@ class Incoming implements MessageSink {
         helo: connection.helo ?? '',
         tls: connection.tls === null ? null : `${connection.tls.protocol} ${connection.tls.cipher}`,
         credential: connection.identity?.credential ?? null,
+        ...(connection.identity?.record.project ? { project: connection.identity.record.project } : {}),
       },
       subject: head.subject,
       messageIdHeader: head.messageIdHeader,

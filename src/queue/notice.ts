@@ -55,6 +55,7 @@ export async function makeNotice(parts: NoticeParts, notice: Notice): Promise<Ne
   };
   const tail = await parts.sign(composeDsn(dsn), nowMs);
   const facts = dsnFacts(dsn);
+  const { project } = envelope.origin;
   return {
     envelope: {
       id,
@@ -73,7 +74,7 @@ export async function makeNotice(parts: NoticeParts, notice: Notice): Promise<Ne
       envid: null,
       kind: 'dsn',
       mode: envelope.mode,
-      origin: { profile: 'local', clientAddress: '', helo: '', tls: null, credential: null },
+      origin: { profile: 'local', clientAddress: '', helo: '', tls: null, credential: null, ...(project === undefined ? {} : { project }) },
       subject: facts.subject,
       messageIdHeader: facts.messageId,
     },

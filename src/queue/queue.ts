@@ -118,6 +118,7 @@ export type QueueAdmin = {
     domain?: string;
     state?: RecipientState;
     credential?: string;
+    project?: string;
     limit: number;
     after?: { id: MessageId; n: number };
   }): Promise<readonly QueueRow[]>;

@@ -19,6 +19,8 @@ export type Origin = {
   readonly tls: string | null;
   /** Name of the credential, null for MTA mail. */
   readonly credential: string | null;
+  /** Of the credential or the token; only its own see the message, besides those who see all. */
+  readonly project?: string;
 };
 
 /** A message as accepted. `expiresAtMs` is when an undelivered recipient bounces; `warnAtMs` when a delay DSN is due (null: never). */

@@ -4,7 +4,7 @@
 import type { Cancel, Clock } from '#base/clock.ts';
 import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
-import type { DomainService } from '#http/routes/domains.ts';
+import type { DomainService } from '#http/views/domain.ts';
 import type { Domain } from '#store/directory.ts';
 import type { DomainKeyReader } from '#store/domain-keys.ts';
 

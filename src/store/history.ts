@@ -18,6 +18,7 @@ export type MessageRow = {
   readonly messageIdHeader: string;
   readonly sizeBytes: number;
   readonly credential: string | null;
+  readonly project: string | null;
   readonly profile: string;
   readonly kind: 'mail' | 'dsn';
   readonly mode: 'live' | 'sandbox';
@@ -57,6 +58,7 @@ export type MessageFilter = {
   readonly status?: MessageStatus;
   readonly sinceMs?: number;
   readonly credential?: string;
+  readonly project?: string;
   readonly limit: number;
   readonly before?: MessageId;
 };
@@ -83,6 +85,10 @@ const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX message_unusual ON message (status, id) WHERE status <> 'delivered';
   CREATE TABLE cursor (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID
+  `,
+  `
+  ALTER TABLE message ADD COLUMN project TEXT;
+  CREATE INDEX message_project ON message (project, id) WHERE project IS NOT NULL
   `,
 ];
 
@@ -127,7 +133,7 @@ export class History {
     this.#move = this.#database.prepare("INSERT INTO cursor (name, seq) VALUES ('outbox', ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq");
     this.#read = this.#database.prepare('SELECT * FROM message WHERE id = ?');
     this.#write = this.#database.prepare(
-      `INSERT INTO message (id, from_address, to_addresses, credential, status, updated_at, envelope, recipients, events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO message (id, from_address, to_addresses, credential, status, updated_at, envelope, recipients, events, project) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (id) DO UPDATE SET status = excluded.status, updated_at = excluded.updated_at, recipients = excluded.recipients, events = excluded.events`,
     );
   }
@@ -231,8 +237,14 @@ export class History {
       envelope,
       `[${recipients.map(({ state, lastOutcome }) => `${JSON.stringify(state).slice(0, -1)},"lastOutcome":${lastOutcome}}`).join(',')}]`,
       `[${events.join(',')}]`,
+      projectIn(envelope),
     );
   }
+}
+
+/** Of an envelope's JSON, without reading all of it: in a string of it the quotes would be escaped. */
+function projectIn(envelope: string): string | null {
+  return /"project":"([^"\\]+)"/.exec(envelope)?.[1] ?? null;
 }
 
 /** Opens the history for reading, beside its writer. */
@@ -270,6 +282,7 @@ function conditions(filter: MessageFilter): [string, (string | number)[]] {
   add("to_addresses LIKE ? ESCAPE '\\'", filter.to === undefined ? undefined : `% ${pattern(filter.to)} %`);
   add('status = ?', filter.status);
   add('credential = ?', filter.credential);
+  add('project = ?', filter.project);
   add('id < ?', filter.before);
   add('updated_at >= ?', filter.sinceMs);
   return [where.join(' AND '), parameters];
@@ -294,6 +307,7 @@ function messageRow(row: Row): MessageRow {
     messageIdHeader: envelope.messageIdHeader,
     sizeBytes: envelope.sizeBytes,
     credential: envelope.origin.credential,
+    project: envelope.origin.project ?? null,
     profile: envelope.origin.profile,
     kind: envelope.kind,
     mode: envelope.mode,

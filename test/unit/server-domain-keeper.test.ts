@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
-import type { DomainCheck } from '#http/routes/domains.ts';
+import type { DomainCheck } from '#http/views/domain.ts';
 import { keepDomains } from '#server/domain-keeper.ts';
 import type { Domain } from '#store/directory.ts';
 import type { DomainKey } from '#store/domain-keys.ts';

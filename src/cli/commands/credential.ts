@@ -8,7 +8,7 @@ import type { Cli } from '#cli/main.ts';
 import type { CredentialSecret } from '#http/routes/credentials.ts';
 import { dateText } from '#cli/format.ts';
 
-type AddOptions = { domain?: string[]; live?: boolean; allowIp?: string[]; rate?: string };
+type AddOptions = { domain?: string[]; live?: boolean; allowIp?: string[]; rate?: string; project?: string };
 
 const EXAMPLES = `
 Examples:
@@ -28,6 +28,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--live', 'its mail is delivered; without it the credential is a sandbox: mail is captured and never leaves')
     .option('--allow-ip <cidr>', 'only from this address or network (repeat for more)', collect)
     .option('--rate <n/h>', 'at most n messages an hour, like 500/h')
+    .option('--project <project>', 'the project it belongs to: its tokens see the mail')
     .action((name: string, options: AddOptions) => add(cli, name, options));
   command
     .command('list')
@@ -46,7 +47,14 @@ export function register(program: Command, cli: Cli): void {
 async function add(cli: Cli, name: string, options: AddOptions): Promise<void> {
   const mode = options.live === true ? 'live' : 'sandbox';
   const ratePerHour = options.rate === undefined ? null : parseRate(options.rate);
-  const made = await openApi({ dataDir: cli.dataDir() }).addCredential({ name, domains: options.domain ?? [], mode, allowIps: options.allowIp ?? [], ratePerHour });
+  const made = await openApi({ dataDir: cli.dataDir() }).addCredential({
+    name,
+    domains: options.domain ?? [],
+    mode,
+    allowIps: options.allowIp ?? [],
+    ratePerHour,
+    project: options.project ?? null,
+  });
   show(cli, made);
   if (mode === 'sandbox') cli.out.note('It is a sandbox: its mail is captured (postern message list) and never leaves. For delivery make one with --live.');
   else if (made.domains.length > 0) await noteUnverified(cli, made.domains);

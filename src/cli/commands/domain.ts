@@ -6,7 +6,7 @@ import { findingsText, keysText, recordsText, recordsZone, summaryText, unusable
 import { examplesFor } from '#cli/examples.ts';
 import { dateText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
-import type { DomainDetailView } from '#http/routes/domains.ts';
+import type { DomainDetailView } from '#http/views/domain.ts';
 
 const EXAMPLES = `
 Examples:
@@ -18,7 +18,7 @@ Examples:
   postern domain list
   postern domain remove example.com`;
 
-type AddOptions = { inbound?: boolean; returnPath?: string; zone?: boolean };
+type AddOptions = { inbound?: boolean; returnPath?: string; project?: string; zone?: boolean };
 type RotateOptions = { confirm?: boolean; cancel?: boolean; zone?: boolean };
 
 export function register(program: Command, cli: Cli): void {
@@ -28,6 +28,7 @@ export function register(program: Command, cli: Cli): void {
     .description('add a domain: makes its signing keys and prints the DNS records to publish')
     .option('--inbound', 'take mail for it on port 25 (its recipients are handled by the routes)')
     .option('--return-path <label>', 'the label that bounces come back to (default: bounce, for bounce.example.com)')
+    .option('--project <project>', 'the project that may make credentials for it; "" takes it back')
     .option('--zone', 'print the records as a zone file')
     .action((name: string, options: AddOptions) => add(cli, name, options));
   command
@@ -56,8 +57,8 @@ export function register(program: Command, cli: Cli): void {
     .action((name: string) => remove(cli, name));
 }
 
-async function add(cli: Cli, name: string, { inbound, returnPath, zone }: AddOptions): Promise<void> {
-  const made = await openApi({ dataDir: cli.dataDir() }).addDomain({ name, inbound: inbound === true, ...(returnPath === undefined ? {} : { returnPath }) });
+async function add(cli: Cli, name: string, { inbound, returnPath, project, zone }: AddOptions): Promise<void> {
+  const made = await openApi({ dataDir: cli.dataDir() }).addDomain({ name, inbound: inbound === true, returnPath, project: project === '' ? null : project });
   show(cli, made, zone === true);
   const unusable = unusableHostname(made.records);
   if (unusable !== null) {

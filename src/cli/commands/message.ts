@@ -11,8 +11,8 @@ import type { Cli } from '#cli/main.ts';
 import { cut } from '#cli/width.ts';
 import type { MessageView } from '#http/routes/messages.ts';
 import type { Security } from '#queue/records.ts';
-import { STATUSES } from '#http/routes/messages.ts';
-import { withoutUndefined } from '#http/routes/queue.ts';
+import { STATUSES } from '#http/views/message.ts';
+import { withoutUndefined } from '#http/wire.ts';
 
 type Listed = { to?: string; from?: string; status?: string; since?: string; credential?: string; limit: string };
 type EventView = MessageView['events'][number];

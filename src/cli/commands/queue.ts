@@ -10,7 +10,7 @@ import { dateText, replyText, sizeText, spanText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import { cut } from '#cli/width.ts';
 import type { QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
-import { withoutUndefined } from '#http/routes/queue.ts';
+import { withoutUndefined } from '#http/wire.ts';
 import type { Changed, Selection } from '#queue/queue.ts';
 
 type Chosen = { lane?: string; domain?: string; credential?: string; all?: boolean; yes?: boolean };

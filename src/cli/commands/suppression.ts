@@ -11,7 +11,7 @@ import { examplesFor } from '#cli/examples.ts';
 import { dateText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import { cut } from '#cli/width.ts';
-import { withoutUndefined } from '#http/routes/queue.ts';
+import { withoutUndefined } from '#http/wire.ts';
 import { MAX_IMPORT } from '#http/routes/suppressions.ts';
 import type { SuppressionInput, SuppressionView } from '#http/routes/suppressions.ts';
 import { REASONS } from '#queue/suppression.ts';

@@ -1,7 +1,7 @@
 // DNS records as people paste them: into a form (type, name, value) or into a zone file; and what a check found of them. Pure text.
 
 import { dateText } from '#cli/format.ts';
-import type { DomainCheckView, DomainDetailView, FindingView, RecordView } from '#http/routes/domains.ts';
+import type { DomainCheckView, DomainDetailView, FindingView, RecordView } from '#http/views/domain.ts';
 import { PURPOSES } from '#mail/identity/records.ts';
 import type { DnsRecord } from '#mail/identity/records.ts';
 import { zoneFile, zoneLine } from '#mail/identity/zone.ts';

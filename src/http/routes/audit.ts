@@ -5,8 +5,7 @@ import type { AuditStore } from '#store/audit.ts';
 import { limit, since, time } from '#http/fields.ts';
 import { operation } from '#http/operation.ts';
 import type { Operation } from '#http/operation.ts';
-import { toWire } from '#http/wire.ts';
-import { withoutUndefined } from './queue.ts';
+import { toWire, withoutUndefined } from '#http/wire.ts';
 
 const ENTRY = z
   .object({

@@ -5,9 +5,9 @@ import { z } from 'zod';
 import { takeApart, disarm } from '#mail/content.ts';
 import type { Content } from '#mail/content.ts';
 import type { QueueAdmin } from '#queue/queue.ts';
-import type { Directory } from '#store/directory.ts';
 import type { HistoryReader } from '#store/history.ts';
 import { messageId } from '#http/fields.ts';
+import { sees } from '#http/identity.ts';
 import type { Identity } from '#http/identity.ts';
 import { operation } from '#http/operation.ts';
 import type { Operation } from '#http/operation.ts';
@@ -36,7 +36,6 @@ const CONTENT = z
 export type ContentParts = {
   readonly admin: Pick<QueueAdmin, 'read'>;
   readonly history: Pick<HistoryReader, 'show'>;
-  readonly directory: Pick<Directory, 'credentials'>;
   readonly flushHistory: () => Promise<void>;
 };
 
@@ -45,7 +44,7 @@ const EXAMPLE = { params: { id: '06fq3z5kq0v7m2xe' } };
 
 export function contentOperations(parts: ContentParts): readonly Operation[] {
   const open = async (id: string, identity: Identity): Promise<Content> => {
-    const visible = identity.project === null || (await projectOf(id, parts)) === identity.project;
+    const visible = identity.project === null || sees(identity, await projectOf(id, parts));
     return takeApart(await whole(id, visible ? await parts.admin.read(id) : null));
   };
   return [
@@ -107,11 +106,9 @@ export function contentOperations(parts: ContentParts): readonly Operation[] {
 
 const SAFE = { 'content-security-policy': MAIL_POLICY, 'x-content-type-options': 'nosniff', 'x-dns-prefetch-control': 'off', 'referrer-policy': 'no-referrer' };
 
-/** Of the credential that sent it. */
-async function projectOf(id: string, { history, directory, flushHistory }: ContentParts): Promise<string | null> {
+async function projectOf(id: string, { history, flushHistory }: ContentParts): Promise<string | null> {
   await flushHistory();
-  const name = (await history.show(id))?.credential ?? null;
-  return (await directory.credentials()).find((credential) => credential.name === name)?.project ?? null;
+  return (await history.show(id))?.project ?? null;
 }
 
 async function whole(id: string, body: AsyncIterable<Buffer> | null): Promise<Buffer> {

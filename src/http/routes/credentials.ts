@@ -1,13 +1,13 @@
 // /v1/credentials: who may submit. The password is in the answer that makes it and nowhere else.
 
 import { z } from 'zod';
-import { PosternError } from '#base/failure.ts';
 import type { Credential, Directory } from '#store/directory.ts';
 import { credentialName, domainName, network, projectName, time } from '#http/fields.ts';
+import { sees } from '#http/identity.ts';
 import type { Identity } from '#http/identity.ts';
 import { operation } from '#http/operation.ts';
 import type { Operation } from '#http/operation.ts';
-import { ProblemError, notFound } from '#http/problem.ts';
+import { notFound, outsideProject, refusing } from '#http/problem.ts';
 import { toWire } from '#http/wire.ts';
 
 const mode = z.enum(['sandbox', 'live']).describe('mail of a sandbox is captured, shown, and never leaves');
@@ -47,9 +47,9 @@ export type NewCredentialInput = z.input<typeof NEW>;
 const NAMED = z.object({ name: z.string().max(64) });
 
 export function credentialOperations(directory: Directory): readonly Operation[] {
-  const own = async (name: string, { project }: Identity): Promise<void> => {
+  const own = async (name: string, identity: Identity): Promise<void> => {
     const found = (await directory.credentials()).find((credential) => credential.name === name);
-    if (found === undefined || (project !== null && found.project !== project)) throw noCredential(name);
+    if (found === undefined || !sees(identity, found.project)) throw noCredential(name);
   };
   return [
     operation({
@@ -60,9 +60,7 @@ export function credentialOperations(directory: Directory): readonly Operation[]
       summary: 'The credentials, without their passwords',
       scope: 'credentials:read',
       answer: z.object({ credentials: z.array(CREDENTIAL) }),
-      run: async ({ identity: { project } }) => ({
-        credentials: (await directory.credentials()).filter((credential) => project === null || credential.project === project).map(viewOf),
-      }),
+      run: async ({ identity }) => ({ credentials: (await directory.credentials()).filter((one) => sees(identity, one.project)).map(viewOf) }),
     }),
     operation({
       method: 'POST',
@@ -79,13 +77,9 @@ export function credentialOperations(directory: Directory): readonly Operation[]
       example: { body: { name: 'shop', domains: ['example.com'], mode: 'live', allowIps: ['192.0.2.0/24'], ratePerHour: 500 } },
       run: async ({ body, identity }) => {
         const project = await projectOf(body, { identity, directory });
-        try {
-          const { credential, password } = await directory.addCredential({ ...body, project, domains: [...new Set(body.domains)] });
-          return secretOf(credential, password);
-        } catch (error) {
-          if (!(error instanceof PosternError) || error.failure.code !== 'credential-exists') throw error;
-          throw new ProblemError({ ...error.failure, status: 409, title: 'Credential exists' });
-        }
+        const wanted = { ...body, project, domains: [...new Set(body.domains)] };
+        const { credential, password } = await refusing(() => directory.addCredential(wanted), { status: 409, title: 'Credential exists' });
+        return secretOf(credential, password);
       },
     }),
     operation({
@@ -132,16 +126,13 @@ async function projectOf(body: z.output<typeof NEW>, { identity, directory }: { 
   const domains = (await directory.domains()).filter((domain) => domain.project === identity.project).map((domain) => domain.name);
   const foreign = body.domains.find((domain) => !domains.some((one) => domain === one || domain.endsWith(`.${one}`)));
   if (body.domains.length > 0 && foreign === undefined && (body.project ?? identity.project) === identity.project) return identity.project;
-  throw new ProblemError({
-    status: 403,
-    title: 'Not allowed',
-    code: 'outside-project',
-    cause: `The project "${identity.project}" may make credentials for itself and its domains only${foreign === undefined ? '' : `; ${foreign} is none of them`}.`,
-    fix: domains.length === 0 ? 'Have the operator give the project a domain.' : `Name some of its domains: ${domains.join(', ')}.`,
-  });
+  throw outsideProject(
+    `The project "${identity.project}" may make credentials for itself and its domains only${foreign === undefined ? '' : `; ${foreign} is none of them`}.`,
+    domains.length === 0 ? 'Have the operator give the project a domain.' : `Name some of its domains: ${domains.join(', ')}.`,
+  );
 }
 
-function noCredential(name: string): ProblemError {
+function noCredential(name: string): Error {
   return notFound(`credential "${name}"`, 'List the ones there are with: postern credential list');
 }
 

@@ -1,123 +1,142 @@
 // /v1/domains: the domains this server sends for, and those it receives for, with the DNS records that they need.
 
-import { Hono } from 'hono';
 import { z } from 'zod';
-import { PosternError } from '#base/failure.ts';
-import type { Finding, RecordFinding } from '#mail/identity/finding.ts';
-import type { DnsRecord } from '#mail/identity/records.ts';
-import type { Domain } from '#store/directory.ts';
-import type { DomainKey } from '#store/domain-keys.ts';
-import { domainName } from '#http/fields.ts';
-import { parseBody } from '#http/body.ts';
-import { ProblemError, notFound, parseInput } from '#http/problem.ts';
-import { toWire } from '#http/wire.ts';
-import type { Wire } from '#http/wire.ts';
-
-export type DomainChange = { readonly name: string; readonly inbound: boolean; readonly returnPath?: string | undefined };
-
-/** A record to publish, and what the last check said of it (`unchecked` before the first). */
-export type RecordRow = DnsRecord & { readonly status: string };
-
-export type DomainDetail = {
-  readonly domain: Domain;
-  readonly keys: readonly Omit<DomainKey, 'domain' | 'publicKey' | 'sealed'>[];
-  readonly records: readonly RecordRow[];
-};
-
-/** What a check found, and what it changed: sentences for people. */
-export type DomainCheck = DomainDetail & { readonly findings: readonly RecordFinding[]; readonly changes: readonly string[] };
-
-/** `start` makes new keys to be published; `confirm` uses them on the operator's word; `cancel` drops them. */
-export type RotationStep = 'start' | 'confirm' | 'cancel';
-
-/** What the routes need; made by the server. */
-export type DomainService = {
-  list(): Promise<readonly Domain[]>;
-  show(name: string): Promise<DomainDetail | null>;
-  add(domain: DomainChange): Promise<DomainDetail>;
-  /** Looks at the live DNS; keys that are published begin to sign, the return path is used once it is right. */
-  check(name: string): Promise<DomainCheck | null>;
-  /** Rejects with PosternError `rotation-under-way` or `no-rotation`. */
-  rotate(name: string, step: RotationStep): Promise<DomainDetail | null>;
-  remove(name: string): Promise<boolean>;
-};
-
-/** `status`: `verified` when the last check found every record right, `unchecked` before the first, else how many are. */
-export type DomainView = Wire<Omit<Domain, 'statuses'>> & { readonly status: string };
-export type DomainDetailView = DomainView & { readonly keys: Wire<DomainDetail['keys']>; readonly records: readonly RecordView[] };
-/** A record with what a check found of it. */
-export type FindingView = RecordView & Pick<Finding, 'found' | 'cause' | 'fix' | 'notes'>;
-export type DomainCheckView = Omit<DomainDetailView, 'records'> & { readonly records: readonly FindingView[]; readonly changes: readonly string[] };
-/** The contract's five fields, in its order. */
-export type RecordView = { readonly type: string; readonly name: string; readonly value: string; readonly purpose: string; readonly status: string };
+import { domainName, projectName } from '#http/fields.ts';
+import { DOMAIN, DOMAIN_CHECK, DOMAIN_DETAIL, checkView, detailView, domainView } from '#http/views/domain.ts';
+import type { DomainDetail, DomainService } from '#http/views/domain.ts';
+import { sees } from '#http/identity.ts';
+import type { Identity } from '#http/identity.ts';
+import { operation } from '#http/operation.ts';
+import type { Operation } from '#http/operation.ts';
+import { notFound, outsideProject, refusing } from '#http/problem.ts';
 
 const LABEL = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'one label of letters, digits and dashes, like bounce');
-const NEW = z.strictObject({ name: domainName, inbound: z.boolean().default(false), returnPath: LABEL.optional() });
+const NEW = z.strictObject({
+  name: domainName,
+  inbound: z.boolean().default(false).describe('whether its mail is taken on port 25'),
+  returnPath: LABEL.optional().describe('the label under the domain that bounces come back to; `bounce` unless told'),
+  project: projectName.nullable().optional().describe('the project that may send as it; null: none in particular'),
+});
 
-const STEP = z.strictObject({ step: z.enum(['start', 'confirm', 'cancel']).default('start') });
+const STEP = z.strictObject({
+  step: z.enum(['start', 'confirm', 'cancel']).default('start').describe('`start` makes new keys to be published, `confirm` uses them on your word, `cancel` drops them'),
+});
+const NAMED = z.object({ name: domainName });
 
-export function domainRoutes(domains: DomainService): Hono {
-  const app = new Hono();
-  app.get('/', async (context) => context.json({ domains: (await domains.list()).map(view) }));
-  app.post('/', async (context) => context.json(detailView(await domains.add(await parseBody(context, NEW))), 201));
-  app.get('/:name', async (context) => {
-    const name = parseInput(domainName, context.req.param('name'));
-    const detail = await domains.show(name);
-    if (detail === null) throw noDomain(name);
-    return context.json(detailView(detail));
-  });
-  app.post('/:name/check', async (context) => {
-    const name = parseInput(domainName, context.req.param('name'));
-    const check = await domains.check(name);
-    if (check === null) throw noDomain(name);
-    return context.json(checkView(check));
-  });
-  app.post('/:name/rotate', async (context) => {
-    const name = parseInput(domainName, context.req.param('name'));
-    const { step } = await parseBody(context, STEP);
-    try {
-      const detail = await domains.rotate(name, step);
-      if (detail === null) throw noDomain(name);
-      return context.json(detailView(detail));
-    } catch (error) {
-      if (!(error instanceof PosternError)) throw error;
-      throw new ProblemError({ ...error.failure, status: 409, title: 'Not possible now' });
-    }
-  });
-  app.delete('/:name', async (context) => {
-    const name = parseInput(domainName, context.req.param('name'));
-    if (!(await domains.remove(name))) throw noDomain(name);
-    return context.json({ name, removed: true });
-  });
-  return app;
+export function domainOperations(domains: () => DomainService): readonly Operation[] {
+  const own = async (name: string, identity: Identity): Promise<DomainDetail> => {
+    const detail = await domains().show(name);
+    if (detail === null || !sees(identity, detail.domain.project)) throw noDomain(name);
+    return detail;
+  };
+  return [
+    operation({
+      method: 'GET',
+      path: '/v1/domains',
+      id: 'listDomains',
+      tag: 'Domains',
+      summary: 'The domains, and how their records stand',
+      scope: 'domains:read',
+      answer: z.object({ domains: z.array(DOMAIN) }),
+      run: async ({ identity }) => ({ domains: (await domains().list()).filter((domain) => sees(identity, domain.project)).map(domainView) }),
+    }),
+    operation({
+      method: 'POST',
+      path: '/v1/domains',
+      id: 'addDomain',
+      tag: 'Domains',
+      summary: 'Add a domain: its keys are made, and the records to publish told',
+      description: 'One that is there already keeps its keys, becomes `inbound` if that is said, and never loses it.',
+      scope: 'domains:write',
+      body: NEW,
+      answer: DOMAIN_DETAIL,
+      status: 201,
+      example: { body: { name: 'example.com' } },
+      run: async ({ body, identity }) => {
+        if (identity.project !== null) throw operatorsMatter(identity.project);
+        return detailView(await domains().add(body));
+      },
+    }),
+    operation({
+      method: 'GET',
+      path: '/v1/domains/{name}',
+      id: 'getDomain',
+      tag: 'Domains',
+      summary: 'One domain with its keys and the records to publish',
+      scope: 'domains:read',
+      params: NAMED,
+      answer: DOMAIN_DETAIL,
+      refusals: [404],
+      example: { params: { name: 'example.com' } },
+      run: async ({ params: { name }, identity }) => detailView(await own(name, identity)),
+    }),
+    operation({
+      method: 'POST',
+      path: '/v1/domains/{name}/check',
+      id: 'checkDomain',
+      tag: 'Domains',
+      summary: 'Look at the live DNS: which records are right, what is wrong with the others, and how it is mended',
+      description: 'Keys that are published begin to sign, and the return path is used once it is right; `changes` tells what followed.',
+      scope: 'domains:write',
+      params: NAMED,
+      answer: DOMAIN_CHECK,
+      refusals: [404],
+      example: { params: { name: 'example.com' } },
+      run: async ({ params: { name }, identity }) => {
+        await own(name, identity);
+        const check = await domains().check(name);
+        if (check === null) throw noDomain(name);
+        return checkView(check);
+      },
+    }),
+    operation({
+      method: 'POST',
+      path: '/v1/domains/{name}/rotate',
+      id: 'rotateDomain',
+      tag: 'Domains',
+      summary: 'Change the signing keys, a step at a time',
+      scope: 'domains:write',
+      params: NAMED,
+      body: STEP,
+      answer: DOMAIN_DETAIL,
+      refusals: [404, 409],
+      example: { params: { name: 'example.com' }, body: { step: 'start' } },
+      audit: ({ params: { name }, body: { step } }) => `${name} ${step}`,
+      run: async ({ params: { name }, body: { step }, identity }) => {
+        await own(name, identity);
+        const detail = await refusing(() => domains().rotate(name, step), { status: 409, title: 'Not possible now' });
+        if (detail === null) throw noDomain(name);
+        return detailView(detail);
+      },
+    }),
+    operation({
+      method: 'DELETE',
+      path: '/v1/domains/{name}',
+      id: 'removeDomain',
+      tag: 'Domains',
+      summary: 'Remove a domain; its keys go with it',
+      scope: 'domains:write',
+      params: NAMED,
+      answer: z.object({ name: z.string(), removed: z.literal(true) }),
+      refusals: [404],
+      example: { params: { name: 'example.com' } },
+      run: async ({ params: { name }, identity }) => {
+        await own(name, identity);
+        if (identity.project !== null) throw operatorsMatter(identity.project);
+        if (!(await domains().remove(name))) throw noDomain(name);
+        return { name, removed: true as const };
+      },
+    }),
+  ];
 }
 
-function noDomain(name: string): ProblemError {
+function noDomain(name: string): Error {
   return notFound(`domain "${name}"`, 'List the ones there are with: postern domain list');
 }
 
-function view({ statuses, ...domain }: Domain): DomainView {
-  return { ...toWire(domain), status: statusText(Object.values(statuses)) };
-}
-
-function statusText(statuses: readonly string[]): string {
-  const right = statuses.filter((status) => status === 'right').length;
-  if (statuses.length === 0) return 'unchecked';
-  return right === statuses.length ? 'verified' : `${right} of ${statuses.length} right`;
-}
-
-function detailView({ domain, keys, records }: DomainDetail): DomainDetailView {
-  return { ...view(domain), keys: toWire(keys), records: records.map(recordView) };
-}
-
-function checkView(check: DomainCheck): DomainCheckView {
-  const records = check.findings.map((finding) => {
-    const { found, cause, fix, notes } = finding;
-    return { ...recordView(finding), found, cause, fix, notes };
-  });
-  return { ...detailView(check), records, changes: check.changes };
-}
-
-function recordView({ type, name, value, purpose, status }: RecordRow): RecordView {
-  return { type, name, value, purpose, status };
+function operatorsMatter(project: string): Error {
+  return outsideProject(
+    `Which domains the project "${project}" has is the operator's to say.`,
+    'Use a token without a project, or on the server: postern domain add NAME --project PROJECT',
+  );
 }

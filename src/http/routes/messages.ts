@@ -1,61 +1,94 @@
 // /v1/messages: what became of every message. Reading only; a body is there while the queue (or the capture) holds it.
 
-import { Hono } from 'hono';
 import { z } from 'zod';
 import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import type { QueueAdmin } from '#queue/queue.ts';
 import type { HistoryReader, MessageDetail, MessageRow } from '#store/history.ts';
 import { credentialName, limit, messageId, since } from '#http/fields.ts';
-import { notFound, parseInput } from '#http/problem.ts';
-import { toWire } from '#http/wire.ts';
+import { sees } from '#http/identity.ts';
+import type { Identity } from '#http/identity.ts';
+import { operation } from '#http/operation.ts';
+import type { Operation } from '#http/operation.ts';
+import { notFound } from '#http/problem.ts';
+import { MESSAGE, MESSAGE_ROW, STATUSES } from '#http/views/message.ts';
+import { toWire, withoutUndefined } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 
 export type MessageRowView = Wire<MessageRow>;
 export type MessageView = Wire<MessageDetail>;
 
-export const STATUSES = ['queued', 'delivered', 'deferred', 'bounced', 'expired', 'captured', 'cancelled', 'held', 'partial'] as const;
-
 const FILTER = z.strictObject({
-  to: z.string().min(1).max(320).optional(),
-  from: z.string().min(1).max(320).optional(),
+  to: z.string().min(1).max(320).optional().describe('an address, or a domain'),
+  from: z.string().min(1).max(320).optional().describe('an address, or a domain'),
   status: z.enum(STATUSES).optional(),
   since: since.optional(),
   credential: credentialName.optional(),
-  before: messageId.optional(),
+  before: messageId.optional().describe('the value of "next"'),
   limit,
 });
+const BY_ID = z.object({ id: messageId });
 
 export type MessageParts = { readonly admin: QueueAdmin; readonly history: HistoryReader; readonly flushHistory: () => Promise<void>; readonly log: Log };
 
-/** Ends the connection in the middle of an answer. */
-type Env = { Bindings: { cut(): void } };
+export function messageOperations(parts: MessageParts): readonly Operation[] {
+  return [
+    operation({
+      method: 'GET',
+      path: '/v1/messages',
+      id: 'listMessages',
+      tag: 'Messages',
+      summary: 'Search messages, newest first',
+      scope: 'messages:read',
+      query: FILTER,
+      answer: z.object({ messages: z.array(MESSAGE_ROW), next: z.string().nullable() }),
+      example: { query: { to: 'example.com', since: '24h' } },
+      run: async ({ query: { since: sinceMs, ...given }, identity }) => {
+        const filter = withoutUndefined({ ...given, sinceMs, project: identity.project ?? undefined });
+        await parts.flushHistory();
+        const rows = await parts.history.list({ ...filter, limit: given.limit });
+        return { messages: toWire(rows), next: rows.length === given.limit ? (rows.at(-1)?.id ?? null) : null };
+      },
+    }),
+    operation({
+      method: 'GET',
+      path: '/v1/messages/{id}',
+      id: 'getMessage',
+      tag: 'Messages',
+      summary: 'What became of one message: its envelope, recipients and every event',
+      scope: 'messages:read',
+      params: BY_ID,
+      answer: MESSAGE,
+      refusals: [404],
+      run: async ({ params: { id }, identity }) => toWire(await detailOf(parts, id, identity)),
+    }),
+    operation({
+      method: 'GET',
+      path: '/v1/messages/{id}/body',
+      id: 'getMessageBody',
+      tag: 'Messages',
+      summary: 'The content as it is sent, while the queue or the capture holds it',
+      scope: 'messages:read',
+      params: BY_ID,
+      answer: { media: 'message/rfc822', doc: 'header and body; an answer that breaks off is not the whole message' },
+      refusals: [404],
+      run: async ({ params: { id }, identity, context }) => {
+        if (identity.project !== null) await detailOf(parts, id, identity);
+        const body = await parts.admin.read(id);
+        if (body === null) throw notFound(`content of message ${id}`, 'Content is kept while a message waits in the queue or is captured; what was delivered is gone.');
+        context.header('content-type', 'message/rfc822');
+        context.header('content-disposition', `attachment; filename="${id}.eml"`);
+        return context.body(ReadableStream.from(wholeOrCut(body, { cut: context.env.cut, log: parts.log, id })));
+      },
+    }),
+  ];
+}
 
-export function messageRoutes(parts: MessageParts): Hono<Env> {
-  const app = new Hono<Env>();
-  app.get('/', async (context) => {
-    const { since: sinceMs, ...given } = parseInput(FILTER, context.req.query());
-    const filter = Object.fromEntries(Object.entries({ ...given, sinceMs }).filter(([, field]) => field !== undefined));
-    await parts.flushHistory();
-    const rows = await parts.history.list({ ...filter, limit: given.limit });
-    return context.json({ messages: toWire(rows), next: rows.length === given.limit ? (rows.at(-1)?.id ?? null) : null });
-  });
-  app.get('/:id', async (context) => {
-    const id = parseInput(messageId, context.req.param('id'));
-    await parts.flushHistory();
-    const detail = await parts.history.show(id);
-    if (detail === null) throw notFound(`message ${id}`, 'Look for it with: postern message list. History is kept for [queue] history.');
-    return context.json(toWire(detail));
-  });
-  app.get('/:id/body', async (context) => {
-    const id = parseInput(messageId, context.req.param('id'));
-    const body = await parts.admin.read(id);
-    if (body === null) throw notFound(`content of message ${id}`, 'Content is kept while a message waits in the queue or is captured; what was delivered is gone.');
-    context.header('content-type', 'message/rfc822');
-    context.header('x-content-type-options', 'nosniff');
-    return context.body(ReadableStream.from(wholeOrCut(body, { cut: context.env.cut, log: parts.log, id })));
-  });
-  return app;
+async function detailOf(parts: MessageParts, id: string, identity: Identity): Promise<MessageDetail> {
+  await parts.flushHistory();
+  const detail = await parts.history.show(id);
+  if (detail === null || !sees(identity, detail.project)) throw notFound(`message ${id}`, 'Look for it with: postern message list. History is kept for [queue] history.');
+  return detail;
 }
 
 /** The content; where it cannot be read to its end the connection is cut, as half a message must not look like a whole one. */

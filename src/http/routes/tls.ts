@@ -1,14 +1,15 @@
 // /v1/tls: what delivery to a domain requires of TLS, with the evidence; and the TLS reports about it.
 
-import { Hono } from 'hono';
 import { z } from 'zod';
 import type { PolicyView } from '#deliver/policy-view.ts';
 import type { ReportRow, SessionSummary } from '#store/tls-sessions.ts';
 import type { Demand } from '#tls/policy.ts';
 import type { TlsReport } from '#tls/tlsrpt.ts';
 import { domainName } from '#http/fields.ts';
-import { parseBody } from '#http/body.ts';
-import { ProblemError, notFound, parseInput } from '#http/problem.ts';
+import { operation } from '#http/operation.ts';
+import type { Operation } from '#http/operation.ts';
+import { ProblemError, notFound } from '#http/problem.ts';
+import { TLS_POLICY, TLS_REPORT, TLS_REPORT_ROW } from '#http/views/tls.ts';
 import { toWire } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 
@@ -35,37 +36,85 @@ export type TlsPolicyView = Wire<PolicyView>;
 export type TlsReportDayView = Wire<TlsReportDay>;
 export type TlsReportRowView = Wire<ReportRow>;
 
-const DEMAND = z.strictObject({ demand: z.enum(['policy', 'requiretls', 'tls-optional']).default('policy') });
+const DEMAND = z.strictObject({ demand: z.enum(['policy', 'requiretls', 'tls-optional']).default('policy').describe('what the message asks') });
 const day = z
   .string()
   .regex(/^\d{4}-\d\d-\d\d$/, 'write a day (UTC) like 2026-11-24')
   .refine((text) => !Number.isNaN(Date.parse(text)), 'there is no such day')
-  .optional();
+  .optional()
+  .describe('in UTC, like 2026-11-24');
 const DAY = z.strictObject({ day });
-const SEND = z.strictObject({ day, domain: domainName.optional() });
+const SEND = z.strictObject({ day, domain: domainName.optional().describe('without it all') });
+const OF_DOMAIN = z.object({ domain: domainName });
 
-export function tlsRoutes(parts: TlsParts): Hono {
-  const app = new Hono();
-  app.get('/policy/:domain', async (context) => {
-    const domain = parseInput(domainName, context.req.param('domain'));
-    const { demand } = parseInput(DEMAND, context.req.query());
-    return context.json(toWire(await parts.policy(domain, demand)));
-  });
-  app.get('/reports', (context) => context.json(toWire(parts.reports.day(parseInput(DAY, context.req.query()).day ?? today()))));
-  app.get('/reports/:domain', (context) => {
-    const domain = parseInput(domainName, context.req.param('domain'));
-    const of = parseInput(DAY, context.req.query()).day ?? today();
-    const report = parts.reports.report(of, domain);
-    if (report === null) throw notFound(`session with ${domain} on ${of}`, 'See the domains of a day with: postern tls report --date DAY. Counts are kept for three days.');
-    return context.json(report);
-  });
-  app.post('/reports/send', async (context) => {
-    const { day: wanted, domain } = await parseBody(context, SEND);
-    const of = wanted ?? yesterday();
-    if (of >= today()) throw notOver(of);
-    return context.json({ day: of, reports: toWire(await parts.reports.send(of, domain ?? null)) });
-  });
-  return app;
+export function tlsOperations(parts: () => TlsParts): readonly Operation[] {
+  return [
+    operation({
+      method: 'GET',
+      path: '/v1/tls/policy/{domain}',
+      id: 'getTlsPolicy',
+      tag: 'Server',
+      summary: 'What delivery to a domain requires of each of its mail hosts, with the evidence',
+      scope: 'server:read',
+      params: OF_DOMAIN,
+      query: DEMAND,
+      answer: TLS_POLICY,
+      example: { params: { domain: 'example.com' } },
+      run: async ({ params: { domain }, query: { demand } }) => toWire(await parts().policy(domain, demand)),
+    }),
+    operation({
+      method: 'GET',
+      path: '/v1/tls/reports',
+      id: 'listTlsReports',
+      tag: 'Server',
+      summary: "A day's connections to other servers by domain, and what became of the reports",
+      scope: 'server:read',
+      query: DAY,
+      answer: z.object({
+        day: z.string(),
+        sending: z.boolean().describe('whether reports are sent by themselves'),
+        more: z.boolean().describe('there are more domains than are listed'),
+        domains: z.array(z.object({ domain: z.string(), successful: z.int(), failed: z.int(), reports: z.array(TLS_REPORT_ROW) })),
+      }),
+      run: ({ query }) => toWire(parts().reports.day(query.day ?? today())),
+    }),
+    operation({
+      method: 'GET',
+      path: '/v1/tls/reports/{domain}',
+      id: 'getTlsReport',
+      tag: 'Server',
+      summary: 'The report about a domain, as RFC 8460 has it',
+      scope: 'server:read',
+      params: OF_DOMAIN,
+      query: DAY,
+      answer: TLS_REPORT,
+      refusals: [404],
+      example: { params: { domain: 'example.com' } },
+      run: ({ params: { domain }, query }) => {
+        const of = query.day ?? today();
+        const report = parts().reports.report(of, domain);
+        if (report === null) throw notFound(`session with ${domain} on ${of}`, 'See the domains of a day with: postern tls report --date DAY. Counts are kept for three days.');
+        return report;
+      },
+    }),
+    operation({
+      method: 'POST',
+      path: '/v1/tls/reports/send',
+      id: 'sendTlsReports',
+      tag: 'Server',
+      summary: 'Send what was not sent yet of a day, now',
+      description: "Without `day` yesterday's.",
+      scope: 'server:write',
+      body: SEND,
+      answer: z.object({ day: z.string(), reports: z.array(TLS_REPORT_ROW) }),
+      audit: ({ body }) => [body.day, body.domain].filter((text) => text !== undefined).join(' '),
+      run: async ({ body }) => {
+        const of = body.day ?? yesterday();
+        if (of >= today()) throw notOver(of);
+        return { day: of, reports: toWire(await parts().reports.send(of, body.domain ?? null)) };
+      },
+    }),
+  ];
 }
 
 function notOver(of: string): ProblemError {

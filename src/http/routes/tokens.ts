@@ -1,13 +1,13 @@
 // /v1/tokens and /v1/identity: who may use the API, with which scopes. A token's text is in the answer that makes it and nowhere else.
 
 import { z } from 'zod';
-import { PosternError } from '#base/failure.ts';
 import type { Token, TokenStore } from '#store/tokens.ts';
 import { credentialName, projectName, time } from '#http/fields.ts';
+import { sees } from '#http/identity.ts';
 import type { Identity } from '#http/identity.ts';
 import { operation } from '#http/operation.ts';
 import type { Operation } from '#http/operation.ts';
-import { ProblemError, notFound } from '#http/problem.ts';
+import { ProblemError, notFound, refusing } from '#http/problem.ts';
 import { SCOPES, SCOPE_NAMES, beyond } from '#http/scopes.ts';
 import { toWire } from '#http/wire.ts';
 
@@ -67,7 +67,7 @@ export function tokenOperations(tokens: () => TokenStore): readonly Operation[] 
       run: ({ identity }) => ({
         tokens: tokens()
           .list()
-          .filter((token) => sees(identity, token))
+          .filter((token) => sees(identity, token.project))
           .map(viewOf),
       }),
     }),
@@ -84,17 +84,13 @@ export function tokenOperations(tokens: () => TokenStore): readonly Operation[] 
       status: 201,
       refusals: [409],
       example: { body: { name: 'shop', scopes: ['messages:send', 'messages:read'], expiresInDays: 365 } },
-      run: ({ body, identity }) => {
+      run: async ({ body, identity }) => {
         const { expiresInDays, ...wanted } = body;
         refuseBeyond(identity, wanted);
         const expiresAtMs = expiresInDays === null ? null : Date.now() + expiresInDays * DAY_MS;
-        try {
-          const made = tokens().add({ ...wanted, scopes: [...new Set(wanted.scopes)], expiresAtMs, createdBy: identity.name });
-          return { ...viewOf(made.token), token: made.secret };
-        } catch (error) {
-          if (!(error instanceof PosternError)) throw error;
-          throw new ProblemError({ ...error.failure, status: 409, title: 'Token exists' });
-        }
+        const token = { ...wanted, scopes: [...new Set(wanted.scopes)], expiresAtMs, createdBy: identity.name };
+        const made = await refusing(() => tokens().add(token), { status: 409, title: 'Token exists' });
+        return { ...viewOf(made.token), token: made.secret };
       },
     }),
     operation({
@@ -110,15 +106,11 @@ export function tokenOperations(tokens: () => TokenStore): readonly Operation[] 
       example: { params: { name: 'shop' } },
       run: ({ params: { name }, identity }) => {
         const token = tokens().find(name);
-        if (token === null || !sees(identity, token) || !tokens().revoke(name)) throw notFound(`token "${name}"`, 'List the ones there are with: postern token list');
+        if (token === null || !sees(identity, token.project) || !tokens().revoke(name)) throw notFound(`token "${name}"`, 'List the ones there are with: postern token list');
         return { name, revoked: true as const };
       },
     }),
   ];
-}
-
-function sees({ project }: Identity, token: Token): boolean {
-  return project === null || project === token.project;
 }
 
 function viewOf(token: Token): TokenView {

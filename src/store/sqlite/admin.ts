@@ -224,6 +224,7 @@ export class Admin {
     add('r.lane = ?', filter.lane);
     add('r.domain = ?', filter.domain);
     add('r.credential = ?', filter.credential);
+    add("m.envelope ->> '$.origin.project' = ?", filter.project);
     if (filter.state !== undefined) where.push(stateCondition(filter.state));
     if (filter.after !== undefined) {
       const key = (this.#engine.statements.keyOf.get(filter.after.id) as { key: number } | undefined)?.key ?? -1;

@@ -92,6 +92,7 @@ export type ListFilter = {
   readonly domain?: string;
   readonly state?: RecipientState;
   readonly credential?: string;
+  readonly project?: string;
   readonly limit: number;
   readonly after?: { readonly id: MessageId; readonly n: number };
 };
