@@ -2,16 +2,16 @@
 // `npm test -- test/unit/x.test.ts` runs these files only. What a machine lacks leaves files out, loudly; in CI it is an error. Runs on Node 20 and up.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { needsOf, openSystem, planFiles } from './needs.mjs';
+import { installMissing, isUnpacked } from './install.mjs';
+import { openSystem, planFiles } from './needs.mjs';
 
 const { root, ensureDependencies, findNode } = createRequire(import.meta.url)('../bin/bootstrap.cjs');
 const PACKAGES = JSON.parse(readFileSync(join(root, 'scripts/packages.json'), 'utf8'));
-const POLICY = '/usr/sbin/policy-rc.d';
 /** Suites that are read from beside the checkout where somebody has put them. */
 const NOT_OURS = /# SKIP .*\bnot beside the project\b/;
 const inCi = process.env.CI === 'true' || process.env.CI === '1';
@@ -23,7 +23,7 @@ try {
   const node = findNode();
   const named = process.argv.slice(2);
   const files = named.length > 0 ? named : testFiles();
-  installMissing(files);
+  installMissing(files, PACKAGES, system);
   const { runs, leftOut } = planFiles(files, system);
   if (leftOut.length > 0 && inCi) throw missingInCi(leftOut);
   warn(leftOut);
@@ -75,13 +75,6 @@ function testFiles() {
   return files.toSorted((a, b) => weight(a) - weight(b) || a.localeCompare(b));
 }
 
-/** Real servers and clients for these tests. Root with apt gets what is missing. */
-function installMissing(files) {
-  const needed = new Set(files.flatMap((file) => [...needsOf(file).keys()]));
-  const missing = Object.keys(PACKAGES).filter((name) => needed.has(name) && !system.has(name) && system.canInstall(name));
-  if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) install(missing);
-}
-
 function missingInCi(leftOut) {
   const names = lackedBy(leftOut);
   return Object.assign(new Error(`${leftOut.length} test files cannot run here; missing: ${names.join(' ')}.\n${leftOut.map(describe).join('\n')}`), {
@@ -93,11 +86,13 @@ function missingInCi(leftOut) {
 function warn(leftOut) {
   if (leftOut.length === 0) return;
   const names = lackedBy(leftOut);
-  const packages = names.filter((name) => name !== 'root');
+  const packages = names.filter((name) => name !== 'root' && !isUnpacked(PACKAGES, name));
+  const unpacked = names.filter((name) => isUnpacked(PACKAGES, name));
   banner([
     `${leftOut.length} TEST FILES ARE LEFT OUT, because this machine lacks: ${names.join(' ')}`,
     ...leftOut.map(describe),
-    ...(packages.length > 0 ? [`As root, this mends it: apt-get install ${packages.join(' ')}`] : ['Running as root mends it.']),
+    ...(packages.length > 0 ? [`As root, this mends it: apt-get install ${packages.join(' ')}`] : unpacked.length > 0 ? [] : ['Running as root mends it.']),
+    ...(unpacked.length > 0 ? [`As root with a network, npm test unpacks: ${unpacked.join(' ')}`] : []),
   ]);
 }
 
@@ -112,24 +107,4 @@ function describe({ file, lacks }) {
 
 function lackedBy(leftOut) {
   return [...new Set(leftOut.flatMap(({ lacks }) => lacks))];
-}
-
-function install(names) {
-  process.stderr.write(`Installing system packages for the tests: ${names.join(' ')}\n`);
-  // The packages' own services must not start: the tests run their own instances.
-  const guarded = !existsSync(POLICY);
-  if (guarded) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  try {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    // Without a network the answer is to come soon, not after every mirror's time-out.
-    const bounded = ['-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'Acquire::https::Timeout=20'];
-    const apt = (...args) => spawnSync('apt-get', ['-q', '-y', ...bounded, ...args], { stdio: ['ignore', 2, 2], env }).status;
-    const installed = (...some) => apt('install', '--no-install-recommends', ...some) === 0;
-    if (installed(...names)) return;
-    apt('update');
-    // One that this Debian does not have must not keep the others away.
-    if (!installed(...names)) for (const name of names) installed(name);
-  } finally {
-    if (guarded) rmSync(POLICY, { force: true });
-  }
 }

@@ -126,7 +126,7 @@ function masterText(services: readonly Service[]): string {
   const smtpd = services.map(({ address, port, implicit, options }) => {
     const all = { ...(implicit === true ? { smtpd_tls_wrappermode: 'yes', smtpd_tls_security_level: 'encrypt' } : {}), ...options };
     return `${address ?? '127.0.0.1'}:${port} inet n - n - - smtpd${Object.entries(all)
-      .map(([key, value]) => `\n  -o ${key}=${value}`)
+      .map(([key, value]) => `\n  -o { ${key} = ${value} }`)
       .join('')}\n`;
   });
   return `${smtpd.join('')}pickup unix n - n 60 1 pickup

@@ -103,6 +103,8 @@ export const login: PortCheck = {
         return no('TLS or another step is wanted first', 'The server wants something before the login: usually TLS.', 'Log in after STARTTLS, or on 465.');
       case 538:
         return no('encryption is wanted for this mechanism', 'The mechanism is allowed under TLS only.', 'Log in after STARTTLS, or on 465.');
+      case 432:
+      case 435:
       case 454:
         return no(
           'the server cannot check logins now',
@@ -118,11 +120,13 @@ export const login: PortCheck = {
           'Wait, use fewer connections, and do not try wrong passwords again and again.',
         );
       case undefined:
-        return no(
-          'login did not come about',
-          failure.kind === 'policy' ? `No mechanism in common: the server offers ${capabilitiesTls?.auth.join(' ') ?? 'none'}.` : `The conversation broke: ${failure.text}.`,
-          'Look at the log of the server.',
-        );
+        if (failure.kind === 'policy')
+          return no(
+            'no mechanism in common',
+            `The server offers ${capabilitiesTls?.auth.join(' ') ?? 'none'}, and none of it can be done with a user name and a password.`,
+            'Have the server offer PLAIN or SCRAM-SHA-256 after TLS (Dovecot: auth_mechanisms = plain login); or log in by what it offers, with a client that knows it.',
+          );
+        return no('login did not come about', `The conversation broke: ${failure.text}.`, 'Look at the log of the server.');
       default:
         return no('login refused', 'The server refused the login.', 'Read the reply above; check the account in the panel of the provider.');
     }

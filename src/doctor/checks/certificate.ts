@@ -1,9 +1,11 @@
 // The certificate, point by point: dates, name, chain, key, and whether a client without SNI is shown the same. RFC 5280, RFC 9525.
 
-import type { TlsFacts } from '#doctor/probes/certificates.ts';
+import { isIP } from 'node:net';
+import type { CertificateFacts, TlsFacts } from '#doctor/probes/certificates.ts';
 import type { PortEvidence } from '#doctor/probes/port.ts';
-import type { Status } from '#doctor/report.ts';
+import type { Status, Verdict } from '#doctor/report.ts';
 import type { PortCheck } from './check.ts';
+import { shortened } from './handshake.ts';
 
 const DAY_MS = 86_400_000;
 const SOON_DAYS = 14;
@@ -81,9 +83,17 @@ export const certificateName: PortCheck = {
             ? `Have a certificate issued with ${host} as DNS name.`
             : `Connect by a name in it (${names.slice(0, 3).join(', ')}), or have one issued that names ${host}; if the server has several, let it choose by SNI.`,
       };
-    const bare = handshakes?.withoutSni;
-    if (bare !== null && bare !== undefined && !bare.nameMatches)
-      return { status: 'pass', evidence: `${text}; by SNI only: without it the server shows ${bare.chain[0]?.names.join(', ') || bare.chain[0]?.subject}` };
+    const bare = handshakes?.withoutSni ?? null;
+    if (bare !== null && 'refused' in bare && isIP(host) === 0)
+      return {
+        status: 'warn',
+        title: 'no TLS without SNI',
+        evidence: `${text}; a handshake without SNI: ${shortened(bare.refused)}`,
+        cause: 'Clients that do not send the name of the host in the handshake (SNI) get no TLS here: old libraries, and many mail servers that hand mail over.',
+        fix: 'Give the server a default certificate for whoever sends no name (HAProxy: no strict-sni; Postfix: smtpd_tls_chain_files beside tls_server_sni_maps).',
+      };
+    if (bare !== null && 'facts' in bare && !bare.facts.nameMatches)
+      return { status: 'pass', evidence: `${text}; by SNI only: without it the server shows ${bare.facts.chain[0]?.names.join(', ') || bare.facts.chain[0]?.subject}` };
     return { status: 'pass', evidence: text };
   },
 };
@@ -105,6 +115,10 @@ export const certificateChain: PortCheck = {
       case 'CERT_NOT_YET_VALID':
         if (leaf?.selfSigned === true && facts.problem !== null) break;
         return { status: 'pass', evidence: chain };
+      // OpenSSL stops at keys and signatures below its security level, which has no name in Node: judged by certificate-key.
+      case 'UNSPECIFIED':
+        if (weakest(facts) !== undefined) return { status: 'pass', evidence: chain };
+        return unverified(facts.problem, chain, status);
       case 'DEPTH_ZERO_SELF_SIGNED_CERT':
         break;
       case 'SELF_SIGNED_CERT_IN_CHAIN':
@@ -126,13 +140,7 @@ export const certificateChain: PortCheck = {
           fix: 'Configure the full chain on the server: leaf first, then every intermediate (fullchain.pem rather than cert.pem).',
         };
       default:
-        return {
-          status,
-          title: 'certificate does not verify',
-          evidence: `${facts.problem}\n${chain}`,
-          cause: `The chain does not verify: ${facts.problem}.`,
-          fix: 'Have the certificate issued anew by a public authority and install its full chain.',
-        };
+        return unverified(facts.problem, chain, status);
     }
     return {
       status,
@@ -144,16 +152,31 @@ export const certificateChain: PortCheck = {
   },
 };
 
+function unverified(problem: string, chain: string, status: Status): Verdict {
+  return {
+    status,
+    title: 'certificate does not verify',
+    evidence: `${problem}\n${chain}`,
+    cause: `The chain does not verify: ${problem}.`,
+    fix: 'Have the certificate issued anew by a public authority and install its full chain.',
+  };
+}
+
+/** The first certificate that is too weak; a root is believed by itself, not by its signature. */
+function weakest({ chain }: TlsFacts): CertificateFacts | undefined {
+  return chain.find((one) => one.weakKey !== null && (one === chain[0] || !one.selfSigned));
+}
+
 export const certificateKey: PortCheck = {
   id: 'certificate-key',
   title: 'certificate key',
   judge(evidence) {
     const facts = shown(evidence);
     if (facts === null) return null;
-    const weak = facts.chain.find((one) => one.weakKey !== null && (one === facts.chain[0] || !one.selfSigned));
+    const weak = weakest(facts);
     if (weak !== undefined)
       return {
-        status: 'warn',
+        status: severity(evidence),
         title: 'weak certificate',
         evidence: `${weak.subject}: ${weak.weakKey}`,
         cause: 'The key or the signature is weaker than clients accept today: some refuse the handshake.',

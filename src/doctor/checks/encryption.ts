@@ -5,6 +5,7 @@ import { replyText } from '#doctor/probes/conversation.ts';
 import type { PortEvidence } from '#doctor/probes/port.ts';
 import { isSubmission, ms } from './check.ts';
 import type { PortCheck } from './check.ts';
+import { handshakeCause, oldVersions, shortened } from './handshake.ts';
 
 export const starttls: PortCheck = {
   id: 'starttls',
@@ -47,11 +48,9 @@ export const starttls: PortCheck = {
     if (tls !== null && 'failure' in tls)
       return {
         status: 'fail',
-        title: 'STARTTLS lies: no handshake comes about',
-        evidence: `${replyText(step.value)}\nthen: ${tls.failure.text}`,
-        cause:
-          'The server says that it is ready for TLS, and then no handshake comes about: it goes on in the clear, has a broken key, or allows no version and cipher that this machine has.',
-        fix: 'Look at the TLS log of the server; try openssl s_client -starttls smtp -connect to see its alert. Check certificate and key, and allow TLS 1.2 and 1.3.',
+        title: 'STARTTLS granted, but no handshake comes about',
+        evidence: `${replyText(step.value)}\nthen: ${shortened(tls.failure.text)}`,
+        ...handshakeCause(tls.failure, evidence.handshakes),
         durationMs: durationMs + tls.ms,
       };
     return { status: 'pass', evidence: replyText(step.value), durationMs };
@@ -61,40 +60,44 @@ export const starttls: PortCheck = {
 export const tls: PortCheck = {
   id: 'tls',
   title: 'TLS handshake',
-  judge({ tls: step, mode, role, port, greeting }) {
+  judge({ tls: step, mode, role, port, greeting, handshakes }) {
     if (step === null) return null;
     const durationMs = step.ms;
     if ('value' in step) {
       const { protocol, cipher } = step.value;
-      const weak = /RC4|3DES|DES-CBC|NULL|EXP|MD5/i.test(cipher);
-      return weak
+      const weakness = weaknessOf(cipher);
+      return weakness !== null
         ? {
             status: 'warn',
             title: 'weak cipher',
             evidence: `${protocol} ${cipher}`,
-            cause: 'The cipher that was agreed on is weak.',
-            fix: 'Allow AEAD ciphers (AES-GCM, ChaCha20) on the server and put them first.',
+            cause: weakness,
+            fix: 'Allow AEAD ciphers with ECDHE (AES-GCM, ChaCha20) on the server and put them first.',
             durationMs,
           }
         : { status: 'pass', evidence: `${protocol} ${cipher}, handshake in ${ms(step.ms)}`, durationMs };
     }
     // A failed handshake after STARTTLS is told by that check.
     if (role !== 'submissions') return null;
-    const speaks = greeting !== null && 'value' in greeting;
-    return {
-      status: 'fail',
-      title: speaks ? `port ${port} speaks in the clear` : 'TLS handshake failed',
-      evidence: speaks ? `a plain connection is greeted with "${replyText(greeting.value)}"; a TLS handshake: ${step.failure.text}` : step.failure.text,
-      cause: speaks
-        ? `Port ${port} is for TLS from the first byte, but the server speaks plain SMTP there${mode === 'starttls' ? ' and offers STARTTLS' : ''}.`
-        : 'No handshake comes about: no version or cipher in common, a broken certificate or key, or no TLS server at all.',
-      fix: speaks
-        ? `Have the server wrap port ${port} in TLS (Postfix: smtpd_tls_wrappermode = yes), or use STARTTLS on 587.`
-        : 'Look at the TLS log of the server; check certificate and key, and allow TLS 1.2 and 1.3.',
-      durationMs,
-    };
+    if (greeting !== null && 'value' in greeting)
+      return {
+        status: 'fail',
+        title: `port ${port} speaks in the clear`,
+        evidence: `a plain connection is greeted with "${replyText(greeting.value)}"; a TLS handshake: ${shortened(step.failure.text)}`,
+        cause: `Port ${port} is for TLS from the first byte, but the server speaks plain SMTP there${mode === 'starttls' ? ' and offers STARTTLS' : ''}.`,
+        fix: `Have the server wrap port ${port} in TLS (Postfix: smtpd_tls_wrappermode = yes), or use STARTTLS on 587.`,
+        durationMs,
+      };
+    return { status: 'fail', title: 'TLS handshake failed', evidence: shortened(step.failure.text), ...handshakeCause(step.failure, handshakes), durationMs };
   },
 };
+
+function weaknessOf(cipher: string): string | null {
+  if (/RC4|3DES|DES[-_]CBC|NULL|EXP|MD5|anon/i.test(cipher)) return 'The cipher that was agreed on is broken: what is sent can be read or changed.';
+  if (cipher.startsWith('TLS_RSA_WITH_'))
+    return 'The cipher that was agreed on has no forward secrecy: whoever gets the key of the server later can read what was recorded before.';
+  return null;
+}
 
 export const downgrade: PortCheck = {
   id: 'downgrade',
@@ -142,29 +145,33 @@ export const injection: PortCheck = {
         fix: 'Update the server: it must drop its input buffer when TLS begins. Until then offer 465 only.',
         durationMs: probe.ms,
       };
+    if (probe.result === 'turned-away') return { status: 'skip', evidence: probe.evidence, durationMs: probe.ms };
     return { status: 'pass', evidence: probe.result === 'dropped' ? probe.evidence : `the server ended or refused it:\n${probe.evidence}`, durationMs: probe.ms };
   },
 };
-
-const OLD: ReadonlySet<string> = new Set(['TLSv1', 'TLSv1.1']);
 
 export const versions: PortCheck = {
   id: 'tls-versions',
   title: 'TLS versions',
   judge({ handshakes }: PortEvidence) {
-    if (handshakes === null) return null;
-    const taken = handshakes.versions.filter((shake) => shake.accepted);
-    const evidence = handshakes.versions.map(({ version, accepted, cipher }) => `${version} ${accepted ? `yes (${cipher})` : 'no'}`).join(', ');
-    const old = taken.filter(({ version }) => OLD.has(version));
-    if (old.length > 0)
+    if (handshakes === null || !handshakes.versions.some(({ result }) => result === 'accepted')) return null;
+    const words = { accepted: 'yes', refused: 'no', unknown: 'not found out' };
+    const evidence = handshakes.versions.map(({ version, result, cipher }) => `${version} ${words[result]}${cipher === '' ? '' : ` (${cipher})`}`).join(', ');
+    const { old, only } = oldVersions(handshakes);
+    const names = old.join(' and ');
+    const fix = 'Allow TLS 1.2 and 1.3 only (Postfix: smtpd_tls_protocols = >=TLSv1.2; Exim: tls_require_ciphers; Dovecot: ssl_min_protocol = TLSv1.2).';
+    if (only)
       return {
-        status: 'warn',
-        title: `${old.map(({ version }) => version).join(' and ')} is accepted`,
+        status: 'fail',
+        title: `only ${names} is accepted`,
         evidence,
-        cause: 'TLS 1.0 and 1.1 have been deprecated since RFC 8996 (2021).',
-        fix: 'Allow TLS 1.2 and 1.3 only (Postfix: smtpd_tls_protocols = >=TLSv1.2).',
+        cause: `The server takes nothing newer than ${old.at(-1)}: clients of today refuse to connect (RFC 8996).`,
+        fix,
       };
-    if (!taken.some(({ version }) => version === 'TLSv1.3')) return { status: 'pass', evidence: `${evidence} (1.3 would be faster and stronger; 1.2 is enough)` };
+    if (old.length > 0)
+      return { status: 'warn', title: `${names} ${old.length > 1 ? 'are' : 'is'} accepted`, evidence, cause: 'TLS 1.0 and 1.1 have been deprecated since RFC 8996 (2021).', fix };
+    if (!handshakes.versions.some(({ version, result }) => version === 'TLSv1.3' && result !== 'refused'))
+      return { status: 'pass', evidence: `${evidence} (1.3 would be faster and stronger; 1.2 is enough)` };
     return { status: 'pass', evidence };
   },
 };

@@ -27,7 +27,7 @@ export const greeting: PortCheck = {
       const late = failure.kind === 'timeout';
       return {
         status: 'fail',
-        title: late ? 'no greeting' : 'connection closed at once',
+        title: late ? 'no greeting' : failure.kind === 'protocol' ? 'not an SMTP server' : 'connection closed at once',
         evidence: failure.text,
         cause: late
           ? `The connection is open, but ${host} says nothing: the server is overloaded, delays strangers (tarpit), or something else listens on port ${port}.`

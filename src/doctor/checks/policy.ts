@@ -12,7 +12,7 @@ export const openRelay: PortCheck = {
     const { relay, address } = evidence;
     if (relay === null || relay.length === 0) return null;
     const text = relay.map(({ name, from, to, accepted, reply }) => `${accepted ? 'TAKEN  ' : 'refused'}  ${name}: <${from}> -> <${to}>: ${reply}`).join('\n');
-    const strangers = relay.filter((one) => one.accepted && !one.own);
+    const strangers = relay.filter((one) => one.accepted && one.kind === 'stranger');
     if (strangers.length > 0) {
       const near = /^(?:127\.|::1$)/.test(address);
       return {
@@ -25,15 +25,25 @@ export const openRelay: PortCheck = {
           : 'Take mail for your own domains only (Postfix: smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination) and keep mynetworks small.',
       };
     }
-    // Only told apart from a server that takes any local part when the plain try was refused for its domain.
-    const own = relay.filter((one) => one.accepted);
-    if (own.length > 0)
+    const hidden = relay.filter((one) => one.accepted && one.kind === 'own');
+    const fix = 'Refuse %, ! and quoted @ in local parts (Postfix: swap_bangpath = no, allow_percent_hack = no; Exim: deny local_parts = ^.*[@%!]).';
+    // It takes these, and not any mailbox of its own: so it looks into them.
+    if (hidden.length > 0 && relay.some((one) => one.kind === 'control' && !one.accepted))
+      return {
+        status: 'fail',
+        title: 'open relay by old routing syntax',
+        evidence: text,
+        cause: `The server routes an address that is hidden in a local part (${hidden.map(({ name }) => name).join(', ')}) to strangers without a login: spammers find this, and the address lands on blocklists.`,
+        fix,
+      };
+    if (hidden.length > 0)
       return {
         status: 'warn',
         title: 'old routing syntax is taken',
         evidence: text,
-        cause: 'The server takes an address that hides another one in its local part: harmless if it is delivered locally, an open relay if it is routed on.',
-        fix: 'Refuse %, ! and quoted @ in local parts (Postfix: swap_bangpath = no, allow_percent_hack = no).',
+        cause:
+          'The server takes an address that hides another one in its local part: harmless if it is delivered locally (it takes any mailbox), an open relay if it is routed on.',
+        fix,
       };
     return { status: 'pass', evidence: text };
   },
@@ -64,6 +74,14 @@ export const rate: PortCheck = {
   id: 'rate',
   title: 'rate limits',
   judge(evidence) {
+    if (evidence.turnedAway !== null)
+      return {
+        status: 'warn',
+        title: 'few connections at once',
+        evidence: evidence.turnedAway,
+        cause: 'The server limits the connections at once from one address: some of the four that were opened here were turned away, and came through later one by one.',
+        fix: 'Give clients a smaller pool (fewer connections at once, more messages on each); on the server: Postfix smtpd_client_connection_count_limit, Exim smtp_accept_max_per_host.',
+      };
     const limited = replies(evidence).find(({ code }) => code === 421 || code === 450 || code === 451 || code === 454);
     if (limited === undefined) return evidence.greeting === null ? null : { status: 'pass', evidence: 'no 421, 450, 451 or 454 in this conversation' };
     // A temporary greeting is told by its own check.
@@ -78,8 +96,9 @@ export const rate: PortCheck = {
   },
 };
 
-function replies({ greeting, ehlo, ehloTls, starttls, relay }: PortEvidence): { code: number; text: string }[] {
-  const steps = [greeting, ehlo, starttls, ehloTls].flatMap((step) => (step !== null && 'value' in step ? [step.value] : []));
+/** STARTTLS that is refused for now is told by its own check. */
+function replies({ greeting, ehlo, ehloTls, relay }: PortEvidence): { code: number; text: string }[] {
+  const steps = [greeting, ehlo, ehloTls].flatMap((step) => (step !== null && 'value' in step ? [step.value] : []));
   return [...steps.map((reply) => ({ code: reply.code, text: replyText(reply) })), ...(relay ?? []).map(({ reply }) => ({ code: Number(reply.slice(0, 3)), text: reply }))];
 }
 

@@ -34,11 +34,11 @@ export const tcp: PortCheck = {
       case 'ENETUNREACH':
         return {
           status: 'fail',
-          title: 'no route',
+          title: 'no route, or rejected on the way',
           evidence,
           cause: address.includes(':')
             ? `There is no IPv6 route to ${address}.`
-            : `There is no route to ${address}, or a router on the way says that the host or port is closed to you.`,
+            : `There is no route to ${address}; or a firewall or router on the way rejects the connection and says so by ICMP (host unreachable, administratively prohibited).`,
           fix: address.includes(':') ? 'Give this machine IPv6, or connect by IPv4.' : 'Check the address, the routing table and the firewall of the network in between.',
           durationMs,
         };

@@ -8,7 +8,9 @@ export type Injection =
   | { readonly result: 'dropped'; readonly evidence: string; readonly ms: number }
   | { readonly result: 'run'; readonly evidence: string; readonly ms: number }
   /** The server ended the conversation or refused: as safe, or not found out. */
-  | { readonly result: 'refused'; readonly evidence: string; readonly ms: number };
+  | { readonly result: 'refused'; readonly evidence: string; readonly ms: number }
+  /** Too many connections at once. */
+  | { readonly result: 'turned-away'; readonly evidence: string; readonly ms: number };
 
 const INJECTED = 'XPOSTERN';
 
@@ -21,6 +23,7 @@ export async function probeInjection(place: Place, options: ProbeOptions): Promi
   try {
     conversation.wire.attach();
     const greeting = await conversation.greeting();
+    if ('value' in greeting && greeting.value.code === 421) return ended('turned-away', replyText(greeting.value));
     if ('failure' in greeting || greeting.value.code !== 220) return ended('refused', conversation.text);
     const ehlo = await conversation.say(`EHLO ${options.helo}`, 'ehlo');
     if ('failure' in ehlo) return ended('refused', conversation.text);

@@ -38,6 +38,8 @@ export type PortEvidence = Place & {
   readonly handshakes: Handshakes | null;
   readonly injection: Injection | null;
   readonly relay: readonly RelayTry[] | null;
+  /** The reply to connections that were too many at once. */
+  readonly turnedAway: string | null;
   readonly transcript: Transcript;
   readonly totalMs: number;
 };
@@ -67,7 +69,7 @@ export async function probeSession(place: Place, role: Role, options: Options): 
 
 const LOOK_MS = 2000;
 
-export type Session = Omit<PortEvidence, keyof Place | 'role' | 'timeoutMs' | 'handshakes' | 'injection' | 'relay' | 'totalMs'>;
+export type Session = Omit<PortEvidence, keyof Place | 'role' | 'timeoutMs' | 'handshakes' | 'injection' | 'relay' | 'turnedAway' | 'totalMs'>;
 
 const NOTHING: Omit<Session, 'connect' | 'transcript'> = {
   mode: 'unknown',
@@ -161,15 +163,33 @@ async function ehloOf(conversation: Conversation, helo: string): Promise<{ step:
   return { step, capabilities: 'value' in step && step.value.code === 250 ? capabilitiesOf(step.value) : null };
 }
 
-/** What needs connections of its own; side by side, once it is known that there is a server. */
-async function probeMore(place: Place, session: Session, options: ProbeOptions & { readonly relayTo: string }): Promise<Pick<PortEvidence, 'handshakes' | 'injection' | 'relay'>> {
+type More = Pick<PortEvidence, 'handshakes' | 'injection' | 'relay' | 'turnedAway'>;
+
+/**
+ * What needs connections of its own; side by side, once it is known that there is a server. At most four at once, because servers limit them;
+ * what is turned away all the same is tried again by itself.
+ */
+async function probeMore(place: Place, session: Session, options: ProbeOptions & { readonly relayTo: string }): Promise<More> {
   const secure = session.tls !== null && 'value' in session.tls;
-  const implicit = session.mode === 'implicit';
   const speaks = session.capabilities !== null || session.capabilitiesTls !== null;
-  const [handshakes, injection, relay] = await Promise.all([
-    secure ? probeHandshakes(place, implicit, options) : null,
+  const [handshakes, firstInjection, firstRelay] = await Promise.all([
+    shakesHands(session) ? probeHandshakes(place, session.mode !== 'starttls', options) : null,
     secure && session.mode === 'starttls' ? probeInjection(place, options) : null,
     speaks ? probeRelay(place, session.mode, options) : null,
   ]);
-  return { handshakes, injection, relay };
+  const injection = firstInjection?.result === 'turned-away' ? await probeInjection(place, options) : firstInjection;
+  const relay = firstRelay !== null && 'turnedAway' in firstRelay ? await probeRelay(place, session.mode, options) : firstRelay;
+  const turnedAway = [
+    handshakes?.turnedAway,
+    firstInjection?.result === 'turned-away' ? firstInjection.evidence : null,
+    firstRelay !== null && 'turnedAway' in firstRelay ? firstRelay.turnedAway : null,
+  ].find((text) => text !== null && text !== undefined);
+  return { handshakes, injection, relay: relay === null || 'turnedAway' in relay ? null : relay, turnedAway: turnedAway ?? null };
+}
+
+/** Also where the first handshake failed, other versions may be taken; but not where nobody answered it, or the port speaks in the clear. */
+function shakesHands({ tls, mode, greeting }: Session): boolean {
+  if (tls === null) return false;
+  if ('value' in tls) return true;
+  return tls.failure.kind !== 'timeout' && (mode === 'starttls' || greeting === null);
 }

@@ -2,6 +2,7 @@
 // before. Stops before DATA; no mail is ever sent.
 
 import { isIPv6 } from 'node:net';
+import process from 'node:process';
 import { Conversation, replyText } from './conversation.ts';
 import type { Place, ProbeOptions } from './conversation.ts';
 
@@ -11,8 +12,8 @@ export type RelayTry = {
   readonly to: string;
   /** Both were taken. */
   readonly accepted: boolean;
-  /** The shape names the server's own host: taken may also mean that it takes any local part. */
-  readonly own: boolean;
+  /** `own`: the shape hides the stranger in a local part of the server's own host. `control`: nobody's mailbox there, to tell routing from taking anything. */
+  readonly kind: 'stranger' | 'own' | 'control';
   readonly reply: string;
 };
 
@@ -21,12 +22,13 @@ export async function probeRelay(
   place: Place,
   mode: 'implicit' | 'starttls' | 'none' | 'unknown',
   options: ProbeOptions & { readonly relayTo: string },
-): Promise<readonly RelayTry[]> {
+): Promise<readonly RelayTry[] | { readonly turnedAway: string }> {
   const opened = await Conversation.open(place, options);
   if ('failure' in opened) return [];
   const { conversation } = opened;
   try {
-    if (!(await ready(conversation, mode, options.helo))) return [];
+    const stopped = await ready(conversation, mode, options.helo);
+    if (stopped !== null) return stopped.startsWith('421') ? { turnedAway: stopped } : [];
     const tries: RelayTry[] = [];
     for (const shape of shapes(place, options.relayTo)) {
       const done = await attempt(conversation, shape);
@@ -35,45 +37,63 @@ export async function probeRelay(
       // Without a login nothing is taken: the other shapes would be told the same.
       if (/^5(?:30|38)|^503/.test(done.reply)) break;
     }
+    // A server may take any local part of its own: then it routes none of these, as far as can be seen from here.
+    if (tries.some((one) => one.kind === 'own' && one.accepted)) {
+      const control = await attempt(conversation, controlFor(place, options.relayTo));
+      if (control !== null) tries.push(control);
+    }
     return tries;
   } finally {
     conversation.quit();
   }
 }
 
-async function ready(conversation: Conversation, mode: string, helo: string): Promise<boolean> {
+/** null: envelopes can be tried. Else what stood against it. */
+async function ready(conversation: Conversation, mode: string, helo: string): Promise<string | null> {
   if (mode === 'implicit') {
     const tls = await conversation.secure();
-    if ('failure' in tls) return false;
+    if ('failure' in tls) return tls.failure.text;
   } else conversation.wire.attach();
   const greeting = await conversation.greeting();
-  if ('failure' in greeting || greeting.value.code !== 220) return false;
+  if ('failure' in greeting) return greeting.failure.text;
+  if (greeting.value.code !== 220) return replyText(greeting.value);
   const ehlo = await conversation.say(`EHLO ${helo}`, 'ehlo');
-  if ('failure' in ehlo || ehlo.value.code !== 250) return false;
-  if (mode !== 'starttls') return true;
+  if ('failure' in ehlo) return ehlo.failure.text;
+  if (ehlo.value.code !== 250) return replyText(ehlo.value);
+  if (mode !== 'starttls') return null;
   const starttls = await conversation.say('STARTTLS', 'starttls');
-  if ('failure' in starttls || starttls.value.code !== 220) return true;
+  if ('failure' in starttls || starttls.value.code !== 220) return null;
   conversation.wire.detach();
   const tls = await conversation.secure();
-  if ('failure' in tls) return false;
-  return 'value' in (await conversation.say(`EHLO ${helo}`, 'ehlo'));
+  if ('failure' in tls) return tls.failure.text;
+  const again = await conversation.say(`EHLO ${helo}`, 'ehlo');
+  return 'failure' in again ? again.failure.text : null;
 }
 
-type Shape = Pick<RelayTry, 'name' | 'from' | 'to' | 'own'>;
+type Shape = Pick<RelayTry, 'name' | 'from' | 'to' | 'kind'>;
+
+function literalOf(address: string): string {
+  return isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`;
+}
+
+function controlFor({ address }: Place, relayTo: string): Shape {
+  const [, domain = ''] = relayTo.split('@');
+  return { name: 'a mailbox that nobody has there, to compare', from: `doctor@${domain}`, to: `postern-nobody-${process.pid}@${literalOf(address)}`, kind: 'control' };
+}
 
 function shapes({ host, address }: Place, relayTo: string): Shape[] {
   const [local = '', domain = ''] = relayTo.split('@');
   const stranger = `doctor@${domain}`;
-  const literal = isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`;
+  const literal = literalOf(address);
   return [
-    { name: 'a stranger to a stranger', from: stranger, to: relayTo, own: false },
-    { name: 'the null sender to a stranger', from: '', to: relayTo, own: false },
-    { name: 'a sender of the host itself', from: `postmaster@${host}`, to: relayTo, own: false },
-    { name: 'a sender of the address itself', from: `postmaster@${literal}`, to: relayTo, own: false },
-    { name: 'a source route', from: stranger, to: `@${host}:${relayTo}`, own: false },
-    { name: 'the percent hack', from: stranger, to: `${local}%${domain}@${literal}`, own: true },
-    { name: 'a quoted mailbox', from: stranger, to: `"${relayTo}"@${literal}`, own: true },
-    { name: 'a bang path', from: stranger, to: `${domain}!${local}@${literal}`, own: true },
+    { name: 'a stranger to a stranger', from: stranger, to: relayTo, kind: 'stranger' },
+    { name: 'the null sender to a stranger', from: '', to: relayTo, kind: 'stranger' },
+    { name: 'a sender of the host itself', from: `postmaster@${host}`, to: relayTo, kind: 'stranger' },
+    { name: 'a sender of the address itself', from: `postmaster@${literal}`, to: relayTo, kind: 'stranger' },
+    { name: 'a source route', from: stranger, to: `@${host}:${relayTo}`, kind: 'stranger' },
+    { name: 'the percent hack', from: stranger, to: `${local}%${domain}@${literal}`, kind: 'own' },
+    { name: 'a quoted mailbox', from: stranger, to: `"${relayTo}"@${literal}`, kind: 'own' },
+    { name: 'a bang path', from: stranger, to: `${domain}!${local}@${literal}`, kind: 'own' },
   ];
 }
 
