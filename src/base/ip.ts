@@ -51,10 +51,16 @@ export function openNetworks(networks: readonly string[]): Networks {
     if (network === null) throw new RangeError(`not a network: ${text}`);
     list.addSubnet(network.address, network.bits, network.family);
   }
+  const check = (address: string): boolean => {
+    const family = isIP(address);
+    return family !== 0 && !address.includes('%') && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+  };
+  // The same client asks again, message after message.
+  let last = { address: '', within: false };
   return {
     has(address) {
-      const family = isIP(address);
-      return family !== 0 && !address.includes('%') && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+      if (address !== last.address) last = { address, within: check(address) };
+      return last.within;
     },
   };
 }

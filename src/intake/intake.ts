@@ -301,8 +301,9 @@ class Incoming implements MessageSink {
   async #inspected(head: Head, inspection: Inspection): Promise<Reply> {
     const { refusal, fields, authentication } = await inspection.finish();
     this.#authentication = authentication;
-    if (authentication !== null) this.#judged(authentication);
+    if (authentication !== null) this.#parts.observe?.judged(authentication);
     if (refusal !== null) {
+      if (authentication !== null) this.#parts.log.info('message.judged', { id: this.#id, ...this.#source(), ...judgement(authentication) });
       this.abort();
       return refusal;
     }
@@ -312,23 +313,9 @@ class Incoming implements MessageSink {
     return this.#store({ ...head, chunks, bytes: head.bytes + added.length });
   }
 
-  #judged(authentication: Authentication): void {
-    const { spf, dkim, dmarc, arc, disposition, why } = authentication;
-    this.#parts.observe?.judged(authentication);
-    this.#parts.log.info('message.judged', {
-      id: this.#id,
-      session: this.#connection.id,
-      client: this.#connection.clientAddress,
-      from: this.#transaction.mail.from?.text ?? '',
-      author: dmarc.domain,
-      spf: spf.result,
-      dkim: dkim.map((one) => `${one.domain ?? '?'}=${one.result}`),
-      dmarc: dmarc.result,
-      policy: dmarc.policy,
-      arc: arc.result,
-      disposition,
-      cause: why === '' ? undefined : why,
-    });
+  #source() {
+    const { id, clientAddress } = this.#connection;
+    return { session: id, client: clientAddress, from: this.#transaction.mail.from?.text ?? '' };
   }
 
   #header(arrived: Buffer): Reply | null {
@@ -468,14 +455,14 @@ class Incoming implements MessageSink {
     this.#parts.observe?.accepted(this.#connection.profile, envelope.sizeBytes, this.#parts.clock.nowMs() - this.#nowMs);
     this.#parts.log.info('message.accepted', {
       id: this.#id,
-      session: this.#connection.id,
-      from: envelope.from?.text ?? '',
+      ...this.#source(),
       to: recipients[0]?.to.text,
       recipients: recipients.length,
       sizeBytes: envelope.sizeBytes,
       profile: this.#connection.profile,
       credential: envelope.origin.credential,
       tls: envelope.origin.tls,
+      ...(this.#authentication === null ? {} : judgement(this.#authentication)),
     });
   }
 
@@ -485,6 +472,20 @@ class Incoming implements MessageSink {
     this.#parts.log.error('message.not-stored', { id: this.#id, session: this.#connection.id, cause: errorText(error) });
     return full ? REPLIES.storeFull : REPLIES.localError(this.#id);
   }
+}
+
+/** What SPF, DKIM, DMARC and ARC said, for the log. */
+function judgement({ spf, dkim, dmarc, arc, disposition, why }: Authentication) {
+  return {
+    author: dmarc.domain,
+    spf: spf.result,
+    dkim: dkim.map((one) => `${one.domain ?? '?'}=${one.result}`).join(' ') || 'none',
+    dmarc: dmarc.result,
+    policy: dmarc.policy,
+    arc: arc.result,
+    disposition,
+    cause: why === '' ? undefined : why,
+  };
 }
 
 function arrivalOf(connection: Connection<Sender>, { mail, recipients }: Transaction): Parameters<Inspector['begin']>[0] {

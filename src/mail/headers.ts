@@ -134,8 +134,13 @@ export function removeFields(head: Buffer, fields: readonly Field[], drop: (fiel
 
 /** RFC 5322 3.3 date and time in UTC, e.g. `Tue, 24 Nov 2026 02:00:00 +0000`. `ms` since the epoch. */
 export function formatDate(ms: number): string {
-  return new Date(ms).toUTCString().replace('GMT', '+0000');
+  const second = Math.floor(ms / 1000);
+  if (second !== dated.second) dated = { second, text: new Date(ms).toUTCString().replace('GMT', '+0000') };
+  return dated.text;
 }
+
+/** The last one: many messages come in one second. */
+let dated = { second: Number.NaN, text: '' };
 
 /** `<left@host>` with everything that may not stand there taken out (RFC 5322 3.6.4). */
 export function formatMessageId(left: string, host: string): string {
@@ -168,5 +173,7 @@ export function foldHeader(name: string, tokens: readonly string[]): string {
 
 /** Text with each run of control characters (line ends above all, Unicode's too) made one space, and trimmed. */
 export function oneLine(text: string): string {
-  return /[\p{Cc}\u2028\u2029]/u.test(text) ? text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim() : text.trim();
+  // Almost always nothing is to be done.
+  if (/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text)) return text;
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
 }

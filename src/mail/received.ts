@@ -1,7 +1,6 @@
 // The trace field that this host puts on top of every message it takes, and the count of those that are there. RFC 5321 4.4,
 // RFC 3848 (protocol names), RFC 6531 4.3, RFC 8314 7.4 (TLS in a comment).
 
-import { isIPv6 } from 'node:net';
 import { asciiForm } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
 import type { TlsInfo } from '#smtp/policy.ts';
@@ -29,7 +28,7 @@ export type ReceivedOptions = {
 /** The Received field, folded under 78 columns, CRLF at its end. */
 export function formatReceived(options: ReceivedOptions): string {
   const { helo, clientAddress, ptr, tls, recipient } = options;
-  const literal = isIPv6(clientAddress) ? `IPv6:${clientAddress}` : clientAddress;
+  const literal = clientAddress.includes(':') ? `IPv6:${clientAddress}` : clientAddress;
   const named = ptr === undefined || ptr === null ? '' : `${traceName(ptr)} `;
   const tokens = ['from', traceName(helo), `(${named}[${literal}])`, `by ${options.hostname}`, `with ${protocolName(options)}`];
   if (tls !== null) tokens.push(`(${traceName(tls.protocol)} ${traceName(tls.cipher)})`);

@@ -20,7 +20,7 @@ const ATOM = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\u{10ffff}]+(?:\.[A-Za-z0-9!
 const QUOTED = /^"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u00a0-\u{10ffff}]|\\[\x20-\x7e])*"$/u;
 /** `@one,@two:` before the mailbox (RFC 5321 4.1.2, appendix C). */
 const ROUTE = /^@(?:\[[^\]\s]+\]|[^\s:,@<>[\]]+)(?:,@(?:\[[^\]\s]+\]|[^\s:,@<>[\]]+))*:/;
-const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const LABELS = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
 /** Parses `local@domain` strictly; null when it is not a mailbox (bad characters, lengths, empty parts, unknown literal). */
 export function parseMailbox(text: string): Address | null {
@@ -35,10 +35,9 @@ export function parseMailbox(text: string): Address | null {
 export function canonicalDomain(text: string): string | null {
   if (text.startsWith('[')) return parseLiteral(text);
   const ascii = isAsciiText(text) ? text.toLowerCase() : asciiLabels(text);
-  if (ascii === '' || Buffer.byteLength(ascii) > MAX_DOMAIN_OCTETS) return null;
+  if (ascii.length > MAX_DOMAIN_OCTETS || !LABELS.test(ascii)) return null;
   // A dotted quad without brackets is no domain, and would be taken for an address further on.
-  if (isIP(ascii) !== 0 || /^\d+$/.test(ascii.slice(ascii.lastIndexOf('.') + 1))) return null;
-  return ascii.split('.').every((label) => LABEL.test(label)) ? ascii : null;
+  return /(?:^|\.)\d+$/.test(ascii) ? null : ascii;
 }
 
 /**

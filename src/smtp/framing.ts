@@ -110,10 +110,15 @@ function dotLine(bytes: Buffer, at: number): 'end' | 'stuffed' | 'partial' | 'ba
 
 /** The offset of the next line; `none`: no line end in sight; `half`: the bytes end in CR; `bare`: a CR or LF alone. */
 function nextLine(bytes: Buffer, at: number): number | 'none' | 'half' | 'bare' {
-  const lf = bytes.indexOf(LF, at);
-  const cr = bytes.indexOf(CR, at);
-  if (lf === -1) return cr === -1 ? 'none' : cr === bytes.length - 1 ? 'half' : 'bare';
-  return cr === lf - 1 && cr >= at ? lf + 1 : 'bare';
+  // One loop for both: two native searches for each short line cost twice as much.
+  for (let i = at; i < bytes.length; i++) {
+    const byte = bytes[i] as number;
+    if (byte > CR || (byte !== CR && byte !== LF)) continue;
+    if (byte === LF) return 'bare';
+    if (i + 1 === bytes.length) return 'half';
+    return bytes[i + 1] === LF ? i + 2 : 'bare';
+  }
+  return 'none';
 }
 
 function strictLines(bytes: Buffer, lines: { pendingCr: boolean; lineStart: boolean }): boolean {

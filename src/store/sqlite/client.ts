@@ -243,7 +243,8 @@ class Client implements QueueClient {
   #flush(): void {
     this.#scheduled = false;
     if (this.#operations.length === 0) return;
-    const bytes = new Uint8Array(this.#chunkBytes);
+    // Never from the pool: it is transferred.
+    const bytes = Buffer.allocUnsafeSlow(this.#chunkBytes);
     let at = 0;
     for (const chunk of this.#chunks) {
       bytes.set(chunk, at);
