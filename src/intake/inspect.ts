@@ -253,3 +253,17 @@ function identifiersOf(spf: SpfResult, dkim: readonly DkimVerdict[]): Identifier
   if (spf.result === 'pass' || spf.result === 'temperror') found.push({ by: 'spf', domain: spf.domain, certain: spf.result === 'pass' });
   return found;
 }
+
+/** What SPF, DKIM, DMARC and ARC said, for the log. */
+export function judgementFields({ spf, dkim, dmarc, arc, disposition, why }: Authentication) {
+  return {
+    author: dmarc.domain,
+    spf: spf.result,
+    dkim: dkim.map((one) => `${one.domain ?? '?'}=${one.result}`).join(' ') || 'none',
+    dmarc: dmarc.result,
+    policy: dmarc.policy,
+    arc: arc.result,
+    disposition,
+    cause: why === '' ? undefined : why,
+  };
+}

@@ -29,7 +29,7 @@ import { IncomingBody } from './body.ts';
 import { mendHeader } from './fixups.ts';
 import type { Destination, Forwarding } from './forward.ts';
 import type { ReturnedMail, Returns } from './returned.ts';
-import { isForged } from './inspect.ts';
+import { isForged, judgementFields } from './inspect.ts';
 import type { Inspection, Inspector } from './inspect.ts';
 
 const SUBJECT_CHARACTERS = 200;
@@ -303,7 +303,7 @@ class Incoming implements MessageSink {
     this.#authentication = authentication;
     if (authentication !== null) this.#parts.observe?.judged(authentication);
     if (refusal !== null) {
-      if (authentication !== null) this.#parts.log.info('message.judged', { id: this.#id, ...this.#source(), ...judgement(authentication) });
+      if (authentication !== null) this.#parts.log.info('message.judged', { id: this.#id, ...this.#source(), ...judgementFields(authentication) });
       this.abort();
       return refusal;
     }
@@ -462,7 +462,7 @@ class Incoming implements MessageSink {
       profile: this.#connection.profile,
       credential: envelope.origin.credential,
       tls: envelope.origin.tls,
-      ...(this.#authentication === null ? {} : judgement(this.#authentication)),
+      ...(this.#authentication === null ? {} : judgementFields(this.#authentication)),
     });
   }
 
@@ -472,20 +472,6 @@ class Incoming implements MessageSink {
     this.#parts.log.error('message.not-stored', { id: this.#id, session: this.#connection.id, cause: errorText(error) });
     return full ? REPLIES.storeFull : REPLIES.localError(this.#id);
   }
-}
-
-/** What SPF, DKIM, DMARC and ARC said, for the log. */
-function judgement({ spf, dkim, dmarc, arc, disposition, why }: Authentication) {
-  return {
-    author: dmarc.domain,
-    spf: spf.result,
-    dkim: dkim.map((one) => `${one.domain ?? '?'}=${one.result}`).join(' ') || 'none',
-    dmarc: dmarc.result,
-    policy: dmarc.policy,
-    arc: arc.result,
-    disposition,
-    cause: why === '' ? undefined : why,
-  };
 }
 
 function arrivalOf(connection: Connection<Sender>, { mail, recipients }: Transaction): Parameters<Inspector['begin']>[0] {
