@@ -14,7 +14,7 @@ export const TIERS: readonly (readonly string[])[] = [
   ['tls', 'mail'],
   ['queue'],
   ['store'],
-  ['intake', 'deliver', 'doctor', 'advise', 'events'],
+  ['intake', 'deliver', 'doctor', 'advise', 'events', 'sink'],
   ['http'],
   ['server'],
   ['cli'],

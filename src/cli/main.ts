@@ -28,6 +28,7 @@ type Registered = { readonly register: (program: Command, cli: Cli) => void };
 const COMMANDS: readonly { readonly name: string; readonly summary: string; readonly load: () => Promise<Registered> }[] = [
   { name: 'serve', summary: 'run the server', load: () => import('./commands/serve.ts') },
   { name: 'send', summary: 'send one message and show what is said', load: () => import('./commands/send.ts') },
+  { name: 'sink', summary: 'receive mail for tests, or misbehave as asked', load: () => import('./commands/sink.ts') },
   { name: 'message', summary: 'what became of every message', load: () => import('./commands/message.ts') },
   { name: 'queue', summary: 'see the queue and change it', load: () => import('./commands/queue.ts') },
   { name: 'credential', summary: 'who may submit mail', load: () => import('./commands/credential.ts') },

@@ -104,13 +104,18 @@ function startTls<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
 function auth<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
   if (turn.connection.tls === null) return says(REPLIES.encryptionRequired);
   if (!isSubmission(turn)) return says(REPLIES.noAuthHere);
+  return beginAuth(turn, args, offered(turn));
+}
+
+/** Starts an exchange where one may be had; `mechanisms` are those that are offered. */
+export function beginAuth<I extends Identity>(turn: Turn<I>, args: string, mechanisms: readonly Mechanism[]): Step<I> {
   if (turn.connection.helo === null) return says(REPLIES.sequence('send EHLO first'));
   if (turn.connection.identity !== null) return says(REPLIES.sequence('already authenticated'));
   if (turn.transaction !== null) return says(REPLIES.sequence('AUTH comes before MAIL'));
   const [name = '', initial, extra] = args.split(' ');
   if (name === '') return says(REPLIES.syntax('AUTH mechanism [initial-response]'));
-  const mechanism = offered(turn).find((one) => one === name.toUpperCase());
-  if (mechanism === undefined) return says(REPLIES.unknownMechanism(offered(turn).join(' ')));
+  const mechanism = mechanisms.find((one) => one === name.toUpperCase());
+  if (mechanism === undefined) return says(REPLIES.unknownMechanism(mechanisms.join(' ')));
   if (extra !== undefined) return says(REPLIES.syntax('AUTH mechanism [initial-response]'));
   const answer = initial === undefined ? null : decodeBase64(initial);
   if (initial !== undefined && answer === null) return says(REPLIES.badBase64);

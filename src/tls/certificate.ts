@@ -1,5 +1,6 @@
-// Certificates that this server signs itself: one to show while there is none of an authority, the one that answers a TLS-ALPN-01 challenge;
-// and the request that an authority issues by. ECDSA P-256 unless a key is given. RFC 5280 4.1, 4.2; RFC 5480, 5758; RFC 8737 3; RFC 2986.
+// Certificates that this server signs itself: one to show while there is none of an authority, the one that answers a TLS-ALPN-01 challenge,
+// those of an authority made for tests; and the request that an authority issues by. ECDSA P-256 unless a key is given. RFC 5280 4.1, 4.2;
+// RFC 5480, 5758; RFC 8737 3; RFC 2986.
 
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
@@ -40,23 +41,65 @@ export function makeChallengeCertificate(name: string, validity: Validity & { re
   return selfSigned([name], validity, [extension(ACME_IDENTIFIER, octetString(validity.digest), true)]);
 }
 
+/** An authority: what signs others, with the name they will say. Without `issuer` it is a root. */
+export type Authority = NewCertificate & { readonly name: string };
+
+/** An authority of this name, for tests: nobody but who is given it trusts it. */
+export function makeAuthority(name: string, validity: Validity, issuer?: Authority): Authority {
+  const keys = newKey();
+  const limits = [
+    extension(BASIC_CONSTRAINTS, sequence(der(TAG.boolean, Buffer.from([0xff]))), true),
+    // Bits 5 and 6, keyCertSign and cRLSign: one bit of the octet is unused.
+    extension(KEY_USAGE, der(TAG.bitString, Buffer.from([1, 0x06])), true),
+  ];
+  return { ...certificate({ subject: name, keys, validity, issuer: issuer ?? { name, keyPem: keys.keyPem }, limits, more: [] }), name };
+}
+
+/** A certificate for these names that `issuer` signs. */
+export function makeIssued(names: readonly string[], validity: Validity, issuer: Authority): NewCertificate {
+  return certificate({ subject: names[0] ?? '', keys: newKey(), validity, issuer, limits: forServers(), more: [alternativeNames(names)] });
+}
+
 function selfSigned(names: readonly string[], validity: Validity, more: readonly Buffer[]): NewCertificate {
+  const keys = newKey();
+  const subject = names[0] ?? '';
+  return certificate({ subject, keys, validity, issuer: { name: subject, keyPem: keys.keyPem }, limits: forServers(), more: [alternativeNames(names), ...more] });
+}
+
+type Keys = { readonly keyPem: string; readonly publicKey: Buffer };
+
+function newKey(): Keys {
   const keyPem = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  const publicKey = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
+  return { keyPem, publicKey: publicKeyOf(keyPem) };
+}
+
+function publicKeyOf(keyPem: string): Buffer {
+  return createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
+}
+
+type Parts = {
+  readonly subject: string;
+  readonly keys: Keys;
+  readonly validity: Validity;
+  readonly issuer: { readonly name: string; readonly keyPem: string };
+  readonly limits: readonly Buffer[];
+  readonly more: readonly Buffer[];
+};
+
+function certificate({ subject, keys, validity, issuer, limits, more }: Parts): NewCertificate {
   const algorithm = sequence(objectId(ECDSA_SHA256));
-  const subject = subjectOf((names[0] ?? '').slice(0, COMMON_NAME_CHARACTERS));
   const body = sequence(
     der(0xa0, integer(Buffer.from([2]))),
     integer(serialNumber()),
     algorithm,
-    subject,
+    subjectOf(issuer.name.slice(0, COMMON_NAME_CHARACTERS)),
     sequence(time(validity.fromMs), time(validity.untilMs)),
-    subject,
-    publicKey,
-    der(0xa3, sequence(...extensions(names, publicKey), ...more)),
+    subjectOf(subject.slice(0, COMMON_NAME_CHARACTERS)),
+    keys.publicKey,
+    der(0xa3, sequence(...limits, ...keyIds(keys.publicKey, publicKeyOf(issuer.keyPem)), ...more)),
   );
-  const signature = sign('sha256', body, createPrivateKey(keyPem));
-  return { certPem: pem('CERTIFICATE', sequence(body, algorithm, bitString(signature))), keyPem };
+  const signature = sign('sha256', body, createPrivateKey(issuer.keyPem));
+  return { certPem: pem('CERTIFICATE', sequence(body, algorithm, bitString(signature))), keyPem: keys.keyPem };
 }
 
 /** A request (PKCS #10, DER) for a certificate with these host names, signed by `key`: ECDSA or RSA. */
@@ -78,17 +121,19 @@ function subjectOf(name: string): Buffer {
   return sequence(set(sequence(objectId(COMMON_NAME), der(TAG.utf8, Buffer.from(name)))));
 }
 
-function extensions(names: readonly string[], publicKey: Buffer): Buffer[] {
-  const keyId = createHash('sha256').update(publicKey).digest().subarray(0, 20);
+/** No authority, and for servers. */
+function forServers(): Buffer[] {
   return [
     extension(BASIC_CONSTRAINTS, sequence(), true),
     // Bit 0, digitalSignature: seven bits of the octet are unused.
     extension(KEY_USAGE, der(TAG.bitString, Buffer.from([7, 0x80])), true),
     extension(EXTENDED_KEY_USAGE, sequence(objectId(SERVER_AUTH)), false),
-    extension(SUBJECT_KEY_ID, octetString(keyId), false),
-    extension(AUTHORITY_KEY_ID, sequence(der(0x80, keyId)), false),
-    alternativeNames(names),
   ];
+}
+
+function keyIds(own: Buffer, issuer: Buffer): Buffer[] {
+  const idOf = (publicKey: Buffer): Buffer => createHash('sha256').update(publicKey).digest().subarray(0, 20);
+  return [extension(SUBJECT_KEY_ID, octetString(idOf(own)), false), extension(AUTHORITY_KEY_ID, sequence(der(0x80, idOf(issuer))), false)];
 }
 
 function alternativeNames(names: readonly string[]): Buffer {

@@ -109,7 +109,7 @@ test('an unknown option, a missing argument, one too many, an unknown subcommand
 
 test('no server: exit code 3 for every command that speaks to one, and --json tells it', async () => {
   // Run as their first example says; what needs no server, or would go out, is not asked.
-  const apart = new Set(['serve', 'send', 'doctor', 'advise', 'config']);
+  const apart = new Set(['serve', 'send', 'sink', 'doctor', 'advise', 'config']);
   const helps = await run(all.map(({ words }) => [...words, '--help']));
   const examples = all.flatMap(({ words }, i) => {
     const [first] = examplesIn(helps[i]?.stdout ?? '').filter((example) => words.every((word) => example.includes(word)));
