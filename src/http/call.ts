@@ -130,7 +130,7 @@ function unknown(): ProblemError {
   });
 }
 
-function outOfScope(scope: Scope): ProblemError {
+export function outOfScope(scope: Scope): ProblemError {
   return new ProblemError({
     status: 403,
     title: 'Not allowed',

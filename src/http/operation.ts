@@ -63,7 +63,7 @@ export type OperationSpec<P extends Schema | undefined, Q extends Schema | undef
   readonly answer: A;
   readonly status?: 200 | 201 | 202;
   /** The statuses of refusals besides those that follow from the rest (401, 403, 404 of the scope, 413, 415, 422, 429). */
-  readonly refusals?: readonly (400 | 401 | 404 | 409 | 410 | 412 | 422 | 429 | 503)[];
+  readonly refusals?: readonly (400 | 401 | 403 | 404 | 409 | 410 | 412 | 422 | 429 | 503)[];
   /** The same answer under another status, which the operation sets. */
   readonly otherwise?: { readonly status: 200 | 202 | 503; readonly description: string };
   readonly example?: { readonly params?: Readonly<Record<string, string>>; readonly query?: Readonly<Record<string, string>>; readonly body?: unknown };

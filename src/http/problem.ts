@@ -52,13 +52,15 @@ export function outsideProject(cause: string, fix: string): ProblemError {
   return new ProblemError({ status: 403, title: 'Not allowed', code: 'outside-project', cause, fix });
 }
 
+type RefusedAs = { readonly status: ContentfulStatusCode; readonly title: string };
+
 /** What a service refuses by a PosternError, as a refusal of this status; anything else stays an error. */
-export async function refusing<T>(work: () => Promise<T> | T, as: { readonly status: ContentfulStatusCode; readonly title: string }): Promise<T> {
+export async function refusing<T>(work: () => Promise<T> | T, as: RefusedAs, byCode: Readonly<Record<string, RefusedAs>> = {}): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
-    throw new ProblemError({ ...error.failure, ...as });
+    throw new ProblemError({ ...error.failure, ...(byCode[error.failure.code] ?? as) });
   }
 }
 

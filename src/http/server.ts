@@ -24,12 +24,16 @@ import { dashboardFiles } from './dashboard.ts';
 import { ProblemError, answerProblem } from './problem.ts';
 import { openRates } from './rates.ts';
 import { referenceRoutes } from './reference.ts';
+import { adviseOperations } from './routes/advise.ts';
 import { auditOperations } from './routes/audit.ts';
 import { certificateOperations } from './routes/certificates.ts';
 import type { CertificateParts } from './routes/certificates.ts';
 import { contentOperations } from './routes/content.ts';
 import { credentialOperations } from './routes/credentials.ts';
+import { doctorOperations } from './routes/doctor.ts';
 import { domainOperations } from './routes/domains.ts';
+import type { AdviceService } from './views/advice.ts';
+import type { DoctorService } from './views/doctor.ts';
 import type { DomainService } from './views/domain.ts';
 import { healthOperations } from './routes/health.ts';
 import type { HealthParts } from './routes/health.ts';
@@ -40,6 +44,8 @@ import type { MtaStsParts } from './routes/mta-sts.ts';
 import { queueOperations } from './routes/queue.ts';
 import { reloadOperations } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
+import { routeOperations } from './routes/routes.ts';
+import type { RouteParts } from './routes/routes.ts';
 import { serverOperations } from './routes/server.ts';
 import type { ServerInfo } from './routes/server.ts';
 import { suppressionRoutes } from './routes/suppressions.ts';
@@ -57,6 +63,9 @@ export type AppParts = HealthParts &
   MtaStsParts & {
     readonly directory: Directory;
     readonly domains: DomainService;
+    readonly doctor: DoctorService;
+    readonly advise: AdviceService;
+    readonly routes: RouteParts['routes'];
     readonly certificates: CertificateParts;
     readonly suppressions: Suppressions;
     readonly tls: TlsParts;
@@ -79,6 +88,9 @@ export function operationsOf(parts: AppParts): readonly Operation[] {
     ...credentialOperations(directory),
     ...domainOperations(() => parts.domains),
     ...serverOperations(() => parts.server()),
+    ...doctorOperations(() => parts.doctor),
+    ...adviseOperations(() => parts.advise),
+    ...routeOperations({ routes: () => parts.routes(), policy: (domain, demand) => parts.tls.policy(domain, demand) }),
     ...certificateOperations(() => parts.certificates),
     ...tlsOperations(() => parts.tls),
     ...reloadOperations(() => parts.reload()),

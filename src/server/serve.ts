@@ -18,6 +18,8 @@ import type { BoundListener } from './binding.ts';
 import { openCertificates, openMainTls } from './certificates.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import { collectMetrics, readiness } from './monitoring.ts';
+import { openAdvisor } from './advisor.ts';
+import { openDoctor } from './doctor.ts';
 import { keepDomains } from './domain-keeper.ts';
 import { openDomains } from './domains.ts';
 import { openOutward } from './outward.ts';
@@ -164,6 +166,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   for (const name of secrets.orphans) await domains.add({ name, inbound: false });
   const keeper = keepDomains({ domains, keys: store.directory, everyMs: () => live.config.domains.checkMs, clock: systemClock, log });
   closing.push(() => keeper.stop());
+  const doctor = openDoctor({ config: () => live.config, tlsContext: outward.tlsContext, reports: store.directory.reports, log });
+  closing.push(() => doctor.close());
   const app = createApp({
     log,
     version: options.version,
@@ -175,6 +179,9 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     stsPolicy: (host) => policy.textFor(host),
     directory: store.directory,
     domains,
+    doctor,
+    advise: openAdvisor({ config: () => live.config, tlsContext: outward.tlsContext, listeners }),
+    routes: () => live.config.routes,
     admin: store.admin,
     history: store.history,
     suppressions: store.suppressions,

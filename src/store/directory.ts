@@ -10,6 +10,8 @@ import { AUDIT_MIGRATION, openAudit } from './audit.ts';
 import type { AuditStore } from './audit.ts';
 import { DOMAIN_KEY_MIGRATION, readDomainKeys, writeDomainKeys } from './domain-keys.ts';
 import type { DomainKeyReader, DomainKeyWriter } from './domain-keys.ts';
+import { REPORT_MIGRATION, openReports } from './reports.ts';
+import type { ReportStore } from './reports.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
 import { TOKEN_MIGRATION, openTokens } from './tokens.ts';
@@ -73,6 +75,7 @@ export type Directory = DirectoryReader &
   DomainKeyWriter & {
     readonly tokens: TokenStore;
     readonly audit: AuditStore;
+    readonly reports: ReportStore;
     credentials(): Promise<readonly Credential[]>;
     /** The password is in this answer and nowhere else. Rejects with PosternError `credential-exists`, exit code 1. */
     addCredential(credential: NewCredential): Promise<{ readonly credential: Credential; readonly password: string }>;
@@ -115,6 +118,7 @@ const MIGRATIONS: readonly string[] = [
   TOKEN_MIGRATION,
   AUDIT_MIGRATION,
   'ALTER TABLE credential ADD COLUMN project TEXT; ALTER TABLE domain ADD COLUMN project TEXT',
+  REPORT_MIGRATION,
 ];
 
 /** 160 bits, in base 32 without look-alikes: 32 characters that survive any shell, URL and configuration file. */
@@ -168,6 +172,7 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
     ...writeDomainKeys(database, changed),
     tokens: openTokens(database, Date.now),
     audit: openAudit(database, Date.now),
+    reports: openReports(database),
     async credentials() {
       return (database.prepare('SELECT * FROM credential ORDER BY name').all() as CredentialRow[]).map(credentialOf);
     },

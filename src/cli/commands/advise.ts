@@ -8,7 +8,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { advise } from '#advise/advise.ts';
 import type { Survey } from '#advise/evidence.ts';
-import { SCENARIOS, findLibrary, findProvider, hostOf, tlsOfPort } from '#advise/question.ts';
+import { SCENARIOS, findLibrary, findProvider, tlsOfPort } from '#advise/question.ts';
 import type { Question, Scenario, ServedPort } from '#advise/question.ts';
 import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
@@ -17,10 +17,9 @@ import { adviceText } from '#cli/advise/text.ts';
 import type { Cli } from '#cli/main.ts';
 import type { Config } from '#config/config.ts';
 import { openResolver } from '#dns/resolver.ts';
-import { PORTS } from '#doctor/doctor.ts';
-import { surveyHost, surveyNetwork } from '#doctor/survey.ts';
 import { LIBRARIES } from '#knowledge/libraries.ts';
 import { PROVIDERS } from '#knowledge/providers.ts';
+import { lookAround } from '#server/advisor.ts';
 import { canonicalDomain } from '#smtp/address.ts';
 import { outboundTls } from '#tls/context.ts';
 
@@ -141,25 +140,10 @@ async function look(cli: Cli, config: Config, question: Question, options: Optio
       context: outboundTls({ caFile: options.caFile ?? config.delivery.caFile }).secureContext,
       helo: canonicalDomain(systemHostname()) ?? 'localhost',
     };
-    const ports = [...new Set([...PORTS, ...(question.served ?? question.provider?.ports ?? []).map(({ port }) => port)])];
-    const { host, placeholder } = hostOf(question);
-    if (!placeholder && options.reference.length === 0) {
-      cli.out.note(`trying ${ports.join(', ')} of ${host} ...`);
-      return await surveyHost(host, ports, settings);
-    }
-    const references = options.reference.length > 0 ? options.reference.map(checkedHost) : wellKnown();
-    cli.out.note(`trying whether ${ports.join(', ')} get out, at ${references.join(' and ')} ...`);
-    return await surveyNetwork(references, ports, settings);
+    return await lookAround(question, { ...settings, references: options.reference.map(checkedHost), begun: (what) => cli.out.note(`${what} ...`) });
   } finally {
     resolver.close();
   }
-}
-
-/** Services whose documentation names all four ports. */
-function wellKnown(): string[] {
-  return PROVIDERS.filter(({ host, ports }) => !host.includes('{') && PORTS.every((port) => ports.some((one) => one.port === port)))
-    .slice(0, 2)
-    .map(({ host }) => host);
 }
 
 function list(cli: Cli, what: 'libraries' | 'providers'): void {

@@ -8,13 +8,13 @@ import type { Command } from 'commander';
 import { PosternError, errorText } from '#base/failure.ts';
 import { systemClock } from '#base/clock.ts';
 import { register as registerExplain } from '#cli/doctor/explain.ts';
-import { reportHtml } from '#cli/doctor/html.ts';
-import { reportMarkdown } from '#cli/doctor/markdown.ts';
+import { reportHtml } from '#doctor/render/html.ts';
+import { reportMarkdown } from '#doctor/render/markdown.ts';
 import { reportText } from '#cli/doctor/text.ts';
 import { readLogin } from '#cli/login.ts';
 import type { Cli } from '#cli/main.ts';
 import { openResolver } from '#dns/resolver.ts';
-import { PORTS, diagnose } from '#doctor/doctor.ts';
+import { BLOCKLISTS, PORTS, diagnose } from '#doctor/doctor.ts';
 import type { DoctorOptions } from '#doctor/doctor.ts';
 import type { Report } from '#doctor/report.ts';
 import { parseTarget } from '#doctor/target.ts';
@@ -40,9 +40,6 @@ type Options = {
   watch?: number;
   verbose?: boolean;
 };
-
-/** Lists that answer everybody. Large installations use lists of their own choice. */
-const BLOCKLISTS: readonly string[] = ['zen.spamhaus.org', 'bl.spamcop.net', 'b.barracudacentral.org', 'psbl.surriel.com'];
 
 const EXAMPLES = `
 Examples:

@@ -3,7 +3,7 @@
 import { styleText } from 'node:util';
 import { safe } from '#cli/output.ts';
 import type { Finding, Report, Status } from '#doctor/report.ts';
-import { boardOf, bySubject } from './board.ts';
+import { boardOf, bySubject } from '#doctor/render/board.ts';
 
 const SYMBOLS: Readonly<Record<Status, string>> = { pass: '✓', warn: '!', fail: '✗', skip: '·' };
 const COLOURS = { pass: 'green', warn: 'yellow', fail: 'red', skip: 'dim' } as const;

@@ -1,0 +1,137 @@
+// How each operation of the API is called by the contract test, in this order: what is sent, what is to come back. Answers are held against the
+// document by the test; here stands only what it cannot know. Whoever adds an operation adds its row.
+
+/** What earlier calls have taught: ids and names to go on with. */
+export type Known = Record<string, string>;
+export type Answer = { readonly status: number; readonly headers: Headers; readonly body: unknown; readonly text: string };
+
+export type Exercise = {
+  readonly operation: string;
+  readonly params?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For bodies that are no JSON; its media type is in the header. */
+  readonly raw?: string | Buffer;
+  readonly status: number;
+  /** Keeps fields of the answer, by their path: `{ message: 'messages.0.id' }`. */
+  readonly learn?: Readonly<Record<string, string>>;
+  /** Called again until the answer is so; for what happens in its own time. */
+  readonly until?: (body: never) => boolean;
+};
+
+const NOBODY = '0000000000000000';
+
+export function exercises(known: Known): readonly (() => Exercise)[] {
+  return [
+    () => ({ operation: 'getLiveness', status: 200 }),
+    () => ({ operation: 'getReadiness', status: 200 }),
+    () => ({ operation: 'getMetrics', status: 200 }),
+    () => ({ operation: 'getIdentity', status: 200 }),
+    () => ({ operation: 'getServer', status: 200 }),
+
+    () => ({ operation: 'addToken', body: { name: 'made', scopes: ['queue:read'], project: 'shop', expiresInDays: 3, ratePerMinute: 600 }, status: 201 }),
+    () => ({ operation: 'addToken', body: { name: 'made', scopes: ['queue:read'] }, status: 409 }),
+    () => ({ operation: 'addToken', body: { name: 'made', scopes: ['nothing'] }, status: 422 }),
+    () => ({ operation: 'listTokens', status: 200 }),
+    () => ({ operation: 'revokeToken', params: { name: 'made' }, status: 200 }),
+    () => ({ operation: 'revokeToken', params: { name: 'made' }, status: 404 }),
+
+    () => ({
+      operation: 'addCredential',
+      body: { name: 'made', domains: ['sender.test'], mode: 'live', allowIps: ['192.0.2.0/24'], ratePerHour: 5, project: 'shop' },
+      status: 201,
+    }),
+    () => ({ operation: 'addCredential', body: { name: 'made' }, status: 409 }),
+    () => ({ operation: 'addCredential', body: { name: 'a b' }, status: 422 }),
+    () => ({ operation: 'listCredentials', status: 200 }),
+    () => ({ operation: 'rotateCredential', params: { name: 'made' }, status: 200 }),
+    () => ({ operation: 'rotateCredential', params: { name: 'nobody' }, status: 404 }),
+    () => ({ operation: 'revokeCredential', params: { name: 'made' }, status: 200 }),
+    () => ({ operation: 'revokeCredential', params: { name: 'made' }, status: 404 }),
+
+    () => ({ operation: 'addDomain', body: { name: 'sender.test', returnPath: 'rp', project: 'shop' }, status: 201 }),
+    () => ({ operation: 'addDomain', body: { name: 'no_dot' }, status: 422 }),
+    () => ({ operation: 'listDomains', status: 200 }),
+    () => ({ operation: 'getDomain', params: { name: 'sender.test' }, status: 200 }),
+    () => ({ operation: 'getDomain', params: { name: 'nowhere.test' }, status: 404 }),
+    () => ({ operation: 'checkDomain', params: { name: 'sender.test' }, status: 200 }),
+    () => ({ operation: 'checkDomain', params: { name: 'nowhere.test' }, status: 404 }),
+    () => ({ operation: 'rotateDomain', params: { name: 'sender.test' }, body: { step: 'confirm' }, status: 409 }),
+    () => ({ operation: 'rotateDomain', params: { name: 'sender.test' }, body: { step: 'start' }, status: 200 }),
+    () => ({ operation: 'rotateDomain', params: { name: 'nowhere.test' }, status: 404 }),
+
+    () => ({ operation: 'listMessages', query: { status: 'delivered' }, status: 200, learn: { delivered: 'messages.0.id' }, until: some('messages') }),
+    () => ({ operation: 'listMessages', query: { status: 'deferred', to: 'refusing.test' }, status: 200, learn: { deferred: 'messages.0.id' }, until: some('messages') }),
+    () => ({ operation: 'listMessages', query: { status: 'captured', since: '1h', limit: '1' }, status: 200, learn: { captured: 'messages.0.id' }, until: some('messages') }),
+    () => ({ operation: 'listMessages', query: { since: 'yesterday' }, status: 422 }),
+    () => ({ operation: 'getMessage', params: { id: known['delivered'] ?? '' }, status: 200 }),
+    () => ({ operation: 'getMessage', params: { id: known['deferred'] ?? '' }, status: 200 }),
+    () => ({ operation: 'getMessage', params: { id: known['captured'] ?? '' }, status: 200 }),
+    () => ({ operation: 'getMessage', params: { id: NOBODY }, status: 404 }),
+    () => ({ operation: 'getMessageBody', params: { id: known['captured'] ?? '' }, status: 200 }),
+    () => ({ operation: 'getMessageBody', params: { id: known['delivered'] ?? '' }, status: 404 }),
+    () => ({ operation: 'getMessageContent', params: { id: known['captured'] ?? '' }, status: 200 }),
+    () => ({ operation: 'getMessageContent', params: { id: NOBODY }, status: 404 }),
+    () => ({ operation: 'getMessageRendered', params: { id: known['captured'] ?? '' }, status: 200 }),
+    () => ({ operation: 'getMessageRendered', params: { id: NOBODY }, status: 404 }),
+    () => ({ operation: 'getMessageAttachment', params: { id: known['captured'] ?? '', n: '0' }, status: 200 }),
+    () => ({ operation: 'getMessageAttachment', params: { id: known['captured'] ?? '', n: '7' }, status: 404 }),
+
+    () => ({ operation: 'listQueue', query: { state: 'deferred' }, status: 200 }),
+    () => ({ operation: 'listQueue', query: { state: 'gone' }, status: 422 }),
+    () => ({ operation: 'getQueued', params: { id: known['deferred'] ?? '' }, status: 200 }),
+    () => ({ operation: 'getQueued', params: { id: NOBODY }, status: 404 }),
+    () => ({ operation: 'listLanes', status: 200 }),
+    () => ({ operation: 'holdQueued', body: { by: 'domain', domain: 'refusing.test' }, status: 200 }),
+    () => ({ operation: 'releaseQueued', body: { by: 'domain', domain: 'refusing.test' }, status: 200 }),
+    () => ({ operation: 'retryQueued', body: { by: 'message', id: known['deferred'] ?? '' }, status: 200 }),
+    () => ({ operation: 'cancelQueued', body: { by: 'message', id: known['deferred'] ?? '' }, status: 200 }),
+    () => ({ operation: 'cancelQueued', body: { by: 'everything' }, status: 422 }),
+
+    () => ({ operation: 'listRoutes', status: 200 }),
+    () => ({ operation: 'testRoute', body: { to: 'ann@taking.test' }, status: 200 }),
+    () => ({ operation: 'testRoute', body: { to: 'ann@nowhere.test' }, status: 200 }),
+    () => ({ operation: 'testRoute', body: { to: '@@' }, status: 422 }),
+    () => ({ operation: 'listCertificates', status: 200 }),
+    () => ({ operation: 'renewCertificates', status: 422 }),
+    () => ({ operation: 'getTlsPolicy', params: { domain: 'taking.test' }, status: 200 }),
+    () => ({ operation: 'getTlsPolicy', params: { domain: 'nowhere.test' }, query: { demand: 'requiretls' }, status: 200 }),
+    () => ({ operation: 'listTlsReports', status: 200, until: some('domains') }),
+    () => ({ operation: 'getTlsReport', params: { domain: 'taking.test' }, status: 200 }),
+    () => ({ operation: 'getTlsReport', params: { domain: 'nowhere.test' }, status: 404 }),
+    () => ({ operation: 'sendTlsReports', body: {}, status: 200 }),
+    () => ({ operation: 'sendTlsReports', body: { day: '2999-01-01' }, status: 422 }),
+    () => ({ operation: 'reload', status: 200 }),
+
+    () => ({ operation: 'examine', body: { target: `[${known['receiver'] ?? ''}]:${known['receiverPort'] ?? ''}`, timeoutMs: 2000 }, status: 202, learn: { examination: 'id' } }),
+    () => ({ operation: 'examine', body: { target: '..' }, status: 422 }),
+    () => ({ operation: 'watchExamination', params: { id: known['examination'] ?? '' }, status: 200 }),
+    () => ({ operation: 'watchExamination', params: { id: NOBODY }, status: 404 }),
+    () => ({ operation: 'getExamination', params: { id: known['examination'] ?? '' }, status: 200, until: (body: { status: string }) => body.status === 'done' }),
+    () => ({ operation: 'getExamination', params: { id: NOBODY }, status: 404 }),
+    () => ({ operation: 'listExaminations', status: 200 }),
+    () => ({ operation: 'shareExamination', params: { id: known['examination'] ?? '' }, status: 200, learn: { sharePath: 'sharePath' } }),
+    () => ({ operation: 'shareExamination', params: { id: NOBODY }, status: 404 }),
+    () => ({ operation: 'readSharedReport', params: { key: known['sharePath']?.split('/').at(-1) ?? '' }, status: 200 }),
+    () => ({ operation: 'unshareExamination', params: { id: known['examination'] ?? '' }, status: 200 }),
+    () => ({ operation: 'unshareExamination', params: { id: known['examination'] ?? '' }, status: 404 }),
+    () => ({ operation: 'readSharedReport', params: { key: known['sharePath']?.split('/').at(-1) ?? '' }, status: 404 }),
+    () => ({ operation: 'removeExamination', params: { id: known['examination'] ?? '' }, status: 200 }),
+    () => ({ operation: 'removeExamination', params: { id: known['examination'] ?? '' }, status: 404 }),
+    () => ({ operation: 'advise', body: { library: 'nodemailer', username: 'shop' }, status: 200 }),
+    () => ({ operation: 'advise', body: { scenario: 'own-server', host: 'mail.example.com' }, status: 200 }),
+    () => ({ operation: 'advise', body: { library: 'no such library' }, status: 422 }),
+    () => ({ operation: 'listLibraries', status: 200 }),
+    () => ({ operation: 'listProviders', status: 200 }),
+
+    () => ({ operation: 'removeDomain', params: { name: 'sender.test' }, status: 200 }),
+    () => ({ operation: 'removeDomain', params: { name: 'sender.test' }, status: 404 }),
+    () => ({ operation: 'listAudit', query: { limit: '5' }, status: 200 }),
+    () => ({ operation: 'listAudit', query: { action: 'addToken', before: '3' }, status: 200 }),
+  ];
+}
+
+function some(list: string): (body: never) => boolean {
+  return (body: Record<string, readonly unknown[]>) => (body[list]?.length ?? 0) > 0;
+}
