@@ -12,8 +12,10 @@ import { downgrade, injection, starttls, tls, versions } from './checks/encrypti
 import { ehlo, greeting } from './checks/greeting.ts';
 import { latency, openRelay, rate, size } from './checks/policy.ts';
 import { tcp } from './checks/tcp.ts';
+import { dane as daneCheck, keepsDane } from './domain/dane.ts';
 import { examineDomain } from './domain/examine.ts';
 import type { DomainOptions } from './domain/examine.ts';
+import { keepsPolicy, mtaSts } from './domain/mta-sts.ts';
 import { Conversation } from './probes/conversation.ts';
 import type { Place } from './probes/conversation.ts';
 import { probePort } from './probes/port.ts';
@@ -109,7 +111,7 @@ const HOSTS = 4;
 
 async function examineMailDomain(domain: string, options: DoctorOptions, add: Add): Promise<void> {
   options.begun?.(`reading the records of ${domain}`);
-  const { findings, hosts } = await examineDomain(domain, options.resolver, options);
+  const { findings, hosts, sts, dane } = await examineDomain(domain, options.resolver, options);
   // Several findings of one check for one subject: numbered, so that ids stay unique.
   const seen = new Map<string, number>();
   for (const { check, verdict, durationMs } of findings) {
@@ -125,9 +127,22 @@ async function examineMailDomain(domain: string, options: DoctorOptions, add: Ad
   const references = referenceProbe([options.mxPort], options);
   const all = await Promise.all(places.map((place) => probe(place, { ...options, login: null }, 'mx')));
   const usable = all.some((evidence) => evidence.capabilities !== null);
-  for (const evidence of all) for (const one of judge(evidence, { named: false, usable, several: true })) add(one);
+  for (const evidence of all) {
+    const kept = keepsDane(dane, domain, evidence);
+    for (const one of judge(evidence, { named: false, usable, several: true })) add(kept?.vouched === true ? vouched(one) : one);
+    const of = { subject: `${evidence.host}[${evidence.address}]:${evidence.port}`, host: evidence.host, port: evidence.port };
+    if (kept !== null) add(finding(daneCheck, kept.verdict, of));
+    const policy = keepsPolicy(sts, evidence);
+    if (policy !== null) add(finding(mtaSts, policy, of));
+  }
   for (const one of greetingNames(all)) add(one);
   for (const one of await outbound(all, references, options)) add(one);
+}
+
+/** A certificate that a TLSA record stands for needs no authority, no name and no dates (RFC 7672 3.1.1). */
+function vouched(finding: Finding): Finding {
+  if (finding.status !== 'warn' || !/^certificate-(?:chain|name|expiry)@/.test(finding.id)) return finding;
+  return { ...finding, status: 'pass', evidence: `${finding.title}, but a TLSA record stands for it: ${finding.evidence}`, cause: '', fix: '' };
 }
 
 /** The name a server greets with should be its own: receivers of its mail look at it. */

@@ -9,6 +9,8 @@ import type { StsFailure } from './policy.ts';
 export type StsFetchParts = HttpsParts & {
   /** 443, but in tests. */
   readonly port?: number;
+  /** Default: 30 seconds. */
+  readonly timeoutMs?: number;
 };
 
 export type StsFetched = { readonly policy: StsPolicy } | { readonly result: StsFailure; readonly why: string };
@@ -27,7 +29,7 @@ export async function fetchStsPolicy(parts: StsFetchParts, domain: string): Prom
     method: 'GET',
     headers: { accept: 'text/plain' },
     maxBytes: MAX_BYTES,
-    timeoutMs: FETCH_MS,
+    timeoutMs: parts.timeoutMs ?? FETCH_MS,
   });
   if ('failure' in answer) return { result: answer.failure === 'certificate' ? 'sts-webpki-invalid' : 'sts-policy-fetch-error', why: answer.text };
   const { status, type, encoded, body, from } = answer;

@@ -2,6 +2,8 @@
 
 import type { Resolver } from '#dns/resolver.ts';
 import type { Verdict } from '#doctor/report.ts';
+import type { DanePublished } from './dane.ts';
+import type { StsPublished } from './mta-sts.ts';
 
 export type DomainContext = {
   readonly domain: string;
@@ -14,6 +16,9 @@ export type DomainContext = {
   readonly blocklists: readonly string[];
   /** The mail hosts, best first, with their addresses; empty when there are none. */
   readonly hosts: readonly MailHost[];
+  /** Found out once, for the check of the domain and for those of its hosts. */
+  readonly sts: Promise<StsPublished>;
+  readonly dane: Promise<DanePublished>;
 };
 
 export type MailHost = { readonly host: string; readonly preference: number; readonly addresses: readonly string[] };

@@ -123,7 +123,7 @@ export const dkim: DomainCheck = {
     const found = answers.flatMap(({ selector, answer }) =>
       answer.status === 'found' ? [{ selector, text: answer.records.find((text) => /(?:^|;)\s*p\s*=/.test(text)) ?? answer.records[0] ?? '' }] : [],
     );
-    const verdicts = found.map(({ selector, text }) => keyVerdict(selector, text, domain));
+    const verdicts = found.map(({ selector, text }) => keyVerdict(selector, text, { domain, given }));
     const missing = given ? answers.filter(({ answer }) => answer.status === 'no-data' || answer.status === 'no-domain') : [];
     for (const { selector } of missing)
       verdicts.push({
@@ -143,17 +143,22 @@ export const dkim: DomainCheck = {
   },
 };
 
-function keyVerdict(selector: string, text: string, domain: string): DomainVerdict {
+/** `given`: somebody signs with this selector; what is only found at a usual name may be what is left of an old service. */
+function keyVerdict(selector: string, text: string, { domain, given }: { domain: string; given: boolean }): DomainVerdict {
   const key = readKey(text);
   const name = `${selector}._domainkey.${domain}`;
-  if ('failure' in key)
+  if ('failure' in key) {
+    const revoked = /(?:^|;)\s*p\s*=\s*(?:;|$)/.test(text);
     return {
-      status: text.includes('p=') && /p\s*=\s*(?:;|$)/.test(text) ? 'pass' : 'fail',
-      title: `DKIM key ${selector} ${key.reason}`,
+      status: revoked && !given ? 'pass' : 'fail',
+      title: revoked ? `DKIM key ${selector} is revoked` : `DKIM key ${selector} ${key.reason}`,
       evidence: `${name}: ${text.slice(0, 200)}`,
-      cause: 'Signatures with this key do not verify.',
-      fix: 'Publish the record again exactly as the signing service shows it: one TXT record, split into strings of at most 255 characters.',
+      cause: revoked ? 'The key was taken back (p= is empty): signatures with this selector do not verify.' : 'Signatures with this key do not verify.',
+      fix: revoked
+        ? 'Sign with the selector that came after it, or publish its key again.'
+        : 'Publish the record again exactly as the signing service shows it: one TXT record, split into strings of at most 255 characters.',
     };
+  }
   const evidence = `${name}: ${key.algorithm.keyType}${key.bits === null ? '' : ` ${key.bits} bits`}${key.testing ? ', testing (t=y)' : ''}`;
   if (key.bits !== null && key.bits < 1024)
     return {

@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { errorCode } from '#base/failure.ts';
+import type { PresentedChain } from '#tls/tlsa.ts';
 
 export type CertificateFacts = {
   readonly subject: string;
@@ -26,6 +27,8 @@ export type TlsFacts = {
   /** OpenSSL's word for what is wrong with chain or name; null when it verifies. */
   readonly problem: string | null;
   readonly nameMatches: boolean;
+  /** The same chain as bytes; null when none was shown. */
+  readonly presented: PresentedChain | null;
 };
 
 const CHAIN = 10;
@@ -39,7 +42,7 @@ export function tlsFacts(socket: TLSSocket, host: string, handshakeMs: number): 
     chain.push(new X509Certificate(certificate.raw));
     certificate = certificate.issuerCertificate ?? {};
   }
-  const [leaf] = chain;
+  const [leaf, ...issuers] = chain;
   return {
     protocol: socket.getProtocol() ?? '',
     cipher: cipher.standardName ?? cipher.name,
@@ -47,6 +50,7 @@ export function tlsFacts(socket: TLSSocket, host: string, handshakeMs: number): 
     chain: chain.map(certificateFacts),
     problem: socket.authorized ? null : problemOf(socket.authorizationError),
     nameMatches: leaf !== undefined && (isIP(host) === 0 ? leaf.checkHost(host, { subject: 'never' }) : leaf.checkIP(host)) !== undefined,
+    presented: leaf === undefined ? null : { leaf: leaf.raw, issuers: issuers.map(({ raw }) => raw) },
   };
 }
 

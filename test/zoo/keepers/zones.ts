@@ -1,15 +1,20 @@
 // Keeps the names: the hosts of all animals, and the domains that are animals themselves, in a real DNS (Knot, and Unbound in front of it).
 
+import { X509Certificate, createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { startDns } from '../../support/dns.ts';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
+import type { CertificateKind } from './certificates.ts';
 
 export type Zones = {
   readonly by: 'knot';
-  /** The records of NAME.test. `ADDRESS` stands for the animal's address. */
+  /** The records of NAME.test. `ADDRESS` stands for the animal's address, `KEY` for the SHA-256 of the key of mx.NAME.test. */
   readonly records: string;
   /** Signed, with an anchor that Unbound knows. */
   readonly signed?: boolean;
+  /** What mx.NAME.test shows; default: a good one. */
+  readonly certificate?: CertificateKind;
   /** Whether the address leads back to a name; default: yes. */
   readonly reverse?: false | string;
 };
@@ -24,12 +29,22 @@ export async function keepZones(kept: readonly { name: string; keep: Zones }[], 
     const [, , third, fourth] = ground.address(name).split('.');
     return zone?.reverse === false ? [] : [`${fourth}.${third} PTR ${zone?.reverse ?? hostOf(name)}.`];
   });
-  const zones = Object.fromEntries(kept.map(({ name, keep }) => [`${name}.test`, keep.records.replaceAll('ADDRESS', ground.address(name))]));
+  const zones = Object.fromEntries(
+    await Promise.all(
+      kept.map(
+        async ({ name, keep }) =>
+          [
+            `${name}.test`,
+            keep.records.replaceAll('ADDRESS', ground.address(name)).replaceAll('KEY', keep.records.includes('KEY') ? await keyOf(name, keep, ground) : ''),
+          ] as const,
+      ),
+    ),
+  );
   const { server } = await startDns(
     {
-      'zoo.test': [...hosts, `out A ${LISTED}`].join('\n'),
+      'zoo.test': [...hosts, `out A ${LISTED}`, 'text-only TXT "no address"'].join('\n'),
       '20.127.in-addr.arpa': reverse.join('\n'),
-      '2.0.192.in-addr.arpa': '66 PTR out.zoo.test.',
+      '2.0.192.in-addr.arpa': '66 PTR out.zoo.test.\n78 PTR out.zoo.test.',
       'list.test': `${LISTED.split('.').toReversed().join('.')} A 127.0.0.2\n${LISTED.split('.').toReversed().join('.')} TXT "spam was sent from here"`,
       // Walks up a name end here, not at the root.
       test: '',
@@ -38,4 +53,11 @@ export async function keepZones(kept: readonly { name: string; keep: Zones }[], 
     { port: 53, signed: kept.filter(({ keep }) => keep.signed === true).map(({ name }) => `${name}.test`) },
   );
   return server;
+}
+
+async function keyOf(name: string, { certificate = 'good' }: Zones, ground: Ground): Promise<string> {
+  const { leaf } = await ground.certificates.issue(`mx.${name}.test`, certificate);
+  return createHash('sha256')
+    .update(new X509Certificate(readFileSync(leaf)).publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 }
