@@ -21,6 +21,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   DELIVERBY: 'a deadline can be asked for (RFC 2852)',
   FUTURERELEASE: 'a message can be held until later (RFC 4865)',
   BURL: 'content may be fetched from an IMAP server (RFC 4468)',
+  PIPECONNECT: 'a client that knows this server may speak before the greeting (Exim)',
   XCLIENT: 'trusted proxies may pass on the client (Postfix)',
   XFORWARD: 'trusted proxies may pass on log data (Postfix)',
 };

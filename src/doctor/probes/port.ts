@@ -93,6 +93,7 @@ async function probeImplicit(place: Place, options: Options): Promise<Session> {
   const tls = await conversation.secure();
   if ('failure' in tls) {
     conversation.close();
+    if (speaksTls(tls.failure)) return { ...NOTHING, connect, tls, transcript: conversation.transcript };
     // A server that speaks in the clear here answers a plain connection with a greeting.
     const plain = await probePlain(place, 'unknown', options);
     const speaks = plain.greeting !== null && 'value' in plain.greeting;
@@ -102,6 +103,11 @@ async function probeImplicit(place: Place, options: Options): Promise<Session> {
   const secured = 'failure' in greeting || greeting.value.code !== 220 ? {} : await afterTls(conversation, tls.value, options);
   conversation.quit();
   return { ...NOTHING, connect, mode: 'implicit', tls, greeting, ...secured, transcript: conversation.transcript };
+}
+
+/** Whether what came, though no handshake came about, was TLS. */
+function speaksTls({ code }: ClientFailure): boolean {
+  return code !== null && /^ERR_SSL_(?!WRONG_VERSION_NUMBER|RECORD_LAYER|PACKET_LENGTH|BAD_RECORD|UNEXPECTED|HTTP)/.test(code);
 }
 
 async function probePlain(place: Place, role: Role, options: Options): Promise<Session> {

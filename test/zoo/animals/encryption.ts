@@ -83,7 +83,7 @@ export const ENCRYPTION: readonly Animal[] = [
     name: 'starttls-stripped',
     fault: 'a proxy takes STARTTLS out of the answer to EHLO',
     keep: [
-      { by: 'socat', port: 587, to: 10_587, shell: 'BEHIND | sed -u /STARTTLS/d' },
+      { by: 'socat', port: 587, to: 10_587, shell: 'BEHIND | sed -u /^250.STARTTLS/d' },
       { by: 'postfix', port: 10_587 },
     ],
     expect: { check: 'starttls', status: 'fail', title: /not offered/, cause: /something on the way removes it \(stripping\)/, fix: /use 465/, evidence: /EHLO offers/ },
@@ -93,7 +93,7 @@ export const ENCRYPTION: readonly Animal[] = [
     name: 'starttls-masked',
     fault: 'a firewall overwrites STARTTLS with XXXXXXXA',
     keep: [
-      { by: 'socat', port: 587, to: 10_587, shell: 'BEHIND | sed -u s/STARTTLS/XXXXXXXA/' },
+      { by: 'socat', port: 587, to: 10_587, shell: 'BEHIND | sed -u s/^250-STARTTLS/250-XXXXXXXA/' },
       { by: 'postfix', port: 10_587 },
     ],
     expect: { check: 'ehlo', status: 'fail', title: /tampered with/, cause: /XXXXXXXA.*hides STARTTLS/, fix: /no inspect esmtp/, evidence: /XXXXXXXA/ },
