@@ -1,8 +1,7 @@
 // Bodies of requests: read up to a bound, and told apart by their media type.
 
 import type { Context } from 'hono';
-import type { z } from 'zod';
-import { ProblemError, parseInput } from './problem.ts';
+import { ProblemError } from './problem.ts';
 
 export const BODY_BYTES = 256 * 1024;
 
@@ -52,9 +51,4 @@ export function unsupported(media: string, wanted: readonly string[]): ProblemEr
 
 function tooLarge(limitBytes: number): ProblemError {
   return new ProblemError({ status: 413, title: 'Too large', code: 'body-too-large', cause: `The body is over ${limitBytes} bytes.`, fix: 'Send less at once.' });
-}
-
-/** The JSON body, checked. */
-export async function parseBody<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
-  return parseInput(schema, await readJson(context, BODY_BYTES));
 }

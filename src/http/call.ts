@@ -9,6 +9,7 @@ import { BODY_BYTES, mediaOf, readJson, unsupported } from './body.ts';
 import { NOBODY, atSocket } from './identity.ts';
 import type { Env, Identify, Identity } from './identity.ts';
 import type { Call, Operation } from './operation.ts';
+import type { Memory } from './memory.ts';
 import { ProblemError, parseInput } from './problem.ts';
 import type { Rates } from './rates.ts';
 import { opens } from './scopes.ts';
@@ -21,6 +22,8 @@ export type CallParts = {
   /** Requests a second that one token or person may make, unless it has a limit of its own. */
   readonly perSecond: () => number;
   readonly log: Log;
+  /** Of bodies of heavy operations. */
+  readonly memory: Memory;
 };
 
 /** Puts the operations on the app, in their order. */
@@ -39,7 +42,8 @@ async function handle(operation: Operation, context: Context<Env>, parts: CallPa
     throw outOfScope(scope);
   }
   context.status(operation.status ?? 200);
-  const { call, answer } = await run(operation, context, identity);
+  const held = operation.heavy === true ? parts.memory.take(announcedBytes(operation, context)) : null;
+  const { call, answer } = await run(operation, context, identity).finally(() => held?.release());
   const response = answer instanceof Response ? answer : context.json(answer as object);
   if (changes(operation)) record(operation, context, parts, { target: targetOf(operation, call, context), status: response.status });
   return response;
@@ -61,7 +65,7 @@ async function identityOf(operation: Operation, context: Context<Env>, parts: Ca
 }
 
 async function run(operation: Operation, context: Context<Env>, identity: Identity): Promise<{ call: Call<unknown, unknown, unknown>; answer: unknown }> {
-  const { params, query, body, other = [], bodyBytes = BODY_BYTES } = operation;
+  const { params, query, body, other = [] } = operation;
   const base = {
     params: params === undefined ? undefined : parseInput(params, context.req.param()),
     query: query === undefined ? undefined : parseInput(query, context.req.query()),
@@ -79,8 +83,18 @@ async function run(operation: Operation, context: Context<Env>, identity: Identi
       media === '' ? 'nothing' : media,
       other.map((one) => one.media),
     );
-  const call = { ...base, body: body === undefined ? undefined : parseInput(body, await readJson(context, bodyBytes)) };
+  const call = { ...base, body: body === undefined ? undefined : parseInput(body, await readJson(context, mostBytes(operation))) };
   return { call, answer: await operation.run(call) };
+}
+
+/** What the client says it sends, or the most that it may. */
+function announcedBytes(operation: Operation, context: Context<Env>): number {
+  const announced = Number(context.req.header('content-length') ?? Number.NaN);
+  return Number.isSafeInteger(announced) ? Math.min(announced, mostBytes(operation)) : mostBytes(operation);
+}
+
+function mostBytes({ bodyBytes = BODY_BYTES }: Operation): number {
+  return typeof bodyBytes === 'number' ? bodyBytes : bodyBytes();
 }
 
 function changes(operation: Operation): boolean {

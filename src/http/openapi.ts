@@ -9,7 +9,7 @@ import { PROBLEM } from './problem.ts';
 export type Json = { readonly [key: string]: unknown };
 export type Parameter = {
   readonly name: string;
-  readonly in: 'path' | 'query';
+  readonly in: 'path' | 'query' | 'header';
   readonly required: boolean;
   readonly description?: string;
   readonly schema: Json;
@@ -82,7 +82,11 @@ export function describeApi(operations: readonly Operation[], about: { readonly 
 function described(operation: Operation, schemas: Record<string, Json>): DocumentedOperation {
   const { scope, params, query, otherwise } = operation;
   const needs = scope === 'open' ? 'Open to everyone.' : scope === 'known' ? 'Needs any token.' : `Needs the scope \`${scope}\`.`;
-  const parameters = [...parametersOf(params, 'path', operation.example?.params, schemas), ...parametersOf(query, 'query', operation.example?.query, schemas)];
+  const parameters = [
+    ...parametersOf(params, 'path', operation.example?.params, schemas),
+    ...parametersOf(query, 'query', operation.example?.query, schemas),
+    ...headersOf(operation),
+  ];
   const requestBody = bodyOf(operation, schemas);
   return {
     operationId: operation.id,
@@ -98,6 +102,10 @@ function described(operation: Operation, schemas: Record<string, Json>): Documen
       ...Object.fromEntries(refusalsOf(operation).map((status) => [status, { $ref: `#/components/responses/Refused${status}` }])),
     },
   };
+}
+
+function headersOf({ headers = [] }: Operation): Parameter[] {
+  return headers.map(({ name, doc }) => ({ name, in: 'header', required: false, description: doc, schema: { type: 'string' } }));
 }
 
 /** The statuses that an operation may refuse with, besides its answer. */

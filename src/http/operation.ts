@@ -57,7 +57,11 @@ export type OperationSpec<P extends Schema | undefined, Q extends Schema | undef
   readonly query?: Q;
   readonly body?: B;
   /** The most that a body may have; 256 KB unless told. */
-  readonly bodyBytes?: number;
+  readonly bodyBytes?: number | (() => number);
+  /** Its bodies may be large: all that are in work at once share a bounded part of the memory. */
+  readonly heavy?: true;
+  /** Header fields that it reads, for the document. */
+  readonly headers?: readonly { readonly name: string; readonly doc: string }[];
   /** Bodies of other media types than JSON, each with its own way; they are read with `readBody` or `context.req.raw.body`. */
   readonly other?: readonly (Media & { readonly run: (call: Call<Given<P>, Given<Q>, undefined>) => Promise<Answered<A>> | Answered<A> })[];
   readonly answer: A;

@@ -38,9 +38,13 @@ export class ProblemError extends Error {
 
 /** The answer: `application/problem+json` with `type`, `title`, `status`, `detail` and our `code`, `cause`, `fix`. */
 export function answerProblem(context: Context, problem: Problem): Response {
-  const { code, cause, fix, status, title, headers } = problem;
-  const body = { type: `urn:postern:problem:${code}`, title, status, detail: `${cause} ${fix}`, code, cause, fix };
-  return context.json(body, status, { ...headers, 'content-type': 'application/problem+json' });
+  const { status, headers } = problem;
+  return context.json(problemBody(problem), status, { ...headers, 'content-type': 'application/problem+json' });
+}
+
+/** As it is told, also as a part of an answer. */
+export function problemBody({ code, cause, fix, status, title }: Problem): z.output<typeof PROBLEM> {
+  return { type: `urn:postern:problem:${code}`, title, status, detail: `${cause} ${fix}`, code, cause, fix };
 }
 
 export function notFound(what: string, fix: string): ProblemError {
@@ -64,12 +68,23 @@ export async function refusing<T>(work: () => Promise<T> | T, as: RefusedAs, byC
   }
 }
 
+type Issue = z.core.$ZodIssue;
+
+/** Of a value that may be one of several kinds, what is wrong with it as the kind that it seems to be: the one that was read furthest. */
+function telling(issue: Issue | undefined, before: readonly PropertyKey[] = []): { readonly issue: Issue | undefined; readonly path: readonly PropertyKey[] } {
+  const path = [...before, ...(issue?.path ?? [])];
+  if (issue?.code !== 'invalid_union') return { issue, path };
+  const found = issue.errors.flatMap((branch) => (branch[0] === undefined ? [] : [telling(branch[0], path)]));
+  const [best] = found.toSorted((a, b) => b.path.length - a.path.length || Number(b.issue?.code === 'custom') - Number(a.issue?.code === 'custom'));
+  return best ?? { issue, path };
+}
+
 /** Checks input against its schema; throws the 422 that names the field and what is allowed. */
 export function parseInput<T>(schema: z.ZodType<T>, input: unknown): T {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = issue?.path.join('.') ?? '';
+  const { issue, path } = telling(result.error.issues[0]);
+  const field = path.join('.');
   throw new ProblemError({
     status: 422,
     title: 'Invalid request',

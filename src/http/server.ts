@@ -15,7 +15,8 @@ import type { Directory } from '#store/directory.ts';
 import { byToken, door } from './access.ts';
 import type { DoorSettings } from './access.ts';
 import { mount } from './call.ts';
-import { atSocket } from './identity.ts';
+import { openMemory } from './memory.ts';
+import type { SendingParts } from './sending.ts';
 import type { Access, Env } from './identity.ts';
 import { describeApi } from './openapi.ts';
 import type { OpenApi } from './openapi.ts';
@@ -46,15 +47,20 @@ import { reloadOperations } from './routes/reload.ts';
 import type { ReloadReport } from './routes/reload.ts';
 import { routeOperations } from './routes/routes.ts';
 import type { RouteParts } from './routes/routes.ts';
+import { sendingOperations } from './routes/sending.ts';
 import { serverOperations } from './routes/server.ts';
 import type { ServerInfo } from './routes/server.ts';
-import { suppressionRoutes } from './routes/suppressions.ts';
+import { suppressionOperations } from './routes/suppressions.ts';
 import { tlsOperations } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
 import { tokenOperations } from './routes/tokens.ts';
 
+/** Bodies of large requests that are in work at once; each is several times as much while a message is made of it. */
+const LARGE_BYTES = 96 * 1024 * 1024;
 const HEADER_BYTES = 16 * 1024;
-const REQUEST_MS = 30_000;
+const REQUEST_HEAD_MS = 30_000;
+/** A message of the greatest size over a slow line. */
+const REQUEST_MS = 300_000;
 const IDLE_MS = 5_000;
 const CONNECTIONS = 200;
 
@@ -68,6 +74,7 @@ export type AppParts = HealthParts &
     readonly routes: RouteParts['routes'];
     readonly certificates: CertificateParts;
     readonly suppressions: Suppressions;
+    readonly sending: SendingParts;
     readonly tls: TlsParts;
     readonly reload: () => Promise<ReloadReport>;
     readonly server: () => ServerInfo;
@@ -82,11 +89,13 @@ export function operationsOf(parts: AppParts): readonly Operation[] {
   const { directory } = parts;
   const projectOf = async (name: string): Promise<string | null> => (await directory.credentials()).find((credential) => credential.name === name)?.project ?? null;
   return [
+    ...sendingOperations(() => parts.sending),
     ...messageOperations(parts),
     ...contentOperations(parts),
     ...queueOperations({ admin: () => parts.admin, projectOf }),
     ...credentialOperations(directory),
     ...domainOperations(() => parts.domains),
+    ...suppressionOperations(parts.suppressions, directory),
     ...serverOperations(() => parts.server()),
     ...doctorOperations(() => parts.doctor),
     ...adviseOperations(() => parts.advise),
@@ -117,16 +126,12 @@ export function createApp(parts: AppParts): Hono<Env> {
     identify: [byToken(() => parts.directory.tokens, rates)],
     audit: { write: (entry) => parts.directory.audit.write(entry) },
     rates,
+    memory: openMemory(LARGE_BYTES),
     perSecond: () => parts.door().requestsPerToken,
     log: parts.log,
   });
   app.route('/.well-known', mtaStsRoutes(parts));
-  app.use('/v1/*', async (context, next) => {
-    if (context.env.access !== 'socket') return answerNothing(context, operations);
-    context.set('identity', atSocket(context));
-    return next();
-  });
-  app.route('/v1/suppressions', suppressionRoutes(parts.suppressions));
+  app.all('/v1/*', (context) => answerNothing(context, operations));
   app.use('/*', dashboardFiles());
   return app;
 }
@@ -195,7 +200,7 @@ function createHttpServer(app: Hono<Env>, access: Access): Server {
     { overrideGlobalObjects: false },
   );
   const server = createServer(
-    { maxHeaderSize: HEADER_BYTES, headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: IDLE_MS, connectionsCheckingInterval: 5_000 },
+    { maxHeaderSize: HEADER_BYTES, headersTimeout: REQUEST_HEAD_MS, requestTimeout: REQUEST_MS, keepAliveTimeout: IDLE_MS, connectionsCheckingInterval: 5_000 },
     (request, response) => void listener(request, response),
   );
   server.maxConnections = CONNECTIONS;

@@ -8,12 +8,19 @@ import type { Counters } from '#base/counters.ts';
 import { limitKey, openNetworks } from '#base/ip.ts';
 import type { Networks } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
+import { isPromise } from '#base/promise.ts';
+import type { MaybePromise } from '#base/promise.ts';
 import type { AuthResult, Connection, Identity, ScramKeys } from '#smtp/policy.ts';
+import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
 import type { Credential, DirectoryReader } from '#store/directory.ts';
 
 /** An identity with the credential as it was when the client authenticated. */
-export type Sender = Identity & { readonly record: Credential };
+export type Sender = Identity & {
+  readonly record: Credential;
+  /** There is no such credential: the management side says who it is, and what it may. */
+  readonly vouched?: true;
+};
 
 export type Authenticator = {
   authenticate(connection: Connection<Sender>, username: string, password: string): Promise<AuthResult<Sender>>;
@@ -82,6 +89,20 @@ export function openAuthenticator(parts: Parts): Authenticator {
       await sleep(clock, calm ? SLOW_MS : GUESSING_MS);
     },
   };
+}
+
+/** Goes on while the client's credential stands. One that was revoked or got a new password since is no longer who the client is. */
+export function whileCurrent<T>(parts: Pick<Parts, 'directory' | 'log'>, connection: Connection<Sender>, next: () => MaybePromise<T>): MaybePromise<T | Reply> {
+  const { identity } = connection;
+  const current = identity === null || identity.vouched === true || parts.directory.current(identity.record);
+  if (current === true) return next();
+  const decide = (stands: boolean): MaybePromise<T | Reply> => {
+    if (stands) return next();
+    parts.log.warn('auth.withdrawn', { session: connection.id, credential: identity?.credential, client: connection.clientAddress });
+    connection.identity = null;
+    return REPLIES.credentialWithdrawn;
+  };
+  return isPromise(current) ? current.then(decide) : decide(current);
 }
 
 /** Keys that look like a user's and that no password opens, stable per name, so that SCRAM does not tell who exists (RFC 5802 9). */

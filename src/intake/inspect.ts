@@ -28,7 +28,7 @@ import { beginDmarc } from '#mail/dmarc/evaluate.ts';
 import type { Author, DmarcVerdict, Identifier } from '#mail/dmarc/evaluate.ts';
 import type { DmarcRecord } from '#mail/dmarc/record.ts';
 import type { DmarcRecords } from '#mail/dmarc/tree.ts';
-import { foldHeader } from '#mail/headers.ts';
+import { foldHeader, parseHeaders, removeFields } from '#mail/headers.ts';
 import type { Field } from '#mail/headers.ts';
 import { checkSpf } from '#mail/spf/check.ts';
 import type { SpfResult } from '#mail/spf/check.ts';
@@ -266,4 +266,11 @@ export function judgementFields({ spf, dkim, dmarc, arc, disposition, why }: Aut
     disposition,
     cause: why === '' ? undefined : why,
   };
+}
+
+/** The header without fields that pretend to be this host's (RFC 8601 5); almost always there are none. */
+export function withoutForged(hostname: string, head: Buffer, fields: readonly Field[]): { readonly head: Buffer; readonly fields: readonly Field[] } {
+  if (!fields.some((field) => isForged(hostname, field))) return { head, fields };
+  const kept = Buffer.concat(removeFields(head, fields, (field) => isForged(hostname, field)));
+  return { head: kept, fields: parseHeaders(kept).fields };
 }

@@ -12,7 +12,7 @@ import type { MaybePromise } from '#base/promise.ts';
 import type { Authentication } from '#mail/authentication.ts';
 import type { BodyHash } from '#mail/dkim/canonical.ts';
 import type { Signatory, Signing } from '#mail/dkim/signing.ts';
-import { decodeWords, parseHeaders, parseMailboxes, removeFields } from '#mail/headers.ts';
+import { decodeWords, parseHeaders, parseMailboxes } from '#mail/headers.ts';
 import type { Field } from '#mail/headers.ts';
 import { countReceived, formatReceived } from '#mail/received.ts';
 import type { NewMessage, Queue } from '#queue/queue.ts';
@@ -22,14 +22,14 @@ import type { Connection, MessageSink, Policy, RcptCommand, Transaction } from '
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
 import type { DirectoryReader } from '#store/directory.ts';
-import { openAuthenticator } from './authenticate.ts';
+import { openAuthenticator, whileCurrent } from './authenticate.ts';
 import type { Sender } from './authenticate.ts';
 import { authorizeFrom, authorizeMail, authorizeRcpt } from './authorize.ts';
 import { IncomingBody } from './body.ts';
 import { mendHeader } from './fixups.ts';
 import type { Destination, Forwarding } from './forward.ts';
 import type { ReturnedMail, Returns } from './returned.ts';
-import { isForged, judgementFields } from './inspect.ts';
+import { judgementFields, withoutForged } from './inspect.ts';
 import type { Inspection, Inspector } from './inspect.ts';
 
 const SUBJECT_CHARACTERS = 200;
@@ -139,20 +139,6 @@ export function openIntake(parts: IntakeParts): Policy<Sender> {
   };
 }
 
-/** Goes on while the client's credential stands. One that was revoked or got a new password since is no longer who the client is. */
-function whileCurrent<T>(parts: IntakeParts, connection: Connection<Sender>, next: () => MaybePromise<T>): MaybePromise<T | Reply> {
-  const { identity } = connection;
-  const current = identity === null || parts.directory.current(identity.record);
-  if (current === true) return next();
-  const decide = (stands: boolean): MaybePromise<T | Reply> => {
-    if (stands) return next();
-    parts.log.warn('auth.withdrawn', { session: connection.id, credential: identity?.credential, client: connection.clientAddress });
-    connection.identity = null;
-    return REPLIES.credentialWithdrawn;
-  };
-  return isPromise(current) ? current.then(decide) : decide(current);
-}
-
 type Arriving = {
   readonly transaction: Transaction;
   /** Content in memory, of all that is coming in. */
@@ -185,6 +171,11 @@ function rateRefusal({ counters, clock }: IntakeParts, sender: Sender | null): R
   if (sender === null || perHour === null) return null;
   const within = counters.take(`rate:${sender.credential}`, { perMs: perHour / HOUR_MS, burst: perHour, nowMs: clock.nowMs(), cost: 1 });
   return within ? null : REPLIES.rateExceeded(perHour);
+}
+
+/** Nobody's where the management side vouches for the sender. */
+function credentialOf(sender: Sender | null): string | null {
+  return sender === null || sender.vouched === true ? null : sender.credential;
 }
 
 function addressKey(connection: Connection<Sender>): string {
@@ -265,6 +256,8 @@ class Incoming implements MessageSink {
     const whole = this.#inspection === null ? this.#signed(head) : this.#inspected(head, this.#inspection);
     return whole.catch((error: unknown) => {
       this.abort();
+      // Whoever gave the key knows what to say of it.
+      if (errorCode(error) === 'once-used') throw error;
       return this.#failed(error);
     });
   }
@@ -288,7 +281,7 @@ class Incoming implements MessageSink {
 
   /** The header with the signatures on top. */
   async #sign(head: Head, { by, hash }: { readonly by: Signatory; readonly hash: BodyHash }): Promise<Head> {
-    const fields = await this.#parts.signing.sign(by, { header: Buffer.concat(head.chunks), bodyHash: hash.digest(), nowMs: this.#nowMs });
+    const fields = await this.#parts.signing.sign(by, { header: Buffer.concat(head.chunks), bodyHash: hash.digest(), nowMs: this.#sentMs });
     return { ...head, chunks: [fields, ...head.chunks], bytes: head.bytes + fields.length };
   }
 
@@ -337,7 +330,7 @@ class Incoming implements MessageSink {
     const mended = mendHeader(head, fields, {
       received,
       submission,
-      nowMs: this.#nowMs,
+      nowMs: this.#sentMs,
       messageId: `<${this.#id}@${this.#parts.hostname}>`,
       from: this.#transaction.mail.from,
     });
@@ -364,6 +357,11 @@ class Incoming implements MessageSink {
     return authorizeFrom(sender, { envelope: this.#transaction.mail.from, fields: from.length, mailboxes });
   }
 
+  /** When it leaves, as far as its sender knows. */
+  get #sentMs(): number {
+    return this.#transaction.mail.holdUntilMs ?? this.#nowMs;
+  }
+
   #received(): string {
     const { mail, recipients } = this.#transaction;
     const connection = this.#connection;
@@ -371,6 +369,7 @@ class Incoming implements MessageSink {
       helo: connection.helo ?? '',
       clientAddress: connection.clientAddress,
       hostname: this.#parts.hostname,
+      ...(connection.profile === 'api' || connection.profile === 'local' ? { handedOver: connection.profile } : {}),
       extended: connection.extended,
       tls: connection.tls,
       authenticated: connection.identity !== null,
@@ -395,7 +394,8 @@ class Incoming implements MessageSink {
     const mode = this.#connection.identity?.record.mode ?? 'live';
     const envelope = this.#envelope(head, mode);
     const recipients = this.#destinations.map(({ to, ...rest }, n) => ({ ...rest, n, address: to, lane: this.#parts.laneFor(to.domain, mode) }));
-    return { envelope, recipients, ...stored };
+    const { once, mail } = this.#transaction;
+    return { envelope, recipients, ...stored, ...(mail.holdUntilMs === undefined ? {} : { notBeforeMs: mail.holdUntilMs }), ...(once === undefined ? {} : { once }) };
   }
 
   #envelope(head: Head, mode: 'live' | 'sandbox'): Envelope {
@@ -404,12 +404,14 @@ class Incoming implements MessageSink {
     const { maxAgeMs, delayWarningMs } = this.#parts.limits();
     // The content may have taken long to come, and to judge: its time begins now.
     const nowMs = this.#parts.clock.nowMs();
+    const fromMs = mail.holdUntilMs ?? nowMs;
     return {
       id: this.#id,
       from: mail.from,
       acceptedAtMs: nowMs,
-      expiresAtMs: nowMs + maxAgeMs,
-      warnAtMs: delayWarningMs === null ? null : nowMs + delayWarningMs,
+      expiresAtMs: fromMs + maxAgeMs,
+      warnAtMs: delayWarningMs === null ? null : fromMs + delayWarningMs,
+      ...(mail.holdUntilMs === undefined ? {} : { sendAtMs: mail.holdUntilMs }),
       sizeBytes: head.bytes + this.#body.bodyBytes,
       eightBit: this.#body.eightBit || head.eightBit,
       smtpUtf8: this.#needsSmtpUtf8(head),
@@ -427,7 +429,7 @@ class Incoming implements MessageSink {
         clientAddress: connection.clientAddress,
         helo: connection.helo ?? '',
         tls: connection.tls === null ? null : `${connection.tls.protocol} ${connection.tls.cipher}`,
-        credential: connection.identity?.credential ?? null,
+        credential: credentialOf(connection.identity),
         ...(connection.identity?.record.project ? { project: connection.identity.record.project } : {}),
       },
       subject: head.subject,
@@ -476,11 +478,4 @@ class Incoming implements MessageSink {
 
 function arrivalOf(connection: Connection<Sender>, { mail, recipients }: Transaction): Parameters<Inspector['begin']>[0] {
   return { clientAddress: connection.clientAddress, helo: connection.helo ?? '', from: mail.from, recipients: recipients.map((rcpt) => rcpt.to) };
-}
-
-/** The header without fields that pretend to be this host's (RFC 8601 5); almost always there are none. */
-function withoutForged(hostname: string, head: Buffer, fields: readonly Field[]): { readonly head: Buffer; readonly fields: readonly Field[] } {
-  if (!fields.some((field) => isForged(hostname, field))) return { head, fields };
-  const kept = Buffer.concat(removeFields(head, fields, (field) => isForged(hostname, field)));
-  return { head: kept, fields: parseHeaders(kept).fields };
 }

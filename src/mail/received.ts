@@ -14,6 +14,8 @@ export type ReceivedOptions = {
   /** The client's name by reverse DNS, if it was looked up and confirmed. */
   readonly ptr?: string | null;
   readonly hostname: string;
+  /** Not by SMTP: `local` by an account of this machine, which has no address. */
+  readonly handedOver?: 'api' | 'local';
   /** ESMTP (EHLO) rather than HELO. */
   readonly extended: boolean;
   readonly tls: TlsInfo | null;
@@ -30,7 +32,8 @@ export function formatReceived(options: ReceivedOptions): string {
   const { helo, clientAddress, ptr, tls, recipient } = options;
   const literal = clientAddress.includes(':') ? `IPv6:${clientAddress}` : clientAddress;
   const named = ptr === undefined || ptr === null ? '' : `${traceName(ptr)} `;
-  const tokens = ['from', traceName(helo), `(${named}[${literal}])`, `by ${options.hostname}`, `with ${protocolName(options)}`];
+  const from = clientAddress === '' ? [] : ['from', options.handedOver ?? traceName(helo), `(${named}[${literal}])`];
+  const tokens = [...from, `by ${options.hostname}`, ...wayOf(options)];
   if (tls !== null) tokens.push(`(${traceName(tls.protocol)} ${traceName(tls.cipher)})`);
   tokens.push(`id ${options.id}`);
   const shown = recipient === null ? null : (asciiForm(recipient) ?? recipient);
@@ -45,6 +48,13 @@ export function countReceived(fields: readonly Field[]): number {
   let count = 0;
   for (const field of fields) if (field.name === 'received') count++;
   return count;
+}
+
+/** What was handed over has no protocol of RFC 3848; who handed it over stands in a comment. */
+function wayOf(options: ReceivedOptions): string[] {
+  const { handedOver, clientAddress, helo } = options;
+  if (handedOver === undefined) return [`with ${protocolName(options)}`];
+  return [handedOver === 'api' ? '(HTTP API)' : `(local by ${clientAddress === '' ? traceName(helo) : 'API'})`];
 }
 
 /** The protocol with its letters for TLS and authentication (RFC 3848); UTF8SMTP in a SMTPUTF8 transaction (RFC 6531 4.3). */

@@ -10,7 +10,16 @@ export type NewMessage = {
   readonly tail: readonly Buffer[];
   /** How many chunks `write` stored already. */
   readonly written: number;
+  /** Nobody gets it before then. */
+  readonly notBeforeMs?: number;
+  /** The message of this key; another one that had the key within a day stands against it. */
+  readonly once?: OnceKey;
 };
+
+export type OnceKey = { readonly key: string; readonly hash: string };
+
+/** The message that was made under a key. */
+export type OnceUsed = { readonly hash: string; readonly id: MessageId };
 
 /** One settled lease, with the messages (DSNs) that its outcome brings forth: all in one transaction. */
 export type Settled = { readonly lease: Lease; readonly settlements: readonly Settlement[]; readonly offspring: readonly NewMessage[] };
@@ -23,7 +32,7 @@ export type Queue = {
   abandon(id: MessageId): void;
   /**
    * Makes the message exist. Resolves when it is on disk (synced): only then may 250 be said. Rejects with code
-   * `store-full` when disk or memory is short. With `lease`, the recipients are leased to the caller at once, one Lease a lane.
+   * `store-full` when disk or memory is short, with `once-used` when its key has a message already (OnceUsed, in `used`). With `lease`, the recipients are leased to the caller at once, one Lease a lane.
    */
   accept(message: NewMessage, options: { lease: boolean }): Promise<readonly Lease[]>;
   /** Up to `limit` leases that are due, at most `perLane` recipients of a lane, none of `skip`; small bodies come along, up to `bodyBytes`. Empty when nothing is due. */

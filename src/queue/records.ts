@@ -3,7 +3,7 @@
 
 import type { Authentication } from '#mail/authentication.ts';
 import type { Address, ReversePath } from '#smtp/address.ts';
-import type { Notify, Profile } from '#smtp/policy.ts';
+import type { Entrance, Notify } from '#smtp/policy.ts';
 import type { NewSuppression } from './suppression.ts';
 
 /** 16 characters of Crockford base 32, lower case: 9 of time in ms, 7 random. Sorts by time of acceptance. */
@@ -13,7 +13,7 @@ export type MessageId = string;
 export type LaneName = string;
 
 export type Origin = {
-  readonly profile: Profile | 'api' | 'local';
+  readonly profile: Entrance;
   readonly clientAddress: string;
   readonly helo: string;
   readonly tls: string | null;
@@ -38,6 +38,8 @@ export type Envelope = {
   /** The headers do, whatever the addresses are. */
   readonly utf8Header?: boolean;
   readonly requireTls: boolean;
+  /** The sender wants it sent then, not before. */
+  readonly sendAtMs?: number;
   /** The sender says that TLS policies of the receiver do not count: TLS-Required: No (RFC 8689 3). */
   readonly tlsOptional?: boolean;
   /** Bounces come back to this domain: MAIL FROM on the way to MX hosts is an address of it that tells the message. */

@@ -23,6 +23,8 @@ import { openInspector } from '#intake/inspect.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { Sender } from '#intake/authenticate.ts';
 import type { IntakeLimits } from '#intake/intake.ts';
+import { openSubmitter } from '#intake/submission.ts';
+import type { Submission, Submitted } from '#intake/submission.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
 import type { SigningKey } from '#mail/dkim/signer.ts';
 import type { Signatory } from '#mail/dkim/signing.ts';
@@ -55,6 +57,7 @@ export type Relay = {
   /** Rejects with PosternError; the old ones stay then. */
   reloadCertificates(): Promise<void>;
   challenge(certificates: readonly ChallengeCertificate[]): void;
+  submit(submission: Submission): Promise<Submitted>;
   metrics(): MetricsSnapshot;
   /** Stops listening, lets what runs end within the time, gives back the rest, closes everything. */
   drain(withinMs: number): Promise<void>;
@@ -179,6 +182,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     observe: intakeObserver(metrics, usage.note),
   });
   const policy = preparing(currentDomains(observedPolicy(intake, metrics), [local, signatories]), (domain) => dispatcher.prepare(domain));
+  const submitter = openSubmitter({ policy, directory, limits: () => live.config.limits });
   const listeners: Listener[] = [];
   dispatcher.start();
   return {
@@ -207,6 +211,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     },
     reloadCertificates: () => tls.reload(),
     challenge: (certificates) => challenges.set(certificates),
+    submit: (submission) => submitter.submit(submission),
     metrics() {
       loop.look();
       return metrics.snapshot();

@@ -8,6 +8,7 @@ import { systemClock } from '#base/clock.ts';
 import { createCounters, openCounters } from '#base/counters.ts';
 import { PosternError, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { openStore } from '#store/open.ts';
@@ -159,7 +160,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     hostname: config.hostname,
     stsId: () => policy.id(),
     dns: config.dns,
-    signatureLifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs),
+    // What is scheduled is signed when it is accepted.
+    signatureLifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs) + MAX_AHEAD_MS,
     clock: systemClock,
     log,
   });
@@ -185,6 +187,13 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     admin: store.admin,
     history: store.history,
     suppressions: store.suppressions,
+    sending: {
+      submit: (submission) => workers.submit(submission),
+      once: (key) => store.once(key),
+      directory: store.directory,
+      messageSizeBytes: () => live.config.limits.messageSizeBytes,
+      log,
+    },
     flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
     metrics: () => collectMetrics({ workers, store, certificates }),

@@ -48,10 +48,10 @@ export class WorkerHandle {
   }
 
   /** Asks; rejects with WorkerRefusal: the worker's own, `worker-timeout`, or `worker-ended`. */
-  ask<V extends Verb>(verb: V, ask: Asks[V]['ask'], withinMs: number): Promise<Asks[V]['answer']> {
+  ask<V extends Verb>(verb: V, ask: Asks[V]['ask'], withinMs: number, transfer: readonly ArrayBuffer[] = []): Promise<Asks[V]['answer']> {
     const q = this.#next++;
     const answer = this.#wait(q, withinMs) as Promise<Asks[V]['answer']>;
-    if (!this.#ended) this.#thread.postMessage({ q, verb, ask } as ToWorker);
+    if (!this.#ended) this.#thread.postMessage({ q, verb, ask } as ToWorker, transfer as ArrayBuffer[]);
     return answer;
   }
 

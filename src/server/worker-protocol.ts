@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
+import type { Submission, Submitted } from '#intake/submission.ts';
 import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 
 /** What a worker is started with. Everything that is shared is shared memory. */
@@ -32,6 +33,8 @@ export type Asks = {
   certificates: { readonly ask: null; readonly answer: null };
   /** The challenges of TLS-ALPN-01 that wait for the authority now; none: []. */
   challenges: { readonly ask: { readonly certificates: readonly ChallengeCertificate[] }; readonly answer: null };
+  /** A message that was handed over by HTTP or `sendmail`; its content by transfer. */
+  submit: { readonly ask: { readonly submission: Submission }; readonly answer: Submitted };
   metrics: { readonly ask: null; readonly answer: MetricsSnapshot };
   /** Stop accepting; let transactions and deliveries that run come to their end, at most so long. */
   drain: { readonly ask: { readonly withinMs: number }; readonly answer: null };

@@ -38,6 +38,7 @@ function answersOf(relay: Relay): Answers {
       relay.challenge(certificates);
       return null;
     },
+    submit: ({ submission }) => relay.submit(submission),
     metrics: () => relay.metrics(),
     drain: async ({ withinMs }) => {
       await relay.drain(withinMs);

@@ -8,10 +8,11 @@ import type { Log } from '#base/log.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { Metrics } from '#events/metrics.ts';
 import type { MetricsSnapshot } from '#events/metrics.ts';
+import type { Submission, Submitted } from '#intake/submission.ts';
 import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 import { assertFree, bindListeners } from './binding.ts';
 import type { BoundListener } from './binding.ts';
-import { WorkerHandle } from './worker-handle.ts';
+import { WorkerHandle, WorkerRefusal } from './worker-handle.ts';
 import type { WorkerStart } from './worker-protocol.ts';
 
 export type WorkersOptions = {
@@ -33,6 +34,7 @@ export type WorkersOptions = {
 const LISTEN_MS = 10_000;
 const RELOAD_MS = 30_000;
 const METRICS_MS = 1_000;
+const SUBMIT_MS = 60_000;
 /** A worker whose event loop answers nothing for so long is stuck. */
 const PULSE_EVERY_MS = 5_000;
 const PULSE_MS = 60_000;
@@ -43,7 +45,14 @@ const STEADY_MS = 60_000;
 /** Beyond the drain's own deadline, for the answer to come back. */
 const GRACE_MS = 5_000;
 
-type Slot = { readonly n: number; handle: WorkerHandle | null; failures: number; startedAtMs: number; last: MetricsSnapshot | null };
+type Slot = {
+  readonly n: number;
+  handle: WorkerHandle | null;
+  failures: number;
+  startedAtMs: number;
+  last: MetricsSnapshot | null;
+  /** Messages handed over and not answered. */ submitting: number;
+};
 
 export class Workers {
   readonly #options: WorkersOptions;
@@ -59,7 +68,7 @@ export class Workers {
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#config = options.config;
-    this.#slots = Array.from({ length: options.count }, (_, i) => ({ n: i + 1, handle: null, failures: 0, startedAtMs: 0, last: null }));
+    this.#slots = Array.from({ length: options.count }, (_, i) => ({ n: i + 1, handle: null, failures: 0, startedAtMs: 0, last: null, submitting: 0 }));
   }
 
   /** Starts all workers and binds the listeners: the first worker finds the ports, the others share them. Rejects with PosternError. */
@@ -101,6 +110,23 @@ export class Workers {
   /** What the listeners show to an authority that verifies by TLS-ALPN-01. */
   async challenge(certificates: readonly ChallengeCertificate[]): Promise<void> {
     await Promise.all(this.#handles().map((handle) => handle.ask('challenges', { certificates }, RELOAD_MS)));
+  }
+
+  /** Hands a message over to the worker that has the fewest of them; its content is the worker's from then on. Rejects with WorkerRefusal. */
+  async submit(submission: Submission): Promise<Submitted> {
+    const [first, ...others] = this.#ending ? [] : this.#slots.filter(({ handle }) => handle !== null);
+    if (first === undefined) throw new WorkerRefusal('no-worker', 'no worker is there to take it');
+    const slot = others.reduce((least, one) => (one.submitting < least.submitting ? one : least), first);
+    const { handle } = slot;
+    const { buffer } = submission.content;
+    slot.submitting++;
+    try {
+      // A part of a buffer that others use is copied; a whole one moves.
+      const moves = buffer instanceof ArrayBuffer && buffer.byteLength === submission.content.byteLength;
+      return await (handle as WorkerHandle).ask('submit', { submission }, SUBMIT_MS, moves ? [buffer] : []);
+    } finally {
+      slot.submitting--;
+    }
   }
 
   /** Adds every worker's metrics, and those of workers that are gone, to `metrics`. A worker that does not answer tells its last ones. */

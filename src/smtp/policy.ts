@@ -8,6 +8,9 @@ import type { Reply } from './reply.ts';
 /** The four port profiles of the contract. `mx` is server to server; the other three are submission. */
 export type Profile = 'mx' | 'submissions' | 'submission' | 'alternate';
 
+/** How mail comes in: by a port, or handed over without SMTP (the HTTP API, the command `sendmail`), which is submission too. */
+export type Entrance = Profile | 'api' | 'local';
+
 export type TlsInfo = {
   readonly protocol: string;
   readonly cipher: string;
@@ -25,7 +28,7 @@ export type Identity = { readonly credential: string; readonly username: string 
 export type Connection<I extends Identity = Identity> = {
   /** Unique per connection, in every log line of it. */
   readonly id: string;
-  readonly profile: Profile;
+  readonly profile: Entrance;
   /** The client as it is (behind a trusted proxy: as the proxy says). */
   readonly clientAddress: string;
   readonly clientPort: number;
@@ -49,6 +52,8 @@ export type MailCommand = {
   readonly ret: 'full' | 'hdrs' | null;
   /** Decoded xtext. */
   readonly envid: string | null;
+  /** Not to be delivered before (RFC 4865 has it so; not offered in SMTP). */
+  readonly holdUntilMs?: number;
 };
 
 export type Notify = { readonly success: boolean; readonly failure: boolean; readonly delay: boolean };
@@ -62,7 +67,12 @@ export type RcptCommand = {
 };
 
 /** A transaction as far as it got. */
-export type Transaction = { readonly mail: MailCommand; readonly recipients: RcptCommand[] };
+export type Transaction = {
+  readonly mail: MailCommand;
+  readonly recipients: RcptCommand[];
+  /** Only one message is to be made under this key; `hash` tells whether it is the same one. Not of SMTP. */
+  readonly once?: { readonly key: string; readonly hash: string };
+};
 
 /**
  * Where the bytes of one message go. `write` gets message content with CRLF line ends and dots undone; the chunk belongs to the

@@ -316,18 +316,18 @@ function messageRow(row: Row): MessageRow {
   };
 }
 
-function fresh({ from, credential, envelope, recipients, atMs }: Extract<Told, { type: 'accepted' }>): Stored {
+function fresh({ from, credential, envelope, recipients, sendAtMs, atMs }: Extract<Told, { type: 'accepted' }>): Stored {
   return {
     from,
     credential,
     envelope,
-    recipients: recipients.map((text) => ({ state: untried(JSON.parse(text) as Recipient), lastOutcome: null })),
+    recipients: recipients.map((text) => ({ state: untried(JSON.parse(text) as Recipient, sendAtMs), lastOutcome: null })),
     events: [],
     updatedAtMs: atMs,
   };
 }
 
-function untried({ n, address, via, notify, orcpt }: Recipient): RecipientState {
+function untried({ n, address, via, notify, orcpt }: Recipient, nextAtMs: number | null): RecipientState {
   return {
     n,
     to: address.text,
@@ -336,7 +336,7 @@ function untried({ n, address, via, notify, orcpt }: Recipient): RecipientState 
     ...(orcpt === null ? {} : { orcpt }),
     status: 'queued',
     attempts: 0,
-    nextAtMs: null,
+    nextAtMs,
   };
 }
 

@@ -8,7 +8,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
 import { createSieve } from '#base/sieve.ts';
-import type { Changed, NewMessage, QueueAdmin, Selection } from '#queue/queue.ts';
+import type { Changed, NewMessage, OnceUsed, QueueAdmin, Selection } from '#queue/queue.ts';
 import type { Envelope } from '#queue/records.ts';
 import type { Suppressions } from '#queue/suppression.ts';
 import { openDirectory } from './directory.ts';
@@ -41,6 +41,8 @@ export type StoreHost = {
   readonly suppressions: Suppressions;
   /** Shared with the workers: what is surely not suppressed. */
   readonly sieve: SharedArrayBuffer;
+  /** The message that was made under a key within a day, or null. */
+  once(key: string): Promise<OnceUsed | null>;
   /** Makes a message of our own exist; resolves when it is durable. */
   accept(message: NewMessage): Promise<void>;
   /** Folds what waits in the outbox, so that the history shows all up to now. */
@@ -82,6 +84,7 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
     transport,
     suppressions: suppressionsOf(main),
     sieve: threadOptions.sieve,
+    once: (key) => main.call({ verb: 'once', key }) as Promise<OnceUsed | null>,
     async accept(message) {
       await main.accept(message, { lease: false });
     },

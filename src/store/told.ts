@@ -5,7 +5,14 @@ import type { Envelope, MessageId, QueueEvent } from '#queue/records.ts';
 
 /** One change. `envelope`, `recipients` and `outcome` are JSON texts, of an Envelope, of a Recipient each, of an Outcome. */
 export type Told = { readonly atMs: number; readonly id: MessageId } & (
-  | { readonly type: 'accepted'; readonly from: string; readonly credential: string | null; readonly envelope: string; readonly recipients: readonly string[] }
+  | {
+      readonly type: 'accepted';
+      readonly from: string;
+      readonly credential: string | null;
+      readonly sendAtMs: number | null;
+      readonly envelope: string;
+      readonly recipients: readonly string[];
+    }
   | { readonly type: 'delivered' | 'deferred' | 'bounced' | 'expired' | 'captured'; readonly n: number; readonly nextAtMs: number | null; readonly outcome: string }
   | { readonly type: 'held' | 'released' | 'cancelled' | 'retried'; readonly n: number }
   | { readonly type: 'returned'; readonly n: number | null; readonly failed: boolean; readonly outcome: string }
@@ -34,8 +41,8 @@ export function toldFrom(event: QueueEvent): Told {
   }
 }
 
-function sender({ from, origin }: Envelope): { from: string; credential: string | null } {
-  return { from: from?.text ?? '', credential: origin.credential };
+function sender({ from, origin, sendAtMs }: Envelope): { from: string; credential: string | null; sendAtMs: number | null } {
+  return { from: from?.text ?? '', credential: origin.credential, sendAtMs: sendAtMs ?? null };
 }
 
 /** As the outbox stores it, to be read back as a QueueEvent. */

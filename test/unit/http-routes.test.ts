@@ -74,6 +74,7 @@ before(async () => {
     history: store.history,
     server: () => ({ version: '0', hostname: 'relay.example.net', startedAtMs: 0, listeners: [] }),
     suppressions: store.suppressions,
+    sending: { submit: () => assert.fail(), once: () => assert.fail(), directory: store.directory, messageSizeBytes: () => 1_000_000, log: silentLog },
     flushHistory: () => store.flushHistory(),
     readiness: async () => ({ ready: reloads < 100, checks: {} }),
     metrics: async () => metrics.render(),

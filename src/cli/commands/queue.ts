@@ -147,7 +147,9 @@ async function list(cli: Cli, options: Listed): Promise<void> {
 }
 
 function nextText(row: QueueRowView): string {
-  return row.nextAt === null || (row.state !== 'deferred' && row.backOffCause === null) ? '-' : spanText(Date.parse(row.nextAt) - Date.now());
+  return row.nextAt === null || (row.state !== 'deferred' && row.backOffCause === null && Date.parse(row.nextAt) <= Date.now())
+    ? '-'
+    : spanText(Date.parse(row.nextAt) - Date.now());
 }
 
 async function lanes(cli: Cli): Promise<void> {

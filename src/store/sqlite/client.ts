@@ -3,19 +3,22 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock, sleep } from '#base/clock.ts';
-import type { NewMessage, Queue, Settled } from '#queue/queue.ts';
+import type { NewMessage, OnceUsed, Queue, Settled } from '#queue/queue.ts';
 import type { Envelope, LeasedRecipient, Lease, Outcome, Recipient, ReturnedEvent } from '#queue/records.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds } from './lanes.ts';
 import type { Answer, Batch, Operation, Reply, Span, WireLease, WireMessage } from './wire.ts';
 
-/** Rejection of an operation. `store-full`: short of space, try later; `lease-lost`: somebody else has it; `store-failed`: a fault. */
+/** Rejection of an operation. `store-full`: short of space, try later; `lease-lost`: somebody else has it; `once-used`: the key has a message; `store-failed`: a fault. */
 export class StoreError extends Error {
   readonly code: string;
-  constructor(code: string, text: string) {
+  /** What stands against it, with `once-used`. */
+  readonly used: OnceUsed | undefined;
+  constructor(code: string, text: string, used?: OnceUsed) {
     super(text);
     this.name = 'StoreError';
     this.code = code;
+    this.used = used;
   }
 }
 
@@ -212,6 +215,8 @@ class Client implements QueueClient {
       })),
       tail: this.#pack(message.tail),
       written: message.written,
+      notBeforeMs: message.notBeforeMs ?? null,
+      once: message.once ?? null,
     };
   }
 
@@ -278,7 +283,7 @@ class Client implements QueueClient {
     const waiting = this.#waiting.get(answer.q);
     if (waiting === undefined) return;
     this.#waiting.delete(answer.q);
-    if ('error' in answer) waiting.reject(new StoreError(answer.error, answer.text));
+    if ('error' in answer) waiting.reject(new StoreError(answer.error, answer.text, answer.used));
     else waiting.resolve(answer.value as never);
   }
 

@@ -3,6 +3,7 @@
 
 import type { Clock } from '#base/clock.ts';
 import type { Sieve } from '#base/sieve.ts';
+import type { OnceKey, OnceUsed } from '#queue/queue.ts';
 import type { LaneName, MessageId } from '#queue/records.ts';
 import type { Told } from '#store/told.ts';
 import type { Database } from './database.ts';
@@ -21,6 +22,17 @@ type DueRow = { key: number; recipient: string; attempts: number; warn_at: numbe
 
 /** Bodies up to this size come with their lease, so that nobody asks for each of them. */
 const RIDING_BYTES = 64 * 1024;
+/** Whoever repeats a request does it sooner. */
+const ONCE_MS = 24 * 3_600_000;
+
+/** Thrown by `accept` when the key of the message has one already. */
+export class OnceTaken extends Error {
+  readonly used: OnceUsed;
+  constructor(used: OnceUsed) {
+    super(`the key made message ${used.id}`);
+    this.used = used;
+  }
+}
 
 /** Thrown by `settle` when the lease is no longer the caller's; the batch goes on without it. */
 export class LeaseLost extends Error {}
@@ -67,22 +79,25 @@ export class Engine {
   }
 
   accept(message: WireMessage, bytes: Uint8Array, options: { worker: number; lease: boolean }): WireLease[] {
+    if (message.once !== null) this.#takeOnce(message.once, message);
     const key = message.written > 0 ? this.#pendingKey(message.id, options.worker) : this.#nextKey++;
     this.statements.insertMessage.run(key, message.id, message.sizeBytes, message.written, message.envelope, slice(bytes, message.tail));
     this.tally.message(1, message.sizeBytes);
-    const token = options.lease ? this.#newToken(options.worker) : 0;
+    const lease = options.lease && message.notBeforeMs === null;
+    const dueAtMs = message.notBeforeMs ?? message.atMs;
+    const token = lease ? this.#newToken(options.worker) : 0;
     const leases = new Map<LaneName, { n: number; json: null; attempts: 0; warned: false; outcome: null }[]>();
     const { atMs, id, from, credential, envelope } = message;
-    this.events.push({ type: 'accepted', atMs, id, from, credential, envelope, recipients: message.recipients.map((recipient) => recipient.json) });
+    this.events.push({ type: 'accepted', atMs, id, from, credential, sendAtMs: message.notBeforeMs, envelope, recipients: message.recipients.map((recipient) => recipient.json) });
     for (const recipient of message.recipients) {
       const held = isHeld(this.holds, { ...recipient, credential: message.credential });
-      const leased = options.lease && !held && this.#lanes.backOffUntil(recipient.lane) <= message.atMs;
+      const leased = lease && !held && this.#lanes.backOffUntil(recipient.lane) <= message.atMs;
       const state = held ? HELD : leased ? LEASED : READY;
       this.statements.insertRecipient.run(
         key * KEY_SPAN + recipient.n,
         state,
         token,
-        message.atMs,
+        dueAtMs,
         message.expiresAtMs,
         message.warnAtMs,
         recipient.lane,
@@ -91,7 +106,7 @@ export class Engine {
         recipient.json,
       );
       this.tally.move(null, countedAs(state, 0));
-      if (state === READY) this.#lanes.waits(recipient.lane, message.atMs);
+      if (state === READY) this.#lanes.waits(recipient.lane, dueAtMs);
       if (held) this.#tellHeld(message.id, recipient.n, message.atMs);
       if (!leased) continue;
       const entry = { n: recipient.n, json: null, attempts: 0, warned: false, outcome: null } as const;
@@ -100,6 +115,23 @@ export class Engine {
       else lane.push(entry);
     }
     return [...leases].map(([lane, recipients]) => ({ key, token, lane, envelope: null, body: null, recipients }));
+  }
+
+  /** The message that was made under this key within a day, or null. */
+  once(key: string): OnceUsed | null {
+    const row = this.statements.onceOf.get(key) as { hash: string; id: MessageId; at: number } | undefined;
+    return row === undefined || row.at <= this.#clock.nowMs() - ONCE_MS ? null : { hash: row.hash, id: row.id };
+  }
+
+  /** Forgets keys whose day is over, a stretch. */
+  trimOnce(): void {
+    this.statements.trimOnce.run(this.#clock.nowMs() - ONCE_MS);
+  }
+
+  #takeOnce({ key, hash }: OnceKey, { id, atMs }: WireMessage): void {
+    const used = this.once(key);
+    if (used !== null) throw new OnceTaken(used);
+    this.statements.insertOnce.run(key, hash, id, atMs);
   }
 
   /** What was counted in a transaction that came to nothing is uncounted. */

@@ -68,4 +68,8 @@ export const QUEUE_MIGRATIONS: readonly string[] = [
   CREATE UNIQUE INDEX suppression_address ON suppression (address, sender_domain);
   CREATE INDEX suppression_recipient_domain ON suppression (recipient_domain, seq)
   `,
+  `
+  CREATE TABLE once (key TEXT PRIMARY KEY, hash TEXT NOT NULL, message TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX once_at ON once (at)
+  `,
 ];

@@ -13,7 +13,7 @@ import { toldFrom } from '#store/told.ts';
 import { Admin } from './admin.ts';
 import { CHECKPOINT_PAGES, isOutOfSpace, openDatabase } from './database.ts';
 import type { Database } from './database.ts';
-import { Engine, LeaseLost } from './engine.ts';
+import { Engine, LeaseLost, OnceTaken } from './engine.ts';
 import { Folding } from './folding.ts';
 import { Lanes } from './lanes.ts';
 import { Reserve, freeBytes } from './reserve.ts';
@@ -268,12 +268,14 @@ class StoreThread {
       this.#engine.forgetWriter(call.worker);
       return this.#admin.returnLeases(call.worker);
     }
-    return this.#applySuppressing(call) ?? this.#admin.read(call);
+    return this.#applyOther(call) ?? this.#admin.read(call);
   }
 
-  #applySuppressing(call: AdminCall): unknown {
+  #applyOther(call: AdminCall): unknown {
     const { suppressions } = this.#engine;
     switch (call.verb) {
+      case 'once':
+        return this.#engine.once(call.key);
       case 'suppress':
         return suppressions.add(call.entries);
       case 'unsuppress':
@@ -332,8 +334,9 @@ class StoreThread {
   /** Answers that it failed; always false. */
   #refuse(answers: Map<Source, Answer[]>, work: Work, error: unknown): false {
     if (!('q' in work.operation)) return false;
-    const code = error instanceof StoreFull || isOutOfSpace(error) ? 'store-full' : error instanceof LeaseLost ? 'lease-lost' : 'store-failed';
-    push(answers, work.source, { q: work.operation.q, error: code, text: errorText(error) });
+    const code =
+      error instanceof StoreFull || isOutOfSpace(error) ? 'store-full' : error instanceof LeaseLost ? 'lease-lost' : error instanceof OnceTaken ? 'once-used' : 'store-failed';
+    push(answers, work.source, { q: work.operation.q, error: code, text: errorText(error), ...(error instanceof OnceTaken ? { used: error.used } : {}) });
     return false;
   }
 
@@ -398,6 +401,7 @@ class StoreThread {
     try {
       const nowMs = systemClock.nowMs();
       this.#transaction(() => this.#admin.trimCaptured(nowMs - this.#options.captureMs));
+      this.#transaction(() => this.#engine.trimOnce());
       this.#history.trim(nowMs - this.#options.historyMs);
     } catch {
       // Trimming is tried again in a minute; nothing depends on it.

@@ -4,7 +4,7 @@
 import type { LaneName, MessageId, RecipientState } from '#queue/records.ts';
 import type { NewSuppression, Suppression, SuppressionFilter } from '#queue/suppression.ts';
 import type { Holds } from './lanes.ts';
-import type { Changed, LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
+import type { Changed, LaneRow, OnceKey, OnceUsed, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
 
 /** A run of bytes in the batch's buffer. */
 export type Span = { readonly offset: number; readonly length: number };
@@ -24,6 +24,8 @@ export type WireMessage = {
   readonly recipients: readonly WireRecipient[];
   readonly tail: Span;
   readonly written: number;
+  readonly notBeforeMs: number | null;
+  readonly once: OnceKey | null;
 };
 
 export type WireSettlement = {
@@ -81,6 +83,7 @@ export type AdminCall =
   | { readonly verb: 'find'; readonly id: MessageId }
   | { readonly verb: 'workerGone'; readonly worker: number }
   | { readonly verb: 'flush' }
+  | { readonly verb: 'once'; readonly key: string }
   | { readonly verb: 'suppress'; readonly entries: readonly NewSuppression[] }
   | { readonly verb: 'unsuppress'; readonly address: string; readonly senderDomains: readonly string[] | null }
   | { readonly verb: 'suppressed'; readonly address: string; readonly senderDomains: readonly string[] }
@@ -99,6 +102,7 @@ export type ListFilter = {
 
 export type AdminAnswer =
   | readonly Suppression[]
+  | OnceUsed
   | Suppression
   | readonly QueueRow[]
   | { envelope: string; recipients: readonly QueueRow[] }
@@ -120,7 +124,7 @@ export type WireLease = {
 /** `value` by operation: leases for accept, lease, overdue; a chunk (or null past the end) for chunk; the admin answer. */
 export type Answer =
   | { readonly q: number; readonly value: readonly WireLease[] | Uint8Array | AdminAnswer | undefined }
-  | { readonly q: number; readonly error: 'store-full' | 'store-failed' | 'lease-lost'; readonly text: string };
+  | { readonly q: number; readonly error: 'store-full' | 'store-failed' | 'lease-lost' | 'once-used'; readonly text: string; readonly used?: OnceUsed };
 
 export type Batch = { readonly operations: readonly Operation[]; readonly bytes: ArrayBuffer };
 /** A message that is leased, and should be given back. */
