@@ -24,8 +24,8 @@ export function ordered(question: Question, library: Library): readonly ServedPo
 
 /** What else would do: the assigned ports before those that go round a block. */
 export function others(candidates: readonly ServedPort[], chosen: ServedPort | null): readonly ServedPort[] {
-  const assigned = ['587', '465'];
-  return candidates.filter((one) => one !== chosen).toSorted((a, b) => Number(assigned.includes(kindOf(b))) - Number(assigned.includes(kindOf(a))));
+  const assigned = new Set(['587', '465']);
+  return candidates.filter((one) => one !== chosen).toSorted((a, b) => Number(assigned.has(kindOf(b))) - Number(assigned.has(kindOf(a))));
 }
 
 /** Ports that stand for the usual ones where these are not to be had (10587) count as them. */

@@ -15,6 +15,7 @@ import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
 import type { SuppressionInput, SuppressionView } from '#http/routes/suppressions.ts';
+import type { SelfView } from '#http/routes/self.ts';
 import type { TlsPolicyView, TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
 import type { NewTokenInput, TokenMade, TokenView } from '#http/routes/tokens.ts';
 import type { Changed, Selection } from '#queue/queue.ts';
@@ -62,6 +63,10 @@ export type Api = {
   tlsReports(day: string | undefined): Promise<TlsReportDayView>;
   tlsReport(domain: string, day: string | undefined): Promise<TlsReport>;
   sendTlsReports(wanted: { readonly day?: string; readonly domain?: string }): Promise<{ readonly day: string; readonly reports: readonly TlsReportRowView[] }>;
+  /** As it last looked at itself. */
+  self(): Promise<SelfView>;
+  /** A look now. */
+  checkSelf(): Promise<SelfView>;
   reload(): Promise<ReloadReport>;
   certificates(): Promise<CertificatesView>;
   renewCertificates(name: string | null): Promise<{ readonly ordered: readonly (readonly string[])[] }>;
@@ -104,6 +109,8 @@ export function openApi(options: { readonly dataDir: string }): Api {
     tlsReports: (day) => get(`/v1/tls/reports?${new URLSearchParams(day === undefined ? {} : { day })}`),
     tlsReport: (domain, day) => get(`/v1/tls/reports/${part(domain)}?${new URLSearchParams(day === undefined ? {} : { day })}`),
     sendTlsReports: (wanted) => post('/v1/tls/reports/send', wanted),
+    self: () => get('/v1/self'),
+    checkSelf: () => post('/v1/self'),
     reload: () => post('/v1/reload'),
     certificates: () => get('/v1/certificates'),
     renewCertificates: (name) => post('/v1/certificates/renew', { name }),

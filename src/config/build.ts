@@ -103,6 +103,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       from: values.reportsFrom ?? null,
       maxDelayMs: values.reportsMaxDelay,
     },
+    doctor: { everyMs: values.doctorEvery, references: values.doctorReferences, addresses: values.doctorAddresses, blocklists: values.doctorBlocklists },
     http: {
       address: values.httpAddress,
       port: values.httpPort,

@@ -140,6 +140,15 @@ export type Config = {
     readonly from: string | null;
     readonly maxDelayMs: number;
   };
+  /** The server's look at itself. */
+  readonly doctor: {
+    /** null: only when it is asked. */
+    readonly everyMs: number | null;
+    readonly references: readonly string[];
+    /** Empty: those of the host name. */
+    readonly addresses: readonly string[];
+    readonly blocklists: readonly string[];
+  };
   readonly http: {
     readonly address: string;
     readonly port: number;

@@ -12,6 +12,7 @@ const RELOADABLE = [
   'mtaSts.mx',
   'mtaSts.maxAgeMs',
   'tlsReports',
+  'doctor',
   'http.corsOrigins',
   'http.trustedProxies',
   'http.requestsPerToken',

@@ -240,6 +240,28 @@ export const ROWS = {
     doc: 'Reports go out at a time between midnight (UTC) and this much later, so that not all servers report at once.',
   }),
 
+  doctorEvery: row('doctor.every', kind.optionalDuration('1s', '7d'), {
+    fallback: '1h',
+    ...live,
+    doc: 'How often the running server looks at itself (docs/doctor.md): outbound port 25, its certificates, the records of its domains, the name of its addresses, blocklists. "off": only when it is asked.',
+  }),
+  doctorReferences: row('doctor.references', kind.list(kind.host), {
+    fallback: ['gmail-smtp-in.l.google.com', 'mx01.mail.icloud.com'],
+    ...live,
+    doc: 'Hosts that take connections from everybody on port 25, to see whether it is blocked here: they are connected to, and left. None of them is asked by a server that sends nothing.',
+  }),
+  doctorAddresses: row('doctor.addresses', kind.list(kind.listenAddress), {
+    fallback: [],
+    fallbackText: 'the addresses of `hostname`',
+    ...live,
+    doc: 'The addresses that others see mail come from.',
+  }),
+  doctorBlocklists: row('doctor.blocklists', kind.list(kind.domain), {
+    fallback: ['zen.spamhaus.org', 'bl.spamcop.net', 'b.barracudacentral.org', 'psbl.surriel.com'],
+    ...live,
+    doc: 'DNS blocklists that are asked about these addresses, also by `postern doctor DOMAIN`. The ones named answer everybody who asks little; large installations use lists of their own choice. Empty: none.',
+  }),
+
   httpAddress: row('http.address', kind.listenAddress, {
     fallback: '127.0.0.1',
     doc: 'Where the API, health and metrics are served. It speaks plain HTTP: put a web server with TLS in front before it leaves the machine.',

@@ -83,6 +83,7 @@ export function canonicalDomain(value: string): string | null {
 }
 
 export const hostname = parsed('a host name', '"relay.example.com"', (value) => (isIP(value) === 0 ? canonicalDomain(value) : null));
+export const host = parsed('a host name or IP address', '"mx.example.com"', (value) => (isIP(value) === 0 ? canonicalDomain(value) : value));
 export const domain = parsed('a domain (an international one in its xn-- form)', '"example.com"', canonicalDomain);
 export const match = parsed('a domain, "*.domain" or "*"', '"*.example.com"', (value) => {
   if (value === '*') return value;

@@ -47,8 +47,6 @@ export type DoctorOptions = DomainOptions & {
 };
 
 export const PORTS: readonly number[] = [25, 465, 587, 2525];
-/** Lists that answer everybody. Large installations use lists of their own choice. */
-export const BLOCKLISTS: readonly string[] = ['zen.spamhaus.org', 'bl.spamcop.net', 'b.barracudacentral.org', 'psbl.surriel.com'];
 /** Nobody takes mail for it, and it is nobody's (RFC 2606). */
 const RELAY_TO = 'postern-relay-test@example.org';
 const PATIENCE = 3;

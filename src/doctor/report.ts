@@ -29,7 +29,7 @@ export type Summary = {
 
 export type Report = {
   readonly target: string;
-  readonly kind: 'host' | 'domain';
+  readonly kind: 'host' | 'domain' | 'self';
   readonly startedAt: string;
   readonly durationMs: number;
   readonly checks: readonly Finding[];

@@ -40,6 +40,8 @@ export const METRICS = {
   postern_certificate_expiry_timestamp_seconds: { type: 'gauge', help: 'When a TLS certificate ends, by its first name.', labels: ['name'] },
   postern_certificate_renewal_timestamp_seconds: { type: 'gauge', help: 'When a certificate is renewed, or its renewal is tried next, by its first name.', labels: ['name'] },
   postern_certificate_renewal_failures: { type: 'gauge', help: 'Failed renewals in a row, by the first name of the certificate.', labels: ['name'] },
+  postern_self_warnings: { type: 'gauge', help: 'What the server finds wrong with itself and its surroundings, by check.', labels: ['check'] },
+  postern_self_checked_timestamp_seconds: { type: 'gauge', help: 'When the server last looked at itself.', labels: [] },
   postern_resident_memory_bytes: { type: 'gauge', help: 'Resident memory of the process.', labels: [] },
   postern_start_timestamp_seconds: { type: 'gauge', help: 'When the process started.', labels: [] },
 } as const satisfies Record<string, Definition>;

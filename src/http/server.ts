@@ -44,6 +44,8 @@ import { mtaStsRoutes } from './routes/mta-sts.ts';
 import type { MtaStsParts } from './routes/mta-sts.ts';
 import { queueOperations } from './routes/queue.ts';
 import { reloadOperations } from './routes/reload.ts';
+import { selfOperations } from './routes/self.ts';
+import type { SelfService } from './routes/self.ts';
 import type { ReloadReport } from './routes/reload.ts';
 import { routeOperations } from './routes/routes.ts';
 import type { RouteParts } from './routes/routes.ts';
@@ -76,6 +78,7 @@ export type AppParts = HealthParts &
     readonly suppressions: Suppressions;
     readonly sending: SendingParts;
     readonly tls: TlsParts;
+    readonly self: SelfService;
     readonly reload: () => Promise<ReloadReport>;
     readonly server: () => ServerInfo;
     readonly door: () => DoorSettings;
@@ -98,6 +101,7 @@ export function operationsOf(parts: AppParts): readonly Operation[] {
     ...suppressionOperations(parts.suppressions, directory),
     ...serverOperations(() => parts.server()),
     ...doctorOperations(() => parts.doctor),
+    ...selfOperations(() => parts.self),
     ...adviseOperations(() => parts.advise),
     ...routeOperations({ routes: () => parts.routes(), policy: (domain, demand) => parts.tls.policy(domain, demand) }),
     ...certificateOperations(() => parts.certificates),

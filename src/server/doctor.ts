@@ -8,7 +8,7 @@ import { openMessageIds } from '#base/id.ts';
 import type { Log } from '#base/log.ts';
 import type { Config } from '#config/config.ts';
 import { openResolver } from '#dns/resolver.ts';
-import { BLOCKLISTS, PORTS, diagnose } from '#doctor/doctor.ts';
+import { PORTS, diagnose } from '#doctor/doctor.ts';
 import type { DoctorOptions } from '#doctor/doctor.ts';
 import type { Report } from '#doctor/report.ts';
 import { parseTarget } from '#doctor/target.ts';
@@ -74,7 +74,7 @@ export function openDoctor(parts: DoctorParts): DoctorService & { close(): void 
         reference: request.reference,
         selectors: request.selectors,
         sendingAddresses: request.sendingAddresses,
-        blocklists: request.blocklists ?? BLOCKLISTS,
+        blocklists: request.blocklists ?? config().doctor.blocklists,
         mxPort: config().delivery.mxPort,
         signal,
         found: (finding) => tell({ type: 'found', finding }),

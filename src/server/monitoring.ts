@@ -1,7 +1,9 @@
 // What health and metrics tell: gathered from the workers, the store and the process at the moment somebody asks.
 
 import { Metrics } from '#events/metrics.ts';
+import { SELF_CHECKS } from '#doctor/self/examine.ts';
 import type { Readiness } from '#http/routes/health.ts';
+import type { SelfService } from '#http/routes/self.ts';
 import type { StoreHost } from '#store/open.ts';
 import type { Certificates } from './certificates.ts';
 import type { Workers } from './workers.ts';
@@ -27,8 +29,8 @@ export async function readiness(parts: { draining: boolean; workers: Workers; st
 }
 
 /** The Prometheus text of the whole process. */
-export async function collectMetrics(parts: { workers: Workers; store: StoreHost; certificates: Certificates }): Promise<string> {
-  const { workers, store, certificates } = parts;
+export async function collectMetrics(parts: { workers: Workers; store: StoreHost; certificates: Certificates; self: SelfService }): Promise<string> {
+  const { workers, store, certificates, self } = parts;
   const metrics = new Metrics();
   const [counts] = await Promise.all([
     withinTime(
@@ -48,6 +50,11 @@ export async function collectMetrics(parts: { workers: Workers; store: StoreHost
   for (const { names, nextAtMs, failures } of certificates.renewals()) {
     if (nextAtMs !== null) metrics.set('postern_certificate_renewal_timestamp_seconds', [names[0] ?? ''], nextAtMs / 1000);
     metrics.set('postern_certificate_renewal_failures', [names[0] ?? ''], failures);
+  }
+  const { warnings, report } = self.last();
+  if (report !== null) {
+    for (const check of SELF_CHECKS) metrics.set('postern_self_warnings', [check], warnings.filter((warning) => warning.check === check).length);
+    metrics.set('postern_self_checked_timestamp_seconds', [], Math.round(Date.parse(report.startedAt) / 1000));
   }
   metrics.set('postern_resident_memory_bytes', [], process.memoryUsage.rss());
   metrics.set('postern_start_timestamp_seconds', [], Math.round(performance.timeOrigin / 1000));

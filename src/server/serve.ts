@@ -11,6 +11,8 @@ import type { Log } from '#base/log.ts';
 import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
+import { openResolver } from '#dns/resolver.ts';
+import { examineSelf } from '#doctor/self/examine.ts';
 import { openStore } from '#store/open.ts';
 import type { StoreHost } from '#store/open.ts';
 import { TICKET_KEY_BYTES } from '#tls/context.ts';
@@ -33,6 +35,7 @@ import { openSecrets } from './secrets.ts';
 import { signatureLifetimeMs } from './signatories.ts';
 import { warnOfRuntime } from './runtime.ts';
 import { awaitEnd } from './signals.ts';
+import { openSelfRounds } from './self-rounds.ts';
 import { openTlsReports } from './tls-reports.ts';
 import { Workers } from './workers.ts';
 import { socketPath } from './socket-path.ts';
@@ -70,6 +73,8 @@ export type Started = {
 const DRAIN_MS = 30_000;
 /** A part that is broken must not keep the others open. */
 const CLOSE_MS = 10_000;
+/** For one question of the server about itself. */
+const SELF_DNS_MS = 5_000;
 
 /** Runs the server until it is told to end; resolves when everything is closed. Rejects with PosternError when it cannot start or breaks. */
 export async function serve(options: ServeOptions): Promise<void> {
@@ -170,6 +175,18 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   closing.push(() => keeper.stop());
   const doctor = openDoctor({ config: () => live.config, tlsContext: outward.tlsContext, reports: store.directory.reports, log });
   closing.push(() => doctor.close());
+  const self = openSelfRounds({
+    config: () => live.config,
+    directory: store.directory,
+    domains,
+    certificates: () => tls.describe(),
+    tlsContext: outward.tlsContext,
+    openResolver: () => openResolver({ ...config.dns, timeoutMs: Math.min(config.dns.timeoutMs, SELF_DNS_MS), clock: systemClock }),
+    examine: examineSelf,
+    clock: systemClock,
+    log,
+  });
+  closing.push(() => self.stop());
   const app = createApp({
     log,
     version: options.version,
@@ -178,6 +195,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     server: () => ({ version: options.version, hostname: live.config.hostname, startedAtMs, listeners: readyReport(listeners, '').listeners }),
     certificates,
     tls: { policy: outward.policy, reports },
+    self,
     stsPolicy: (host) => policy.textFor(host),
     directory: store.directory,
     domains,
@@ -196,7 +214,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     },
     flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
-    metrics: () => collectMetrics({ workers, store, certificates }),
+    metrics: () => collectMetrics({ workers, store, certificates, self }),
   });
   const management = await listenOnSocket(app, socketPath(dataDir));
   closing.push(() => management.close());
@@ -206,6 +224,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const first = await firstCredential(store);
   const authority = certificates.start();
   reports.start();
+  self.start();
   return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first }, drain: () => (state.draining = true) };
 }
 

@@ -172,13 +172,17 @@ function contextOf(pair: KeyPair, options: ServerTlsOptions, ticketKeys: Buffer)
   }
 }
 
+/** So near its end that somebody should hear of it. */
+export function isExpiring({ validFromMs, expiresMs, nowMs }: { readonly validFromMs: number; readonly expiresMs: number; readonly nowMs: number }): boolean {
+  return expiresMs - nowMs < Math.min(EXPIRY_WARNING_MS, (expiresMs - validFromMs) * EXPIRY_WARNING_SHARE);
+}
+
 function warnOfDates({ pair, source }: Sourced, { clock, log }: ServerTlsOptions): void {
-  const lifeMs = pair.expiresAtMs - Date.parse(pair.leaf.validFrom);
   const leftMs = pair.expiresAtMs - clock.nowMs();
   const fields = { path: pair.paths.cert, names: pair.names, expiresAt: new Date(pair.expiresAtMs).toISOString() };
   const fix = source === 'acme' ? 'See with "postern tls show" why it was not renewed, mend that, then: postern tls renew' : 'Renew the certificate, then reload with SIGHUP.';
   if (leftMs <= 0) log.warn('tls.expired', { ...fields, failure: { code: 'tls-expired', cause: 'The certificate has expired: clients that verify it refuse to connect.', fix } });
-  else if (leftMs < Math.min(EXPIRY_WARNING_MS, lifeMs * EXPIRY_WARNING_SHARE))
+  else if (isExpiring({ validFromMs: Date.parse(pair.leaf.validFrom), expiresMs: pair.expiresAtMs, nowMs: clock.nowMs() }))
     log.warn('tls.expires-soon', { ...fields, failure: { code: 'tls-expires-soon', cause: `The certificate expires in ${Math.ceil(leftMs / 86_400_000)} days.`, fix } });
   if (Date.parse(pair.leaf.validFrom) > clock.nowMs()) {
     log.warn('tls.not-yet-valid', {

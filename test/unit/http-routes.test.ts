@@ -75,6 +75,7 @@ before(async () => {
     server: () => ({ version: '0', hostname: 'relay.example.net', startedAtMs: 0, listeners: [] }),
     suppressions: store.suppressions,
     sending: { submit: () => assert.fail(), once: () => assert.fail(), directory: store.directory, messageSizeBytes: () => 1_000_000, log: silentLog },
+    self: { last: () => ({ everyMs: 1000, warnings: [], report: null }), look: () => assert.fail('no look is asked for') },
     flushHistory: () => store.flushHistory(),
     readiness: async () => ({ ready: reloads < 100, checks: {} }),
     metrics: async () => metrics.render(),

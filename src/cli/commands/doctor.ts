@@ -7,6 +7,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { PosternError, errorText } from '#base/failure.ts';
 import { systemClock } from '#base/clock.ts';
+import { openApi } from '#cli/api.ts';
 import { register as registerExplain } from '#cli/doctor/explain.ts';
 import { reportHtml } from '#doctor/render/html.ts';
 import { reportMarkdown } from '#doctor/render/markdown.ts';
@@ -14,7 +15,7 @@ import { reportText } from '#cli/doctor/text.ts';
 import { readLogin } from '#cli/login.ts';
 import type { Cli } from '#cli/main.ts';
 import { openResolver } from '#dns/resolver.ts';
-import { BLOCKLISTS, PORTS, diagnose } from '#doctor/doctor.ts';
+import { PORTS, diagnose } from '#doctor/doctor.ts';
 import type { DoctorOptions } from '#doctor/doctor.ts';
 import type { Report } from '#doctor/report.ts';
 import { parseTarget } from '#doctor/target.ts';
@@ -32,6 +33,7 @@ type Options = {
   message?: string;
   sendingAddress: string[];
   blocklist: string[];
+  self?: boolean;
   as?: 'host' | 'domain';
   helo?: string;
   caFile?: string;
@@ -49,6 +51,7 @@ Examples:
   postern doctor me@example.com --json
   postern doctor 192.0.2.7 --from-port-list 25,2526 --timeout 3
   postern doctor smtp.example.com --html > report.html
+  postern doctor --self                              the running server looks at itself: port 25, certificates, records, blocklists
   postern doctor explain "550 5.7.1 ..."               what a reply, a log line or a bounce means
 
 A bare name with MX records is taken for a domain, else for a host; --as decides otherwise. Nothing is sent: the conversation ends before DATA,
@@ -60,7 +63,8 @@ export function register(program: Command, cli: Cli): void {
   const command = program
     .command('doctor')
     .description('say what is wrong with an SMTP host or a mail domain, why, and what to do')
-    .argument('<target>', 'host, host:port, domain or mail address')
+    .argument('[target]', 'host, host:port, domain or mail address')
+    .option('--self', 'what the running server finds wrong with itself and its surroundings, instead of a target')
     .option('--from-port-list <ports>', 'ports to look at, with commas (default: 25,465,587,2525)', parsePorts)
     .option('--user <name>', 'try this login on every submission port')
     .option('--password-file <file>', 'file with its password; - reads standard input')
@@ -70,7 +74,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--selector <name>', 'DKIM selector to look for (repeat for more)', collect, [])
     .option('--message <file>', 'a signed message: its DKIM selectors are looked for')
     .option('--sending-address <address>', 'address that the mail of the domain is sent from (repeat for more; default: its mail hosts)', collect, [])
-    .option('--blocklist <zone>', 'DNS blocklist to ask about these addresses (repeat for more; "none": ask none)', collect, [])
+    .option('--blocklist <zone>', 'DNS blocklist to ask about these addresses (repeat for more; "none": ask none; default: doctor.blocklists)', collect, [])
     .addOption(new Option('--as <kind>', 'read a bare name as this').choices(['host', 'domain']))
     .option('--helo <name>', 'name to say in EHLO (default: the name of this machine)')
     .option('--ca-file <file>', 'more authorities to trust, PEM')
@@ -79,7 +83,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--watch <seconds>', 'look again and again, and print what changes', parseSeconds)
     .option('--verbose', 'all evidence, also of what is right')
     .addHelpText('after', EXAMPLES)
-    .action((target: string, options: Options) => doctor(cli, target, options));
+    .action((target: string | undefined, options: Options) => (options.self === true ? self(cli, target, options) : doctor(cli, named(target), options)));
   registerExplain(command, cli);
 }
 
@@ -98,18 +102,40 @@ async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
       reference: options.reference ?? null,
       selectors: [...options.selector, ...(options.message === undefined ? [] : selectorsOf(options.message))],
       sendingAddresses: options.sendingAddress,
-      blocklists: options.blocklist.length === 0 ? BLOCKLISTS : options.blocklist.filter((zone) => zone !== 'none'),
+      blocklists: options.blocklist.length === 0 ? config.doctor.blocklists : options.blocklist.filter((zone) => zone !== 'none'),
       mxPort: config.delivery.mxPort,
       begun: (what) => cli.out.note(`${what} ...`),
     };
     const once = async (): Promise<Report> => diagnose(text, await parseTarget(text, resolver, options.as ?? null), settings);
     if (options.watch !== undefined) return await watch(cli, once, options.watch);
-    const report = await once();
-    print(cli, report, options);
-    if (report.summary.fail > 0) process.exitCode = 1;
+    conclude(cli, await once(), options);
   } finally {
     resolver.close();
   }
+}
+
+/** The server is asked: it knows its certificates and domains, and the network that it sends from is its own. */
+async function self(cli: Cli, target: string | undefined, options: Options): Promise<void> {
+  if (target !== undefined) throw usage(`--self looks at the running server, not at ${target}.`, 'Say one of both.');
+  const api = openApi({ dataDir: cli.dataDir() });
+  const once = async (): Promise<Report> => {
+    cli.out.note('the server looks at itself ...');
+    const { report } = await api.checkSelf();
+    if (report === null) throw new PosternError({ code: 'no-report', cause: 'The server ended before it had looked.', fix: 'Start it again: postern serve' });
+    return report;
+  };
+  if (options.watch !== undefined) return watch(cli, once, options.watch);
+  conclude(cli, await once(), options);
+}
+
+function named(target: string | undefined): string {
+  if (target === undefined) throw usage('The doctor is not told what to look at.', 'Name a host, host:port, domain or mail address; or say --self for the running server.');
+  return target;
+}
+
+function conclude(cli: Cli, report: Report, options: Options): void {
+  print(cli, report, options);
+  if (report.summary.fail > 0) process.exitCode = 1;
 }
 
 function print(cli: Cli, report: Report, options: Options): void {

@@ -121,6 +121,7 @@ async function reasonOf(resolver: Resolver, name: string): Promise<string> {
   return answer.status === 'found' ? (answer.records[0] ?? '').slice(0, 200) : '';
 }
 
-function isPrivate(address: string): boolean {
+/** Of a network of its own: the world knows no name of it, and no list has it. */
+export function isPrivate(address: string): boolean {
   return isIPv4(address) ? /^(?:0|10|127)\.|^192\.168\.|^172\.(?:1[6-9]|2\d|3[01])\.|^169\.254\./.test(address) : /^(?:::1?$|f[cd]|fe[89ab])/i.test(address);
 }

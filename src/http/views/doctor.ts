@@ -68,10 +68,10 @@ const FINDING = z
   })
   .meta({ id: 'DoctorFinding' });
 
-const REPORT = z
+export const REPORT = z
   .object({
     target: z.string(),
-    kind: z.enum(['host', 'domain']),
+    kind: z.enum(['host', 'domain', 'self']),
     startedAt: time,
     durationMs: z.number(),
     checks: z.array(FINDING),
@@ -121,5 +121,5 @@ export const EXAMINE = z.strictObject({
   timeoutMs: z.int().min(500).max(30_000).default(10_000).describe('for each step'),
   selectors: z.array(z.string().max(100)).max(20).default([]).describe('of DKIM, to be looked for'),
   sendingAddresses: z.array(z.string().max(64)).max(20).default([]).describe('that the mail of the domain is sent from'),
-  blocklists: z.array(name).max(20).nullable().default(null).describe('zones to ask about these addresses; null: well-known ones'),
+  blocklists: z.array(name).max(20).nullable().default(null).describe('zones to ask about these addresses; null: those of `doctor.blocklists`'),
 });
