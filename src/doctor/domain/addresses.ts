@@ -5,14 +5,18 @@ import { expandIpv6 } from '#dns/name.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import type { DomainCheck, DomainContext, DomainVerdict } from './check.ts';
 
+/** What these checks need to know; a domain has it, and so has a server that asks about itself. */
+export type AddressContext = Pick<DomainContext, 'resolver' | 'sendingAddresses' | 'hosts' | 'blocklists'>;
+type AddressCheck = Omit<DomainCheck, 'judge'> & { readonly judge: (context: AddressContext) => Promise<readonly DomainVerdict[]> };
+
 const ADDRESSES = 8;
 
-function sending({ sendingAddresses, hosts }: DomainContext): { addresses: readonly string[]; guessed: boolean } {
+function sending({ sendingAddresses, hosts }: AddressContext): { addresses: readonly string[]; guessed: boolean } {
   if (sendingAddresses.length > 0) return { addresses: sendingAddresses.slice(0, ADDRESSES), guessed: false };
   return { addresses: [...new Set(hosts.flatMap((host) => host.addresses))].slice(0, ADDRESSES), guessed: true };
 }
 
-export const reverse: DomainCheck = {
+export const reverse: AddressCheck = {
   id: 'ptr',
   title: 'name of the sending address (PTR)',
   async judge(context) {
@@ -73,7 +77,7 @@ function same(a: string, b: string): boolean {
   return a === b || (a.includes(':') && b.includes(':') && expandIpv6(a).join(':') === expandIpv6(b).join(':'));
 }
 
-export const blocklists: DomainCheck = {
+export const blocklists: AddressCheck = {
   id: 'blocklist',
   title: 'blocklists',
   async judge(context) {
@@ -85,7 +89,7 @@ export const blocklists: DomainCheck = {
   },
 };
 
-async function listedVerdict({ resolver, blocklists: zones }: DomainContext, address: string): Promise<DomainVerdict> {
+async function listedVerdict({ resolver, blocklists: zones }: AddressContext, address: string): Promise<DomainVerdict> {
   const reversed = isIPv4(address)
     ? address.split('.').toReversed().join('.')
     : [

@@ -2,7 +2,8 @@
 
 import { findAddresses } from '#dns/mx.ts';
 import { blocklists, isPrivate, reverse } from '#doctor/domain/addresses.ts';
-import type { DomainCheck } from '#doctor/domain/check.ts';
+import type { AddressContext } from '#doctor/domain/addresses.ts';
+import type { DomainVerdict } from '#doctor/domain/check.ts';
 import { isExpiring } from '#tls/context.ts';
 import { skipped } from './check.ts';
 import type { OwnCertificate, OwnRecord, SelfCheck, SelfContext, SelfVerdict } from './check.ts';
@@ -112,15 +113,15 @@ export const ownPtr: SelfCheck = {
 export const ownBlocklists: SelfCheck = { id: 'own-blocklist', title: 'blocklists', judge: (context) => ofAddresses(context, blocklists.judge) };
 
 /** What the doctor asks about the addresses of any domain, asked about ours. */
-async function ofAddresses(context: SelfContext, judge: DomainCheck['judge']): Promise<readonly SelfVerdict[]> {
-  const { hostname, resolver, nowMs, addresses, sendsNothing } = context;
+async function ofAddresses(context: SelfContext, judge: (asked: AddressContext) => Promise<readonly DomainVerdict[]>): Promise<readonly SelfVerdict[]> {
+  const { hostname, resolver, addresses, sendsNothing } = context;
   if (sendsNothing !== null) return skipped(hostname, sendsNothing);
   const found = addresses.length > 0 ? { addresses } : await findAddresses(resolver, hostname);
   if (!('addresses' in found)) return skipped(hostname, 'the addresses that mail leaves from are not known (doctor.addresses names them)');
   const open = found.addresses.filter((address) => !isPrivate(address));
   if (open.length === 0)
     return skipped(hostname, `${found.addresses.join(', ')}: addresses of a private network, which the world does not see (doctor.addresses names the ones that it sees)`);
-  const verdicts = await judge({ domain: hostname, resolver, nowMs, selectors: [], hosts: [], sendingAddresses: open, blocklists: context.blocklists });
+  const verdicts = await judge({ resolver, hosts: [], sendingAddresses: open, blocklists: context.blocklists });
   return verdicts.map((verdict) => ({ subject: hostname, ...verdict }));
 }
 
