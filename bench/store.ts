@@ -13,7 +13,8 @@ const messages = Number(process.argv[2] ?? 50_000);
 const inFlight = Number(process.argv[3] ?? 100);
 const dataDir = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), 'postern-store-'));
 const generation = new Int32Array(new SharedArrayBuffer(4));
-const store = await openStore({ dataDir, minFreeBytes: 0, reserveBytes: 0, historyMs: 86_400_000, captureMs: 86_400_000, generation, died: (cause) => console.error(cause) });
+const HISTORY = { historyMs: 86_400_000, historyBytes: 1e11, eventsMs: 86_400_000 };
+const store = await openStore({ dataDir, minFreeBytes: 0, reserveBytes: 0, ...HISTORY, captureMs: 86_400_000, generation, died: (cause) => console.error(cause) });
 const queue = connectQueue(store.connect(1), { memoryBytes: 32 * 1024 * 1024 });
 const newId = openMessageIds();
 const body = Buffer.alloc(5000, 'x'.repeat(76) + '\r\n');
@@ -84,7 +85,7 @@ console.log(
 );
 await store.flushHistory();
 console.log(
-  `history: ${(await store.history.list({ limit: 1 })).map((row) => row.status).join()}; total CPU with history ${((process.cpuUsage(startCpu).user + process.cpuUsage(startCpu).system) / messages).toFixed(0)} us a message`,
+  `history: ${(await store.history.list({ limit: 1 })).rows.map((row) => row.status).join()}; total CPU with history ${((process.cpuUsage(startCpu).user + process.cpuUsage(startCpu).system) / messages).toFixed(0)} us a message`,
 );
 await queue.close();
 await store.close();

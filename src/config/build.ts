@@ -74,6 +74,8 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       minFreeBytes: values.minFree,
       reserveBytes: values.reserve,
       historyMs: values.history,
+      historyBytes: values.historySize,
+      eventsMs: values.events,
       captureMs: values.capture,
     },
     limits: {

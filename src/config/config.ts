@@ -106,6 +106,9 @@ export type Config = {
     readonly reserveBytes: number;
     /** How long history (delivered messages, attempts) is kept. */
     readonly historyMs: number;
+    readonly historyBytes: number;
+    /** How long events are kept one by one. */
+    readonly eventsMs: number;
     /** How long captured (sandbox) messages are kept. */
     readonly captureMs: number;
   };

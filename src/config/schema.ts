@@ -174,6 +174,14 @@ export const ROWS = {
     doc: 'Disk space kept in a file of the data directory for the mail already accepted: when somebody else fills the disk, it is given up and delivery goes on; no new mail is taken until it can be kept again. "0": none.',
   }),
   history: row('queue.history', kind.duration('1h', '3650d'), { fallback: '30d', doc: 'How long the fate of finished messages is kept.' }),
+  historySize: row('queue.history_size', kind.size('10MB', '100TB'), {
+    fallback: '20GB',
+    doc: 'The most disk space that the history takes; past it the oldest messages are forgotten, some 3 KB each.',
+  }),
+  events: row('queue.events', kind.duration('1h', '365d'), {
+    fallback: '7d',
+    doc: 'How long events are kept one by one: what a webhook that fails for longer misses, and how far back they can be replayed.',
+  }),
   capture: row('queue.capture', kind.duration('1m', '3650d'), { fallback: '7d', doc: 'How long captured (sandbox) messages are kept.' }),
 
   messageSize: row('limits.message_size', kind.size('1KB', '2GB'), { fallback: '50MB', ...live, doc: 'The largest message; told in EHLO as SIZE.' }),

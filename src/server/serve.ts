@@ -121,6 +121,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     minFreeBytes: config.queue.minFreeBytes,
     reserveBytes: config.queue.reserveBytes,
     historyMs: config.queue.historyMs,
+    historyBytes: config.queue.historyBytes,
+    eventsMs: config.queue.eventsMs,
     captureMs: config.queue.captureMs,
     died: (cause) => broken(storeDied(cause, log)),
   });

@@ -15,6 +15,7 @@ import { openDirectory } from './directory.ts';
 import { openHistoryReader } from './history.ts';
 import type { HistoryReader } from './history.ts';
 import { connectQueue } from './sqlite/client.ts';
+import { keepIndexed, openSearch } from './history/search.ts';
 import type { QueueClient } from './sqlite/client.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { ThreadMessage, ThreadNotice, ThreadOptions } from './sqlite/thread.ts';
@@ -73,7 +74,9 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
   };
   const main = connectQueue(connect(MAIN), { memoryBytes: 0 });
   const directory = openDirectory(join(options.dataDir, 'directory.db'), generation);
-  const history = openHistoryReader(join(options.dataDir, 'history.db'));
+  const search = openSearch(join(options.dataDir, 'search.db'), join(options.dataDir, 'history.db'));
+  const indexing = keepIndexed(search);
+  const history = openHistoryReader(join(options.dataDir, 'history.db'), search);
   const transport = openTransport(join(options.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
   return {
     connect,
@@ -95,7 +98,9 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
       closing = true;
       directory.close();
       transport.close();
+      indexing.stop();
       history.close();
+      search.close();
       await main.close();
       const closed = new Promise<void>((resolve) => {
         thread.on('message', (notice: ThreadNotice) => 'closed' in notice && resolve());
@@ -110,7 +115,7 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
 
 /** Checks a data directory that no server uses: SQLite's own integrity check of each database. Returns what it complains of. */
 export function checkStore(dataDir: string): string[] {
-  return ['queue.db', 'history.db', 'directory.db', 'transport.db'].flatMap((name) => {
+  return ['queue.db', 'history.db', 'search.db', 'directory.db', 'transport.db'].flatMap((name) => {
     const database = openDatabase(join(dataDir, name), [], { synchronous: 'FULL', readOnly: true });
     const rows = database.prepare('PRAGMA integrity_check').all() as { integrity_check: string }[];
     database.close();

@@ -1,25 +1,33 @@
 // Changes of messages' fates as the history takes them over: the large parts stay the JSON texts that they are stored as, so that what was just
 // written need not be read again. From the outbox they are read back, after a restart or when the history is far behind.
 
-import type { Envelope, MessageId, QueueEvent } from '#queue/records.ts';
+import type { MessageId, QueueEvent } from '#queue/records.ts';
+import { countsOfAccepted, countsOfOutcome, listedOf } from './facts.ts';
+import type { Counts, Listed } from './facts.ts';
 
 /** One change. `envelope`, `recipients` and `outcome` are JSON texts, of an Envelope, of a Recipient each, of an Outcome. */
 export type Told = { readonly atMs: number; readonly id: MessageId } & (
   | {
       readonly type: 'accepted';
-      readonly from: string;
-      readonly credential: string | null;
+      readonly listed: Listed;
+      readonly counts: Counts;
       readonly sendAtMs: number | null;
       readonly envelope: string;
       readonly recipients: readonly string[];
     }
-  | { readonly type: 'delivered' | 'deferred' | 'bounced' | 'expired' | 'captured'; readonly n: number; readonly nextAtMs: number | null; readonly outcome: string }
+  | {
+      readonly type: 'delivered' | 'deferred' | 'bounced' | 'expired' | 'captured';
+      readonly n: number;
+      readonly nextAtMs: number | null;
+      readonly counts: Counts;
+      readonly outcome: string;
+    }
   | { readonly type: 'held' | 'released' | 'cancelled' | 'retried'; readonly n: number }
   | { readonly type: 'returned'; readonly n: number | null; readonly failed: boolean; readonly outcome: string }
 );
 
 /** The changes of one transaction, under the number of their row in the outbox. */
-export type ToldRow = { readonly seq: number; readonly changes: readonly Told[] };
+export type ToldRow = { readonly seq: number; readonly atMs: number; readonly changes: readonly Told[] };
 
 /** From what the outbox has. */
 export function toldFrom(event: QueueEvent): Told {
@@ -27,7 +35,16 @@ export function toldFrom(event: QueueEvent): Told {
   switch (event.type) {
     case 'accepted': {
       const { envelope, recipients } = event;
-      return { atMs, id, type: 'accepted', ...sender(envelope), envelope: JSON.stringify(envelope), recipients: recipients.map((recipient) => JSON.stringify(recipient)) };
+      return {
+        atMs,
+        id,
+        type: 'accepted',
+        listed: listedOf(envelope),
+        counts: countsOfAccepted(envelope),
+        sendAtMs: envelope.sendAtMs ?? null,
+        envelope: JSON.stringify(envelope),
+        recipients: recipients.map((recipient) => JSON.stringify(recipient)),
+      };
     }
     case 'returned':
       return { atMs, id, type: 'returned', n: event.n, failed: event.outcome.verdict === 'bounced', outcome: JSON.stringify(event.outcome) };
@@ -37,12 +54,8 @@ export function toldFrom(event: QueueEvent): Told {
     case 'retried':
       return { atMs, id, type: event.type, n: event.n };
     default:
-      return { atMs, id, type: event.type, n: event.n, nextAtMs: event.nextAtMs, outcome: JSON.stringify(event.outcome) };
+      return { atMs, id, type: event.type, n: event.n, nextAtMs: event.nextAtMs, counts: countsOfOutcome(event.outcome, id), outcome: JSON.stringify(event.outcome) };
   }
-}
-
-function sender({ from, origin, sendAtMs }: Envelope): { from: string; credential: string | null; sendAtMs: number | null } {
-  return { from: from?.text ?? '', credential: origin.credential, sendAtMs: sendAtMs ?? null };
 }
 
 /** As the outbox stores it, to be read back as a QueueEvent. */

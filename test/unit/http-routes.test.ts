@@ -41,6 +41,8 @@ before(async () => {
     minFreeBytes: 0,
     reserveBytes: 0,
     historyMs: 3_600_000,
+    historyBytes: 1e9,
+    eventsMs: 3_600_000,
     captureMs: 3_600_000,
     generation: new Int32Array(new SharedArrayBuffer(4)),
     died: (cause) => assert.fail(cause),

@@ -15,7 +15,16 @@ const DAY_MS = 86_400_000;
 const MEMORY_BYTES = 1_000_000;
 
 async function openEngine(dataDir: string, options: { readonly reserveBytes: number; readonly minFreeBytes: number }): Promise<Engine> {
-  const store = await openStore({ dataDir, ...options, historyMs: DAY_MS, captureMs: DAY_MS, generation: new Int32Array(new SharedArrayBuffer(4)), died: (cause) => cause });
+  const store = await openStore({
+    dataDir,
+    ...options,
+    historyMs: DAY_MS,
+    historyBytes: 1e9,
+    eventsMs: DAY_MS,
+    captureMs: DAY_MS,
+    generation: new Int32Array(new SharedArrayBuffer(4)),
+    died: (cause) => cause,
+  });
   const clients = new Map<number, QueueClient>();
   const worker = (n: number): Queue => {
     const known = clients.get(n) ?? connectQueue(store.connect(n), { memoryBytes: MEMORY_BYTES });

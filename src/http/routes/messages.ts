@@ -46,8 +46,8 @@ export function messageOperations(parts: MessageParts): readonly Operation[] {
       run: async ({ query: { since: sinceMs, ...given }, identity }) => {
         const filter = withoutUndefined({ ...given, sinceMs, project: identity.project ?? undefined });
         await parts.flushHistory();
-        const rows = await parts.history.list({ ...filter, limit: given.limit });
-        return { messages: toWire(rows), next: rows.length === given.limit ? (rows.at(-1)?.id ?? null) : null };
+        const { rows, next } = await parts.history.list({ ...filter, limit: given.limit });
+        return { messages: toWire(rows), next };
       },
     }),
     operation({

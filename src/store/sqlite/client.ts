@@ -5,6 +5,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { systemClock, sleep } from '#base/clock.ts';
 import type { NewMessage, OnceUsed, Queue, Settled } from '#queue/queue.ts';
 import type { Envelope, LeasedRecipient, Lease, Outcome, Recipient, ReturnedEvent } from '#queue/records.ts';
+import { countsOfAccepted, countsOfOutcome, listedOf } from '#store/facts.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds } from './lanes.ts';
 import type { Answer, Batch, Operation, Reply, Span, WireLease, WireMessage } from './wire.ts';
@@ -114,6 +115,7 @@ class Client implements QueueClient {
       lane: settlement.state === 'deferred' ? settlement.lane : lease.lane,
       warned: settlement.state === 'deferred' && settlement.warned,
       outcome: JSON.stringify(settlement.outcome),
+      counts: countsOfOutcome(settlement.outcome, lease.envelope.id),
       ...('suppression' in settlement && settlement.suppression !== undefined ? { suppression: settlement.suppression } : {}),
     }));
     this.#letGo(lease);
@@ -205,7 +207,8 @@ class Client implements QueueClient {
       expiresAtMs: envelope.expiresAtMs,
       warnAtMs: envelope.warnAtMs,
       credential: envelope.origin.credential,
-      from: envelope.from?.text ?? '',
+      listed: listedOf(envelope),
+      counts: countsOfAccepted(envelope),
       envelope: JSON.stringify(envelope),
       recipients: message.recipients.map(({ lane, ...recipient }) => ({
         n: recipient.n,

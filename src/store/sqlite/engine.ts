@@ -87,8 +87,8 @@ export class Engine {
     const dueAtMs = message.notBeforeMs ?? message.atMs;
     const token = lease ? this.#newToken(options.worker) : 0;
     const leases = new Map<LaneName, { n: number; json: null; attempts: 0; warned: false; outcome: null }[]>();
-    const { atMs, id, from, credential, envelope } = message;
-    this.events.push({ type: 'accepted', atMs, id, from, credential, sendAtMs: message.notBeforeMs, envelope, recipients: message.recipients.map((recipient) => recipient.json) });
+    const { atMs, id, listed, counts, envelope, notBeforeMs: sendAtMs } = message;
+    this.events.push({ type: 'accepted', atMs, id, listed, counts, sendAtMs, envelope, recipients: message.recipients.map((recipient) => recipient.json) });
     for (const recipient of message.recipients) {
       const held = isHeld(this.holds, { ...recipient, credential: message.credential });
       const leased = lease && !held && this.#lanes.backOffUntil(recipient.lane) <= message.atMs;
@@ -244,8 +244,8 @@ export class Engine {
   }
 
   #tellOutcome(id: MessageId, settlement: WireSettlement, nowMs: number): void {
-    const { state, n, outcome } = settlement;
-    this.events.push({ type: state, atMs: nowMs, id, n, nextAtMs: state === 'deferred' ? settlement.nextAtMs : null, outcome });
+    const { state, n, counts, outcome } = settlement;
+    this.events.push({ type: state, atMs: nowMs, id, n, nextAtMs: state === 'deferred' ? settlement.nextAtMs : null, counts, outcome });
   }
 
   /** True when the recipient's row is gone. */

@@ -3,7 +3,7 @@
 
 import { Fifo } from '#base/fifo.ts';
 import type { QueueEvent } from '#queue/records.ts';
-import type { History } from '#store/history.ts';
+import type { History } from '#store/history/writer.ts';
 import { outboxText, toldFrom } from '#store/told.ts';
 import type { Told, ToldRow } from '#store/told.ts';
 import type { Statements } from './statements.ts';
@@ -45,7 +45,7 @@ export class Folding<T> {
   write(atMs: number, changes: readonly Told[]): void {
     const text = `[${changes.map(outboxText).join(',')}]`;
     const { lastInsertRowid } = this.#statements.insertOutbox.run(atMs, text);
-    this.#written = { seq: Number(lastInsertRowid), changes, characters: text.length };
+    this.#written = { seq: Number(lastInsertRowid), atMs, changes, characters: text.length };
     this.#waiting++;
     this.#trimming = this.#history.cursor;
     if (this.#trimming > this.#trimmedTo) this.#statements.trimOutbox.run(this.#trimming);
@@ -75,8 +75,8 @@ export class Folding<T> {
     const inMemory = this.#kept.peek()?.seq ?? Infinity;
     // Numbers have no gaps: nothing lies between the two.
     if (inMemory > cursor + 1) {
-      for (const row of this.#statements.outboxAfter.iterate(cursor, Math.min(inMemory, Number.MAX_SAFE_INTEGER)) as Iterable<{ seq: number; events: string }>)
-        yield { seq: row.seq, changes: (JSON.parse(row.events) as QueueEvent[]).map(toldFrom) };
+      for (const row of this.#statements.outboxAfter.iterate(cursor, Math.min(inMemory, Number.MAX_SAFE_INTEGER)) as Iterable<{ seq: number; at: number; events: string }>)
+        yield { seq: row.seq, atMs: row.at, changes: (JSON.parse(row.events) as QueueEvent[]).map(toldFrom) };
     }
     yield* this.#kept;
   }
@@ -97,6 +97,7 @@ export class Folding<T> {
     }
     const none = this.fold() === 0;
     const fulfilled = this.#wishes.filter(({ upTo }) => none || upTo <= this.#history.cursor);
+    if (fulfilled.length > 0) this.#writeCounts();
     this.#wishes = this.#wishes.filter((wish) => !fulfilled.includes(wish));
     return fulfilled.map(({ who }) => who);
   }
@@ -117,9 +118,18 @@ export class Folding<T> {
     }
   }
 
+  #writeCounts(): void {
+    try {
+      this.#history.writeCounts();
+    } catch {
+      // Goes with the next stretch.
+    }
+  }
+
   /** When there is nothing else to do. */
   trim(): void {
     const { cursor } = this.#history;
+    this.#writeCounts();
     if (cursor <= this.#trimmedTo) return;
     try {
       this.#statements.trimOutbox.run(cursor);

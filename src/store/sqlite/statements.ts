@@ -15,7 +15,7 @@ const SQL = {
     VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
   insertOutbox: 'INSERT INTO outbox (at, events) VALUES (?, ?)',
   trimOutbox: 'DELETE FROM outbox WHERE seq <= ?',
-  outboxAfter: 'SELECT seq, events FROM outbox WHERE seq > ? AND seq < ? ORDER BY seq',
+  outboxAfter: 'SELECT seq, at, events FROM outbox WHERE seq > ? AND seq < ? ORDER BY seq',
   lastOutbox: 'SELECT max(seq) AS seq FROM outbox',
   countOutbox: 'SELECT count(*) AS rows FROM outbox WHERE seq > ?',
   envelopeOf: 'SELECT id, envelope, chunks, size FROM message WHERE key = ?',

@@ -8,7 +8,8 @@ import { systemClock } from '#base/clock.ts';
 import { errorText } from '#base/failure.ts';
 import { openSieve } from '#base/sieve.ts';
 import type { QueueEvent } from '#queue/records.ts';
-import { History } from '#store/history.ts';
+import { History } from '#store/history/writer.ts';
+import type { HistoryBounds } from '#store/history/writer.ts';
 import { toldFrom } from '#store/told.ts';
 import { Admin } from './admin.ts';
 import { CHECKPOINT_PAGES, isOutOfSpace, openDatabase } from './database.ts';
@@ -25,10 +26,9 @@ export type ThreadOptions = {
   readonly dataDir: string;
   readonly minFreeBytes: number;
   readonly reserveBytes: number;
-  readonly historyMs: number;
   readonly captureMs: number;
   readonly sieve: SharedArrayBuffer;
-};
+} & HistoryBounds;
 /** What main says to the thread on its own port, beside the operations of the admin port. */
 export type ThreadMessage = { readonly connect: MessagePort; readonly worker: number } | { readonly close: true };
 export type ThreadNotice = { readonly opened: true } | { readonly closed: true } | { readonly failed: string };
@@ -392,7 +392,9 @@ class StoreThread {
     this.#wakes = true;
     setTimeout(() => {
       this.#wakes = false;
-      if (this.#scheduled || this.#folding.fold() > 0) this.#wakeFolding();
+      const busy = this.#scheduled || this.#folding.fold() > 0;
+      if (this.#history.behind) this.#trimHistory();
+      if (busy || this.#history.behind) this.#wakeFolding();
       else this.#folding.trim();
     }, FOLD_AFTER_MS);
   }
@@ -402,9 +404,21 @@ class StoreThread {
       const nowMs = systemClock.nowMs();
       this.#transaction(() => this.#admin.trimCaptured(nowMs - this.#options.captureMs));
       this.#transaction(() => this.#engine.trimOnce());
-      this.#history.trim(nowMs - this.#options.historyMs);
+      const { ready, leased, deferred, held } = this.#engine.tally.amounts;
+      this.#history.sample(nowMs, { ready, leased, deferred, held });
     } catch {
       // Trimming is tried again in a minute; nothing depends on it.
+    }
+    this.#trimHistory();
+    if (this.#history.behind) this.#wakeFolding();
+  }
+
+  /** A stretch; as long as there is more, one after each stretch that is folded. */
+  #trimHistory(): void {
+    try {
+      this.#history.trim(systemClock.nowMs(), this.#options);
+    } catch {
+      // Tried again in a minute.
     }
   }
 }

@@ -3,6 +3,7 @@
 
 import type { LaneName, MessageId, RecipientState } from '#queue/records.ts';
 import type { NewSuppression, Suppression, SuppressionFilter } from '#queue/suppression.ts';
+import type { Counts, Listed } from '#store/facts.ts';
 import type { Holds } from './lanes.ts';
 import type { Changed, LaneRow, OnceKey, OnceUsed, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
 
@@ -18,8 +19,8 @@ export type WireMessage = {
   readonly expiresAtMs: number;
   readonly warnAtMs: number | null;
   readonly credential: string | null;
-  /** The reverse-path's text; '' for none. */
-  readonly from: string;
+  readonly listed: Listed;
+  readonly counts: Counts;
   readonly envelope: string;
   readonly recipients: readonly WireRecipient[];
   readonly tail: Span;
@@ -35,6 +36,7 @@ export type WireSettlement = {
   readonly lane: LaneName;
   readonly warned: boolean;
   readonly outcome: string;
+  readonly counts: Counts;
   readonly suppression?: NewSuppression;
 };
 
