@@ -3,17 +3,19 @@
 
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
-import type { ClientFailure, RemoteReply } from './client-types.ts';
+import type { ClientFailure, ClientMechanism, RemoteReply } from './client-types.ts';
 import type { Wire } from './client-wire.ts';
 import { withoutSecrets } from './transcript.ts';
 
-type Login = { readonly username: string; readonly password: string };
+type Login = { readonly username: string; readonly password: string; readonly mechanism?: ClientMechanism };
+/** `binding` gives the data of RFC 9266, for -PLUS. */
+type Choice = { readonly offered: readonly string[]; readonly nonce?: () => string; readonly binding?: (() => Buffer) | null };
 
 const MAX_ITERATIONS = 600_000;
 const derive = promisify(pbkdf2);
 
 /** Authenticates; null when it went well. A refusal carries the server's reply. `nonce` is the client's of SCRAM; default: chance. */
-export async function authenticate(wire: Wire, login: Login, options: { offered: readonly string[]; timeoutMs: number; nonce?: () => string }): Promise<ClientFailure | null> {
+export async function authenticate(wire: Wire, login: Login, options: Choice & { timeoutMs: number }): Promise<ClientFailure | null> {
   const dialogue = new Dialogue(wire, options.timeoutMs);
   const secrets = secretsOf(login);
   wire.recorder?.hide(secrets);
@@ -22,11 +24,32 @@ export async function authenticate(wire: Wire, login: Login, options: { offered:
   return refused === null ? null : { ...refused, text: withoutSecrets(refused.text, secrets), reply: refused.reply === null ? null : hidden(refused.reply, secrets) };
 }
 
-async function attempt(dialogue: Dialogue, login: Login, options: { offered: readonly string[]; nonce?: () => string }): Promise<ClientFailure | null> {
-  if (options.offered.includes('SCRAM-SHA-256')) return scram(dialogue, login, (options.nonce ?? randomNonce)());
-  if (options.offered.includes('PLAIN')) return plain(dialogue, login);
-  if (options.offered.includes('LOGIN')) return loginMechanism(dialogue, login);
-  return refusal('policy', null, `no mechanism in common: the server offers ${options.offered.join(' ') || 'no AUTH at all'}`);
+/** The best first: SCRAM, by which the server proves itself too. -PLUS has to be asked for. */
+const PREFERRED: readonly ClientMechanism[] = ['SCRAM-SHA-256', 'PLAIN', 'LOGIN'];
+
+async function attempt(dialogue: Dialogue, login: Login, options: Choice): Promise<ClientFailure | null> {
+  const wanted = login.mechanism === undefined ? PREFERRED : [login.mechanism];
+  const mechanism = wanted.find((one) => options.offered.includes(one));
+  const nonce = options.nonce ?? randomNonce;
+  switch (mechanism) {
+    case 'SCRAM-SHA-256-PLUS': {
+      const bound = options.binding?.();
+      if (bound === undefined) return refusal('policy', null, 'SCRAM-SHA-256-PLUS binds the login to TLS 1.3, which this connection has not');
+      return scram(dialogue, login, { nonce: nonce(), bound });
+    }
+    case 'SCRAM-SHA-256':
+      return scram(dialogue, login, { nonce: nonce(), bound: null });
+    case 'PLAIN':
+      return plain(dialogue, login);
+    case 'LOGIN':
+      return loginMechanism(dialogue, login);
+    case undefined:
+      return refusal(
+        'policy',
+        null,
+        `no mechanism in common: ${login.mechanism === undefined ? '' : `${login.mechanism} is wanted, `}the server offers ${options.offered.join(' ') || 'no AUTH at all'}`,
+      );
+  }
 }
 
 /** The password in every form in which it goes over the wire. */
@@ -70,9 +93,10 @@ async function loginMechanism(dialogue: Dialogue, { username, password }: Login)
   return ended(await dialogue.say(Buffer.from(password).toString('base64'), '[password removed]'));
 }
 
-async function scram(dialogue: Dialogue, { username, password }: Login, nonce: string): Promise<ClientFailure | null> {
+async function scram(dialogue: Dialogue, { username, password }: Login, { nonce, bound }: { nonce: string; bound: Buffer | null }): Promise<ClientFailure | null> {
+  const [mechanism, header] = bound === null ? ['SCRAM-SHA-256', 'n,,'] : ['SCRAM-SHA-256-PLUS', 'p=tls-exporter,,'];
   const bare = `n=${username.normalize('NFKC').replace(/=/g, '=3D').replace(/,/g, '=2C')},r=${nonce}`;
-  const first = await dialogue.say(`AUTH SCRAM-SHA-256 ${Buffer.from(`n,,${bare}`).toString('base64')}`, 'AUTH SCRAM-SHA-256 [removed]');
+  const first = await dialogue.say(`AUTH ${mechanism} ${Buffer.from(`${header}${bare}`).toString('base64')}`, `AUTH ${mechanism} [removed]`);
   if ('failure' in first) return first.failure;
   if (first.reply.code !== 334) return refusal('reply', first.reply);
   const serverFirst = Buffer.from(first.reply.lines[0] ?? '', 'base64').toString('utf8');
@@ -81,7 +105,7 @@ async function scram(dialogue: Dialogue, { username, password }: Login, nonce: s
   if (match === null || !match[1]?.startsWith(nonce) || match[1].length === nonce.length || iterations < 1 || iterations > MAX_ITERATIONS)
     return refusal('protocol', null, 'the SCRAM challenge cannot be accepted');
   const salted = await derive(password.normalize('NFKC'), Buffer.from(match[2] ?? '', 'base64'), iterations, 32, 'sha256');
-  const withoutProof = `c=biws,r=${match[1]}`;
+  const withoutProof = `c=${Buffer.concat([Buffer.from(header), bound ?? Buffer.alloc(0)]).toString('base64')},r=${match[1]}`;
   const authMessage = `${bare},${serverFirst},${withoutProof}`;
   const clientKey = hmac(salted, 'Client Key');
   const signature = hmac(createHash('sha256').update(clientKey).digest(), authMessage);

@@ -28,11 +28,12 @@ export type Ended = { readonly result: TransactionResult; readonly midway: boole
 const ONE_PACKET_BYTES = 64 * 1024;
 const CLOSING = 421;
 
-/** Sends one message. Never rejects: what fails is in the result. */
-export async function runTransaction(options: TransactionOptions, envelope: ClientEnvelope, body: Body): Promise<Ended> {
+/** Sends one message; without a body asks about its recipients only. Never rejects: what fails is in the result. */
+export async function runTransaction(options: TransactionOptions, envelope: ClientEnvelope, body: Body | null): Promise<Ended> {
   const refused = preflight(options, envelope);
   if (refused !== null) return { result: { failure: refused }, midway: options.reset };
-  return new Transaction(options, envelope).run(body);
+  const transaction = new Transaction(options, envelope);
+  return body === null ? transaction.ask() : transaction.run(body);
 }
 
 /** What this server cannot take is found before anything is said. */
@@ -84,6 +85,15 @@ class Transaction {
     return this.#pipelined(body, chunking);
   }
 
+  /** MAIL and RCPT, one after the other. */
+  async ask(): Promise<Ended> {
+    if (this.#options.reset) {
+      const answer = await this.#lockStep('RSET', 'mail');
+      if ('failure' in answer) return this.#failed(answer.failure);
+    }
+    return (await this.#oneByOne((reply) => ({ accepted: reply.code < 300, phase: 'rcpt', reply }))) ?? this.#done(true);
+  }
+
   /** Envelope, BDAT and body in one write, and one wait for all replies. */
   async #onePacket(chunks: readonly Buffer[]): Promise<Ended> {
     const { wire } = this.#options;
@@ -110,6 +120,14 @@ class Transaction {
   }
 
   async #stepwise(body: Body, chunking: boolean): Promise<Ended> {
+    return (
+      (await this.#oneByOne((reply) => (reply.code < 300 ? null : { accepted: false, phase: 'rcpt', reply: readRcpt(reply) }))) ??
+      this.#content(body, { chunking, dataSent: false })
+    );
+  }
+
+  /** MAIL and each RCPT with its answer. What this gives ends the transaction. */
+  async #oneByOne(read: (reply: RemoteReply) => RecipientReply | null): Promise<Ended | null> {
     const mail = await this.#lockStep(this.#mailLine().trimEnd(), 'mail');
     if ('failure' in mail) return this.#failed(mail.failure);
     if (mail.reply.code !== 250) {
@@ -119,9 +137,9 @@ class Transaction {
     for (let i = 0; i < this.#replies.length; i++) {
       const answer = await this.#lockStep(this.#rcptLine(i).trimEnd(), 'rcpt');
       if ('failure' in answer) return this.#failed(answer.failure);
-      if (answer.reply.code >= 300) this.#replies[i] = { accepted: false, phase: 'rcpt', reply: readRcpt(answer.reply) };
+      this.#replies[i] = read(answer.reply);
     }
-    return this.#content(body, { chunking, dataSent: false });
+    return null;
   }
 
   /** The envelope is answered; the content goes out if anyone wants it. */

@@ -6,6 +6,8 @@ import type { Address, ReversePath } from './address.ts';
 import type { Notify, TlsInfo } from './policy.ts';
 import type { Recorder, Transcript } from './transcript.ts';
 
+export type ClientMechanism = 'PLAIN' | 'LOGIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS';
+
 /** How TLS is had: from the first byte; by STARTTLS or not at all; by STARTTLS if offered and it works; never. */
 export type TlsWanted = 'implicit' | 'starttls-required' | 'starttls-opportunistic' | 'none';
 
@@ -39,7 +41,8 @@ export type ClientOptions = {
     /** Judges what was presented in the place of the usual check (DANE comes here). Not asked when a session is resumed. */
     readonly judge?: (presented: Presented) => CertificateProblem | null;
   };
-  readonly auth?: { readonly username: string; readonly password: string };
+  /** `mechanism`: this one only; absent: the best that is offered. */
+  readonly auth?: { readonly username: string; readonly password: string; readonly mechanism?: ClientMechanism };
   readonly timeouts: { readonly connectMs: number; readonly greetingMs: number; readonly commandMs: number; readonly dataMs: number };
   readonly signal?: AbortSignal;
   /** Keeps a transcript (doctor, send); off on the hot path. */
@@ -105,6 +108,8 @@ export type SmtpClient = {
   readonly transactions: number;
   /** Sends one message. `body` yields CRLF content without dot-stuffing; chunks are not changed. */
   transact(envelope: ClientEnvelope, body: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<TransactionResult>;
+  /** MAIL and RCPT only: who would be taken. No content is sent. */
+  ask(envelope: ClientEnvelope): Promise<TransactionResult>;
   /** Breaks off, unless content is on its way: nothing of the message can have been taken. Its transaction then fails as `aborted`. */
   giveUp(): void;
   /** QUIT, bounded; never rejects. */

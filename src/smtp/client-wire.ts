@@ -67,9 +67,17 @@ export class Wire {
     if (ready !== undefined) return Promise.resolve({ reply: ready });
     if (this.broken !== null) return Promise.resolve({ failure: this.broken });
     this.socket.setTimeout(timeoutMs);
-    this.#overdueMs = performance.now() + timeoutMs;
+    const { recorder } = this;
+    const begunMs = performance.now();
+    this.#overdueMs = begunMs + timeoutMs;
     return new Promise((resolve) => {
-      this.#waiting = resolve;
+      this.#waiting =
+        recorder === null
+          ? resolve
+          : (result) => {
+              recorder.waited(phase, performance.now() - begunMs);
+              resolve(result);
+            };
     });
   }
 

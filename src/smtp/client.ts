@@ -17,7 +17,9 @@ const QUIT_MS = 2000;
 export async function connectClient(options: ClientOptions): Promise<ConnectResult> {
   const { recorder } = options;
   const opening = new Opening(options);
+  const begunMs = performance.now();
   const socket = await openSocket(options);
+  recorder?.waited('connect', performance.now() - begunMs);
   if ('kind' in socket) {
     recorder?.add('*', socket.text);
     return { failure: socket, transcript: recorder?.entries ?? [], tlsOffered: false, greeting: opening.greeting, localAddress: '' };
@@ -66,7 +68,7 @@ class Opening {
     if (failure !== null) return failure;
     if (auth === undefined) return null;
     if (this.tls === null) return wire.fail({ phase: 'auth', kind: 'policy', reply: null, code: 'ERR_NO_TLS', text: 'no TLS, so no password is sent' });
-    const refused = await authenticate(wire, auth, { offered: this.capabilities.auth, timeoutMs: timeouts.commandMs });
+    const refused = await authenticate(wire, auth, { offered: this.capabilities.auth, timeoutMs: timeouts.commandMs, binding: exporterOf(wire.socket) });
     return refused === null ? null : (wire.broken ?? wire.fail(refused));
   }
 
@@ -105,7 +107,9 @@ class Opening {
   }
 
   async #secure(wire: Wire, raw: Socket): Promise<ClientFailure | null> {
+    const begunMs = performance.now();
     const secured = await secureSocket(raw, this.#options);
+    wire.recorder?.waited('tls', performance.now() - begunMs);
     if ('kind' in secured) {
       this.tlsOffered = true;
       wire.recorder?.add('*', secured.text);
@@ -176,12 +180,20 @@ class Client implements SmtpClient {
   }
 
   async transact(envelope: ClientEnvelope, body: Body): Promise<TransactionResult> {
+    return this.#transaction(envelope, body);
+  }
+
+  async #transaction(envelope: ClientEnvelope, body: Body | null): Promise<TransactionResult> {
     const { protocol, timeouts } = this.#options;
     const ended = await runTransaction({ wire: this.#wire, protocol, capabilities: this.capabilities, timeouts, safety: this.#safety, reset: this.#reset }, envelope, body);
     this.#reset = ended.midway;
     this.transactions++;
     if ('replies' in ended.result && ended.result.replies.some(({ reply }) => reply.code === 421)) this.#closing = true;
     return ended.result;
+  }
+
+  async ask(envelope: ClientEnvelope): Promise<TransactionResult> {
+    return this.#transaction(envelope, null);
   }
 
   giveUp(): void {
@@ -209,6 +221,11 @@ class Client implements SmtpClient {
     else socket.destroy();
     setTimeout(() => socket.destroy(), QUIT_MS).unref();
   }
+}
+
+/** Channel-binding data of this connection (RFC 9266); null where there is none to be had. */
+function exporterOf(socket: Socket): (() => Buffer) | null {
+  return socket instanceof TLSSocket && socket.getProtocol() === 'TLSv1.3' ? () => socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)) : null;
 }
 
 /** What an EHLO reply offers. */

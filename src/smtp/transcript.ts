@@ -10,6 +10,9 @@ export type TranscriptEntry = {
 
 export type Transcript = readonly TranscriptEntry[];
 
+/** How long was waited for the other side in this phase; `waits` times in a row. */
+export type StepTime = { readonly step: string; readonly ms: number; readonly waits: number };
+
 const MAX_ENTRIES = 500;
 const MAX_TEXT = 1000;
 /** What is shorter stands in too many words. */
@@ -18,6 +21,7 @@ const SHORTEST_SECRET = 4;
 /** Records a conversation, bounded. `live` sees each entry as it is made (`postern send` prints it). */
 export class Recorder {
   readonly entries: TranscriptEntry[] = [];
+  readonly #steps: { step: string; ms: number; waits: number }[] = [];
   readonly #startMs = performance.now();
   readonly #live: ((entry: TranscriptEntry) => void) | null;
   readonly #secrets: string[] = [];
@@ -29,6 +33,22 @@ export class Recorder {
   /** From here on these are not kept, whoever says them: some servers repeat what they refuse. */
   hide(secrets: readonly string[]): void {
     this.#secrets.push(...secrets.filter((secret) => secret.length >= SHORTEST_SECRET));
+  }
+
+  /** The other side was waited for. */
+  waited(step: string, ms: number): void {
+    const last = this.#steps.at(-1);
+    if (last?.step !== step) {
+      if (this.#steps.length < MAX_ENTRIES) this.#steps.push({ step, ms, waits: 1 });
+      return;
+    }
+    last.ms += ms;
+    last.waits++;
+  }
+
+  /** Where the time went, in order; milliseconds to the tenth. */
+  get steps(): StepTime[] {
+    return this.#steps.map(({ step, ms, waits }) => ({ step, ms: Math.round(ms * 10) / 10, waits }));
   }
 
   add(direction: TranscriptEntry['direction'], text: string): void {

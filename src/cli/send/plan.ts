@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { PosternError, errorCode } from '#base/failure.ts';
+import { isNetworkOfOnesOwn } from './load-limits.ts';
 import { canonicalDomain } from '#smtp/address.ts';
 import type { TlsWanted } from '#smtp/client.ts';
 
@@ -15,11 +16,19 @@ export type Target = {
   readonly host: string;
   readonly addresses: readonly string[];
   readonly rungs: readonly Rung[];
+  /** A Unix socket in the place of address and port. */
+  readonly socket: string | null;
+  readonly protocol: 'smtp' | 'lmtp';
+  /** How long the name took to resolve. */
+  readonly dnsMs: number;
+  /** This machine, or a private network: what may be loaded without being asked twice. */
+  readonly own: boolean;
   /** Certificates of this very server, PEM. */ readonly trusted: readonly string[];
 };
 
 const LADDER = [465, 587, 2525] as const;
 const IMPLICIT_PORT = 465;
+const LMTP_PORT = 24;
 const MAX_ADDRESSES = 4;
 /** In the order of the ladder. */
 const SUBMISSION = ['submissions', 'submission', 'alternate'];
@@ -31,10 +40,16 @@ export async function planTarget(options: {
   readonly host: string | null;
   readonly port: number | null;
   readonly tls: TlsOption | null;
+  readonly protocol: 'smtp' | 'lmtp';
+  readonly socket: string | null;
+  /** 4 or 6: addresses of this kind only. */
+  readonly family: 4 | 6 | null;
   readonly dataDir: string;
   readonly certificates: readonly string[];
 }): Promise<Target> {
-  const { host, port, tls, dataDir } = options;
+  const { host, tls, dataDir, protocol, socket } = options;
+  if (socket !== null) return { host: 'localhost', addresses: [socket], rungs: [{ port: 0, wanted: 'none' }], socket, protocol, dnsMs: 0, own: true, trusted: [] };
+  const port = options.port ?? (protocol === 'lmtp' ? LMTP_PORT : null);
   const named = host ?? '127.0.0.1';
   if (isIP(named) === 0 && canonicalDomain(named) === null) {
     throw new PosternError(
@@ -46,12 +61,19 @@ export async function planTarget(options: {
       { exitCode: 2 },
     );
   }
-  const addresses = await resolveHost(named);
+  const begunMs = performance.now();
+  const addresses = (await resolveHost(named)).filter((address) => options.family === null || isIP(address) === options.family).slice(0, MAX_ADDRESSES);
+  const dnsMs = isIP(named) === 0 ? performance.now() - begunMs : 0;
+  if (addresses.length === 0)
+    throw new PosternError(
+      { code: 'host-not-found', cause: `The host ${named} has no IPv${options.family} address.`, fix: `Leave out --ipv${options.family}, or name another host.` },
+      { exitCode: 3 },
+    );
   const trusted = addresses.every(isLocal) ? readCertificates([join(dataDir, 'tls', 'cert.pem'), ...options.certificates]) : [];
   // A port that begins with TLS waits for it: without it there is nothing to be had there.
   const ladder = (): readonly Rung[] => LADDER.filter((one) => tls !== 'none' || one !== IMPLICIT_PORT).map((one) => ({ port: one, wanted: wantedOn(one, tls) }));
   const rungs = port !== null ? [{ port, wanted: wantedOn(port, tls) }] : host === null ? (localRungs(dataDir, tls) ?? ladder()) : ladder();
-  return { host: named, addresses, trusted, rungs };
+  return { host: named, addresses, trusted, rungs, socket: null, protocol, dnsMs, own: addresses.every((address) => isLocal(address) || isNetworkOfOnesOwn(address)) };
 }
 
 /** TLS is required unless `none` is said: from the first byte where the port is made for it, else by STARTTLS. */
@@ -63,7 +85,7 @@ function wantedOn(port: number, tls: TlsOption | null): TlsWanted {
 async function resolveHost(host: string): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
   try {
-    return (await lookup(host, { all: true })).map(({ address }) => address).slice(0, MAX_ADDRESSES);
+    return (await lookup(host, { all: true })).map(({ address }) => address);
   } catch (error) {
     const temporary = errorCode(error) === 'EAI_AGAIN';
     throw new PosternError(

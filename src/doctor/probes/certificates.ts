@@ -60,7 +60,7 @@ function problemOf(error: unknown): string {
   return errorCode(error) ?? (error instanceof Error ? error.message : 'no certificate');
 }
 
-function certificateFacts(certificate: X509Certificate): CertificateFacts {
+export function certificateFacts(certificate: X509Certificate): CertificateFacts {
   const { asymmetricKeyType: type = 'unknown', asymmetricKeyDetails: details } = certificate.publicKey;
   const bits = details?.modulusLength;
   const key = bits === undefined ? [type, details?.namedCurve].filter((part) => part !== undefined).join(' ') : `${type} ${bits}`;
