@@ -37,6 +37,8 @@ export type DoctorOptions = DomainOptions & {
   readonly login: Login | null;
   /** Log in although the certificate does not verify. */
   readonly insecure: boolean;
+  /** A mailbox elsewhere that open relays are looked for with; default: ones that are nobody's. */
+  readonly relayTo?: string;
   /** A host that is known to serve the ports, to tell a blocked network from a dead host; null: none. */
   readonly reference: string | null;
   readonly signal?: AbortSignal;
@@ -47,8 +49,8 @@ export type DoctorOptions = DomainOptions & {
 };
 
 export const PORTS: readonly number[] = [25, 465, 587, 2525];
-/** Nobody takes mail for it, and it is nobody's (RFC 2606). */
-const RELAY_TO = 'postern-relay-test@example.org';
+/** Nobody takes mail for the first one (RFC 2606), which is why some servers refuse it; the second one's domain does. Nothing is ever sent to them. */
+const RELAY_TO = ['postern-relay-test@example.org', 'postern-relay-test@iana.org'] as const;
 const PATIENCE = 3;
 
 const PORT_CHECKS: readonly PortCheck[] = [
@@ -204,16 +206,17 @@ function dnsVerdict(host: string, answers: readonly Awaited<ReturnType<Resolver[
 }
 
 function roleOf(port: number): Role {
-  if (port === 25) return 'mx';
+  // 10025 and 10587 are what those who may not bind the real ones take.
+  if (port % 1000 === 25) return 'mx';
   if (port % 1000 === 465) return 'submissions';
-  return port === 587 || port === 2525 ? 'submission' : 'unknown';
+  return port % 1000 === 587 || port === 2525 ? 'submission' : 'unknown';
 }
 
 async function probe(place: Place, options: DoctorOptions, role: Role = roleOf(place.port)): Promise<PortEvidence> {
   const { helo, context, timeoutMs, login: credentials, insecure } = options;
   const patience = AbortSignal.timeout(timeoutMs * PATIENCE);
   const signal = options.signal === undefined ? patience : AbortSignal.any([patience, options.signal]);
-  return probePort(place, role, { helo, context, timeoutMs, signal, login: credentials, insecure, relayTo: RELAY_TO });
+  return probePort(place, role, { helo, context, timeoutMs, signal, login: credentials, insecure, relayTo: options.relayTo === undefined ? RELAY_TO : [options.relayTo] });
 }
 
 type Frame = { readonly named: boolean; readonly usable: boolean; readonly several: boolean };

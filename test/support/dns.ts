@@ -27,6 +27,8 @@ export type DnsOptions = {
   readonly signed?: readonly string[];
   /** Zones whose servers never answer. */
   readonly mute?: readonly string[];
+  /** Zones that are not signed, though Unbound has an anchor for them: nothing in them validates. */
+  readonly bogus?: readonly string[];
 };
 
 /** Zones by name: their records, one a line, `@` for the zone itself. */
@@ -74,7 +76,8 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
     ].join('\n'),
   );
   const knot = startProcess('/usr/sbin/knotd', ['-c', join(dir, 'knot.conf')]);
-  const anchors = await Promise.all(signed.map((name) => trustAnchor(join(dir, 'knot.conf'), name)));
+  const bogus = (options.bogus ?? []).map((name) => `${name}. DS 12345 13 2 ${'ab'.repeat(32)}`);
+  const anchors = [...(await Promise.all(signed.map((name) => trustAnchor(join(dir, 'knot.conf'), name)))), ...bogus];
   writeFileSync(
     join(dir, 'unbound.conf'),
     [
@@ -89,7 +92,7 @@ export async function startDns(zones: Readonly<Record<string, string>>, options:
       `  port: ${unboundPort}`,
       '  do-daemonize: no',
       '  do-not-query-localhost: no',
-      `  module-config: "${signed.length > 0 ? 'validator ' : ''}iterator"`,
+      `  module-config: "${anchors.length > 0 ? 'validator ' : ''}iterator"`,
       ...anchors.map((anchor) => `  trust-anchor: "${anchor}"`),
       '  num-threads: 1',
       '  private-domain: "test"',

@@ -1,5 +1,6 @@
 // What an animal of the zoo is: a server or a domain with one planted fault (or none), what keeps it, and what the doctor has to say of it.
 
+import type { OpenSsl } from './keepers/openssl.ts';
 import type { Postfix as PostfixService } from './keepers/postfix.ts';
 import type { Exim } from './keepers/exim.ts';
 import type { OpenSmtpd } from './keepers/opensmtpd.ts';
@@ -13,7 +14,7 @@ import type { Firewall } from './keepers/firewall.ts';
 import type { Zones } from './keepers/zones.ts';
 import type { PosternServer } from './keepers/postern.ts';
 
-export type Kept = PostfixService | Exim | OpenSmtpd | Dovecot | Stunnel | HaProxy | Nginx | Socat | Python | Firewall | Zones | PosternServer;
+export type Kept = PostfixService | Exim | OpenSmtpd | Dovecot | Stunnel | HaProxy | Nginx | Socat | Python | Firewall | Zones | PosternServer | OpenSsl;
 
 /** The finding that names the fault. All of it is asserted: `cause` and `fix` too, because a name alone mends nothing. */
 export type Expected = {

@@ -9,6 +9,7 @@ import { keepFirewall } from './keepers/firewall.ts';
 import { keepHaProxy } from './keepers/haproxy.ts';
 import { keepNginx } from './keepers/nginx.ts';
 import { keepOpenSmtpd } from './keepers/opensmtpd.ts';
+import { keepOpenSsl } from './keepers/openssl.ts';
 import { keepPostern } from './keepers/postern.ts';
 import { keepPostfix } from './keepers/postfix.ts';
 import { keepPython } from './keepers/python.ts';
@@ -34,6 +35,7 @@ export async function keep(animals: readonly Animal[]): Promise<Kennel> {
     ...all('nginx').map((one) => keepNginx(one, ground)),
     ...all('socat').map((one) => keepSocat(one, ground)),
     ...all('aiosmtpd').map((one) => keepPython(one, ground)),
+    ...all('openssl').map((one) => keepOpenSsl(one, ground)),
     ...all('postern').map((one) => keepPostern(one, ground)),
   ]);
   // Last, so that it keeps nobody from seeing that the others have started.

@@ -60,6 +60,7 @@ const NAMES: Readonly<Record<Animal['keep'][number]['by'], string>> = {
   nftables: 'nftables',
   knot: 'Knot, Unbound',
   postern: 'Postern',
+  openssl: 'openssl s_server',
 };
 
 /** What an animal is built from, the front first. */

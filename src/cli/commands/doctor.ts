@@ -19,7 +19,7 @@ import { PORTS, diagnose } from '#doctor/doctor.ts';
 import type { DoctorOptions } from '#doctor/doctor.ts';
 import type { Report } from '#doctor/report.ts';
 import { parseTarget } from '#doctor/target.ts';
-import { canonicalDomain } from '#smtp/address.ts';
+import { canonicalDomain, parseMailbox } from '#smtp/address.ts';
 import { outboundTls } from '#tls/context.ts';
 
 type Options = {
@@ -29,6 +29,7 @@ type Options = {
   insecure?: boolean;
   timeout: number;
   reference?: string;
+  relayTo?: string;
   selector: string[];
   message?: string;
   sendingAddress: string[];
@@ -71,6 +72,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--insecure', 'try the login although the certificate does not verify')
     .option('--timeout <seconds>', 'patience with each step', parseSeconds, 10)
     .option('--reference <host>', 'a host known to serve these ports: tells a blocked network from a dead host')
+    .option('--relay-to <address>', 'look for open relays with this mailbox elsewhere (nothing is sent to it)', parseRelayTo)
     .option('--selector <name>', 'DKIM selector to look for (repeat for more)', collect, [])
     .option('--message <file>', 'a signed message: its DKIM selectors are looked for')
     .option('--sending-address <address>', 'address that the mail of the domain is sent from (repeat for more; default: its mail hosts)', collect, [])
@@ -100,6 +102,7 @@ async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
       login: readLogin(cli, options),
       insecure: options.insecure === true,
       reference: options.reference ?? null,
+      ...(options.relayTo === undefined ? {} : { relayTo: options.relayTo }),
       selectors: [...options.selector, ...(options.message === undefined ? [] : selectorsOf(options.message))],
       sendingAddresses: options.sendingAddress,
       blocklists: options.blocklist.length === 0 ? config.doctor.blocklists : options.blocklist.filter((zone) => zone !== 'none'),
@@ -192,6 +195,12 @@ function selectorsOf(file: string): string[] {
 
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
+}
+
+function parseRelayTo(text: string): string {
+  if (parseMailbox(text) === null)
+    throw usage(`--relay-to ${JSON.stringify(text)} is no mail address.`, 'Name a mailbox of yours that the server takes no mail for, for example me@example.net.');
+  return text;
 }
 
 function parsePorts(text: string): number[] {

@@ -14,6 +14,16 @@ export const starttls: PortCheck = {
     const { capabilities, starttls: step, tls, mode, port, role } = evidence;
     if (capabilities === null || role === 'submissions' || mode === 'implicit') return null;
     if (mode === 'none') {
+      const proof = strippedProof(evidence);
+      if (proof !== null)
+        return {
+          status: 'fail',
+          title: 'STARTTLS is stripped: the server has it, and EHLO does not say so',
+          evidence: `EHLO offers ${[...capabilities.keywords.keys()].join(' ') || 'nothing'}; ${proof}`,
+          cause:
+            'A proxy, firewall or virus scanner on the way takes STARTTLS out of the answer, so that clients go on in the clear and can be read (or the server itself is told to hide it: Postfix smtpd_discard_ehlo_keywords).',
+          fix: 'Use 465; switch off SMTP inspection on the firewall or scanner; ask from another network to see who does it; have clients require TLS, so that they stop instead.',
+        };
       const submission = isSubmission(evidence);
       return {
         status: submission ? 'fail' : 'warn',
@@ -56,6 +66,13 @@ export const starttls: PortCheck = {
     return { status: 'pass', evidence: replyText(step.value), durationMs };
   },
 };
+
+/** What shows that STARTTLS is there, though it is not offered: it is granted, or demanded. */
+function strippedProof({ starttls: step, relay }: PortEvidence): string | null {
+  if (step !== null && 'value' in step && step.value.code === 220) return `STARTTLS is answered with "${replyText(step.value)}"`;
+  const demand = relay?.find(({ reply }) => reply.startsWith('530') && /starttls/i.test(reply));
+  return demand === undefined ? null : `MAIL is answered with "${demand.reply}"`;
+}
 
 export const tls: PortCheck = {
   id: 'tls',

@@ -4,6 +4,7 @@ import { replyText } from '#doctor/probes/conversation.ts';
 import { explainCapability } from './capabilities.ts';
 import { ms } from './check.ts';
 import type { PortCheck } from './check.ts';
+import { shortened } from './handshake.ts';
 
 const SLOW_MS = 5000;
 
@@ -15,13 +16,23 @@ export const greeting: PortCheck = {
     const durationMs = step.ms;
     if ('failure' in step) {
       const { failure } = step;
-      if (mode === 'implicit')
+      // Silence in the clear, and a handshake that works all the same.
+      if (mode === 'implicit' && role === 'submission')
         return {
-          status: role === 'submission' ? 'fail' : 'warn',
+          status: 'fail',
           title: 'TLS expected from the first byte',
           evidence: `no greeting in the clear, but a TLS handshake works`,
           cause: `Port ${port} speaks implicit TLS, where STARTTLS is expected.`,
           fix: `Set the client to implicit TLS ("SSL/TLS") on this port; or have the server speak STARTTLS on ${port} and implicit TLS on 465.`,
+          durationMs,
+        };
+      if (/certificate required/i.test(failure.text))
+        return {
+          status: 'fail',
+          title: 'a client certificate is wanted',
+          evidence: shortened(failure.text),
+          cause: 'The server ends the connection because the client shows no certificate of its own (mutual TLS): only clients it has given one get in.',
+          fix: 'Set up the client with a certificate that this server trusts; or have the server not demand one here (stunnel: verifyChain = no; Postfix: smtpd_tls_req_ccert = no).',
           durationMs,
         };
       const late = failure.kind === 'timeout';

@@ -39,6 +39,11 @@ export function handshakeCause(failure: ClientFailure, handshakes: Handshakes | 
         'The server breaks the handshake off with an error of its own: its key cannot be used (not readable, not the one of the certificate, or not with this version of its TLS library).',
       fix: `${MEND} Compare "openssl x509 -pubkey -noout -in CERT" with "openssl pkey -pubout -in KEY"; update the server.`,
     };
+  if (/key too small|too weak|bad ecpoint|bad dh/.test(text))
+    return {
+      cause: `The key exchange of the server is weaker than clients of today accept (${shortened(failure.text)}).`,
+      fix: 'Give the server Diffie-Hellman parameters of 2048 bits or more, or better ECDHE only (Postfix: smtpd_tls_dh1024_param_file empty; ssl_dh in Dovecot).',
+    };
   if (/handshake.failure|no shared cipher|no suitable|protocol version|unsupported protocol|insufficient security/.test(text))
     return { cause: 'The server has no version and cipher in common with clients of today, or no certificate to show.', fix: MEND };
   return { cause: 'No handshake comes about: no version or cipher in common, a broken certificate or key, or no TLS server at all.', fix: MEND };

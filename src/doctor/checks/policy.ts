@@ -2,6 +2,7 @@
 
 import { replyText } from '#doctor/probes/conversation.ts';
 import type { PortEvidence } from '#doctor/probes/port.ts';
+import { refusedForDomain } from '#doctor/probes/relay.ts';
 import { isSubmission, ms } from './check.ts';
 import type { PortCheck } from './check.ts';
 
@@ -45,6 +46,8 @@ export const openRelay: PortCheck = {
           'The server takes an address that hides another one in its local part: harmless if it is delivered locally (it takes any mailbox), an open relay if it is routed on.',
         fix,
       };
+    if (relay.every(({ reply }) => refusedForDomain(reply)))
+      return { status: 'skip', evidence: `${text}\n(the server looks at the domains: name a mailbox of yours elsewhere with --relay-to)` };
     return { status: 'pass', evidence: text };
   },
 };
@@ -82,10 +85,18 @@ export const rate: PortCheck = {
         cause: 'The server limits the connections at once from one address: some of the four that were opened here were turned away, and came through later one by one.',
         fix: 'Give clients a smaller pool (fewer connections at once, more messages on each); on the server: Postfix smtpd_client_connection_count_limit, Exim smtp_accept_max_per_host.',
       };
-    const limited = replies(evidence).find(({ code }) => code === 421 || code === 450 || code === 451 || code === 454);
-    if (limited === undefined) return evidence.greeting === null ? null : { status: 'pass', evidence: 'no 421, 450, 451 or 454 in this conversation' };
+    const limited = replies(evidence).find(({ code }) => code === 421 || code === 450 || code === 451 || code === 452 || code === 454);
+    if (limited === undefined) return evidence.greeting === null ? null : { status: 'pass', evidence: 'no 421, 450, 451, 452 or 454 in this conversation' };
     // A temporary greeting is told by its own check.
     if (evidence.greeting !== null && 'value' in evidence.greeting && evidence.greeting.value.code !== 220) return null;
+    if (limited.code === 452)
+      return {
+        status: 'warn',
+        title: 'short of storage',
+        evidence: limited.text,
+        cause: 'The server has too little disk space for mail (or counts too many recipients): it puts everybody off.',
+        fix: 'Free disk space where the queue lies (Postfix: df of queue_directory, queue_minfree; Exim: check_spool_space); senders try again by themselves.',
+      };
     return {
       status: 'warn',
       title: 'temporary refusals',

@@ -45,11 +45,11 @@ export type PortEvidence = Place & {
 };
 
 /** `role` says what the port is for; an implicit port that speaks in the clear, or the reverse, is found out. */
-export async function probePort(place: Place, role: Role, options: Options & { readonly relayTo: string }): Promise<PortEvidence> {
+export async function probePort(place: Place, role: Role, options: Options & { readonly relayTo: readonly string[] }): Promise<PortEvidence> {
   const startMs = performance.now();
   const session = await probeSession(place, role, options);
   const more = await probeMore(place, session, options);
-  return { ...place, role, timeoutMs: options.timeoutMs, ...session, ...more, totalMs: performance.now() - startMs };
+  return { ...place, role: roleShown(role, session), timeoutMs: options.timeoutMs, ...session, ...more, totalMs: performance.now() - startMs };
 }
 
 /** From the connection to AUTH only, over one connection where the port is what its role says: what a client would see, and nothing that it would not do. */
@@ -68,6 +68,12 @@ export async function probeSession(place: Place, role: Role, options: Options): 
 }
 
 const LOOK_MS = 2000;
+
+/** On a port whose number says nothing, who offers logins takes mail from clients. */
+function roleShown(role: Role, { mode, capabilities, capabilitiesTls }: Session): Role {
+  if (role !== 'unknown' || ![capabilities, capabilitiesTls].some((offered) => offered !== null && offered.auth.length > 0)) return role;
+  return mode === 'implicit' ? 'submissions' : 'submission';
+}
 
 export type Session = Omit<PortEvidence, keyof Place | 'role' | 'timeoutMs' | 'handshakes' | 'injection' | 'relay' | 'turnedAway' | 'totalMs'>;
 
@@ -135,7 +141,8 @@ async function probePlain(place: Place, role: Role, options: Options): Promise<S
   const ehlo = await ehloOf(conversation, options.helo);
   if (ehlo.capabilities === null) return ended({ ehlo: ehlo.step });
   const said = { ehlo: ehlo.step, capabilities: ehlo.capabilities };
-  if (!ehlo.capabilities.keywords.has('STARTTLS')) return ended({ ...said, mode: 'none' });
+  // Asked for where it is not offered: who grants it then has had it taken out of the answer on the way.
+  if (!ehlo.capabilities.keywords.has('STARTTLS')) return ended({ ...said, mode: 'none', starttls: await conversation.say('STARTTLS', 'starttls') });
   const starttls = await conversation.say('STARTTLS', 'starttls');
   if ('failure' in starttls || starttls.value.code !== 220) return ended({ ...said, mode: 'starttls', starttls });
   conversation.wire.detach();
@@ -175,7 +182,7 @@ type More = Pick<PortEvidence, 'handshakes' | 'injection' | 'relay' | 'turnedAwa
  * What needs connections of its own; side by side, once it is known that there is a server. At most four at once, because servers limit them;
  * what is turned away all the same is tried again by itself.
  */
-async function probeMore(place: Place, session: Session, options: ProbeOptions & { readonly relayTo: string }): Promise<More> {
+async function probeMore(place: Place, session: Session, options: ProbeOptions & { readonly relayTo: readonly string[] }): Promise<More> {
   const secure = session.tls !== null && 'value' in session.tls;
   const speaks = session.capabilities !== null || session.capabilitiesTls !== null;
   const [handshakes, firstInjection, firstRelay] = await Promise.all([

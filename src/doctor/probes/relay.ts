@@ -17,11 +17,14 @@ export type RelayTry = {
   readonly reply: string;
 };
 
-/** `relayTo` is a mailbox at a domain that nobody's server takes mail for. */
+/**
+ * `relayTo` are mailboxes at domains that the server takes no mail for, in the order they are tried: the next one where a server looks at the
+ * domain itself and will not have it.
+ */
 export async function probeRelay(
   place: Place,
   mode: 'implicit' | 'starttls' | 'none' | 'unknown',
-  options: ProbeOptions & { readonly relayTo: string },
+  options: ProbeOptions & { readonly relayTo: readonly string[] },
 ): Promise<readonly RelayTry[] | { readonly turnedAway: string }> {
   const opened = await Conversation.open(place, options);
   if ('failure' in opened) return [];
@@ -30,7 +33,8 @@ export async function probeRelay(
     const stopped = await ready(conversation, mode, options.helo);
     if (stopped !== null) return stopped.startsWith('421') ? { turnedAway: stopped } : [];
     const tries: RelayTry[] = [];
-    for (const shape of shapes(place, options.relayTo)) {
+    const relayTo = await takenDomain(conversation, place, options.relayTo);
+    for (const shape of shapes(place, relayTo)) {
       const done = await attempt(conversation, shape);
       if (done === null) break;
       tries.push(done);
@@ -39,13 +43,28 @@ export async function probeRelay(
     }
     // A server may take any local part of its own: then it routes none of these, as far as can be seen from here.
     if (tries.some((one) => one.kind === 'own' && one.accepted)) {
-      const control = await attempt(conversation, controlFor(place, options.relayTo));
+      const control = await attempt(conversation, controlFor(place, relayTo));
       if (control !== null) tries.push(control);
     }
     return tries;
   } finally {
     conversation.quit();
   }
+}
+
+/** A refusal that is about the domain of the envelope, not about relaying: it does not exist, or takes no mail (null MX, as example.org). */
+export function refusedForDomain(reply: string): boolean {
+  return /^(?:556|[45]\d\d [45]\.(?:1\.2|1\.8|1\.10|7\.27)\b)|null ?mx|does not accept mail|domain (?:is )?not found|(?:un)?resolvable|cannot be resolved|unrouteable/i.test(reply);
+}
+
+/** The first of the mailboxes whose domain is no reason to refuse; else the last one. */
+async function takenDomain(conversation: Conversation, place: Place, candidates: readonly string[]): Promise<string> {
+  for (const candidate of candidates.slice(0, -1)) {
+    const [plain] = shapes(place, candidate);
+    const done = plain === undefined ? null : await attempt(conversation, plain);
+    if (done === null || done.accepted || !refusedForDomain(done.reply)) return candidate;
+  }
+  return candidates.at(-1) ?? '';
 }
 
 /** null: envelopes can be tried. Else what stood against it. */

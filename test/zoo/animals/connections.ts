@@ -111,8 +111,14 @@ export const CONNECTIONS: readonly Animal[] = [
   {
     name: 'greeted-421',
     fault: 'turned away for now with 421',
+    keep: [{ by: 'opensmtpd', port: 587, certificate: null, auth: false, filter: 'phase connect match src { "127.0.0.0/8" } disconnect "421 4.7.0 Too many connections"' }],
+    expect: { check: 'banner', status: 'fail', title: /turned away for now/, cause: /too many connections/, fix: /back off/, evidence: /^421 4\.7\.0 Too many connections/ },
+  },
+  {
+    name: 'greeted-451',
+    fault: 'turned away for now with 451',
     keep: [{ by: 'exim', ports: [587], connect: '  defer message = too many connections\n' }],
-    expect: { check: 'banner', status: 'fail', title: /turned away for now/, cause: /too many connections/, fix: /back off/, evidence: /^4\d\d / },
+    expect: { check: 'banner', status: 'fail', title: /turned away for now/, cause: /rate limit/, fix: /back off/, evidence: /^451 / },
   },
   {
     name: 'imap-on-587',

@@ -336,6 +336,20 @@ export const DOMAINS: readonly Animal[] = [
     expect: { check: 'helo-name', status: 'warn', title: /full host name/, cause: /receivers refuse it/, fix: /myhostname/, evidence: /220 localhost/ },
   },
   {
+    ...about('dnssec-broken'),
+    fault: 'DNSSEC is broken: resolvers that validate give no answer',
+    keep: [{ by: 'knot', broken: 'bogus', records: records() }],
+    expect: { check: 'mx', status: 'fail', title: /DNS gives no answer/, cause: /DNSSEC is broken/, fix: /its DNSSEC/, evidence: /SERVFAIL/i },
+    follows: ['spf', 'dkim', 'dmarc', 'mta-sts', 'tlsrpt'],
+  },
+  {
+    ...about('dns-dead', '--timeout', '3'),
+    fault: 'the name servers of the domain do not answer',
+    keep: [{ by: 'knot', broken: 'mute', records: '' }],
+    expect: { check: 'mx', status: 'fail', title: /DNS gives no answer/, cause: /do not answer/, fix: /name servers/, evidence: /SERVFAIL|no answer|timed out/i },
+    follows: ['spf', 'dkim', 'dmarc', 'mta-sts', 'tlsrpt'],
+  },
+  {
     name: 'no-such-host',
     fault: 'the host name does not exist',
     keep: [],

@@ -66,6 +66,46 @@ export const ENCRYPTION: readonly Animal[] = [
     expect: { check: 'tls', status: 'fail', title: /TLS handshake failed/, cause: /cipher in common/, fix: /TLS 1\.2 and 1\.3/, evidence: /handshake failure/ },
   },
   {
+    name: 'weak-key-exchange',
+    fault: 'Diffie-Hellman of 1024 bits only',
+    keep: [
+      { by: 'stunnel', port: 465, to: 10_025, certificate: 'good-rsa', weakDh: true, lines: 'sslVersionMax = TLSv1.2\nciphers = DHE-RSA-AES256-GCM-SHA384:@SECLEVEL=0' },
+      { by: 'postfix', port: 10_025, certificate: null, options: { smtpd_tls_auth_only: 'no' } },
+    ],
+    expect: { check: 'tls', status: 'fail', title: /TLS handshake failed/, cause: /weaker than clients of today accept/, fix: /2048 bits or more/, evidence: /dh key too small/ },
+  },
+  {
+    name: 'client-certificate',
+    fault: 'the server wants a certificate of the client',
+    keep: [
+      { by: 'stunnel', port: 465, to: 10_025, lines: 'verifyChain = yes\nCAfile = AUTHORITY' },
+      { by: 'postfix', port: 10_025, certificate: null, options: { smtpd_tls_auth_only: 'no' } },
+    ],
+    expect: {
+      check: 'banner',
+      status: 'fail',
+      title: /client certificate is wanted/,
+      cause: /mutual TLS/,
+      fix: /verifyChain = no/,
+      evidence: /certificate required \(alert 116\)/,
+    },
+  },
+  {
+    name: 'no-smtp-inside',
+    fault: 'TLS works on 465, and nothing speaks inside of it',
+    keep: [{ by: 'openssl', port: 465 }],
+    args: ['--timeout', '2'],
+    expect: { check: 'banner', status: 'fail', title: /no greeting/, cause: /says nothing/, fix: /log of the server/, evidence: /timed out/ },
+  },
+  {
+    name: 'no-smtp-expired',
+    fault: 'the same with an expired certificate',
+    keep: [{ by: 'openssl', port: 465, certificate: 'expired' }],
+    args: ['--timeout', '2'],
+    expect: { check: 'certificate-expiry', status: 'fail', title: /certificate expired/, cause: /has expired/, fix: /Renew/, evidence: /3 days ago/ },
+    follows: ['banner'],
+  },
+  {
     name: 'no-starttls',
     fault: 'STARTTLS not offered on 587',
     keep: [{ by: 'postfix', port: 587, certificate: null }],
@@ -86,8 +126,32 @@ export const ENCRYPTION: readonly Animal[] = [
       { by: 'socat', port: 587, to: 10_587, shell: 'BEHIND | sed -u /^250.STARTTLS/d' },
       { by: 'postfix', port: 10_587 },
     ],
-    expect: { check: 'starttls', status: 'fail', title: /not offered/, cause: /something on the way removes it \(stripping\)/, fix: /use 465/, evidence: /EHLO offers/ },
+    expect: {
+      check: 'starttls',
+      status: 'fail',
+      title: /STARTTLS is stripped/,
+      cause: /takes STARTTLS out of the answer/,
+      fix: /Use 465/,
+      evidence: /STARTTLS is answered with "220 /,
+    },
     follows: ['downgrade'],
+  },
+  {
+    name: 'starttls-blocked',
+    fault: 'a proxy takes STARTTLS out of the answer to EHLO, and the command too',
+    keep: [
+      { by: 'socat', port: 25, to: 10_025, shell: 'sed -u s/^STARTTLS/XXXXXXXX/ | BEHIND | sed -u /^250.STARTTLS/d' },
+      { by: 'postfix', port: 10_025, options: { smtpd_tls_security_level: 'encrypt' } },
+    ],
+    expect: {
+      check: 'starttls',
+      status: 'fail',
+      title: /STARTTLS is stripped/,
+      cause: /proxy, firewall or virus scanner/,
+      fix: /SMTP inspection/,
+      evidence: /MAIL is answered with "530 5\.7\.0 Must issue a STARTTLS command first"/,
+    },
+    follows: ['downgrade', 'auth'],
   },
   {
     name: 'starttls-masked',
@@ -172,11 +236,11 @@ export const ENCRYPTION: readonly Animal[] = [
 function BUFFERS(): string {
   return `early = b''
 def data_received(self, data):
-    if self._over_ssl_late and Server.early:
-        data, Server.early = Server.early + data, b''
+    if self._over_ssl_late and self.early:
+        data, self.early = self.early + data, b''
     line, _, rest = data.partition(b'\\r\\n')
     if line.upper() == b'STARTTLS' and rest:
-        Server.early, data = rest, line + b'\\r\\n'
+        self.early, data = rest, line + b'\\r\\n'
     super().data_received(data)
 
 @property

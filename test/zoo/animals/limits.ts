@@ -22,6 +22,12 @@ export const LIMITS: readonly Animal[] = [
     expect: { check: 'rate', status: 'warn', title: /temporary refusals/, cause: /greylisting, a rate limit, or a fault/, fix: /try again/, evidence: /^451 a fault of our own/ },
   },
   {
+    name: 'disk-full',
+    fault: 'too little disk space for mail, 452',
+    keep: [{ by: 'postfix', port: 25, options: { queue_minfree: '9000000000000000', message_size_limit: '50000000' } }],
+    expect: { check: 'rate', status: 'warn', title: /short of storage/, cause: /too little disk space/, fix: /queue_minfree/, evidence: /^452 4\.3\.1/ },
+  },
+  {
     name: 'one-connection',
     fault: 'one connection at once for each client, the others get 421',
     keep: [{ by: 'postfix', port: 587, options: { smtpd_client_connection_count_limit: '1', smtpd_client_event_limit_exceptions: '' } }],

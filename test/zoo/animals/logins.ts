@@ -93,6 +93,27 @@ export const LOGINS: readonly Animal[] = [
     expect: { check: 'login', status: 'fail', title: /another way to log in/, cause: /two-factor/, fix: /app password or OAuth 2/, evidence: /^534 5\.7\.9/ },
   },
   {
+    name: 'login-wants-tls',
+    fault: 'the login is refused with 530: something else first',
+    keep: refuses('530 5.7.0 Must issue a STARTTLS command first'),
+    ...AS_ZOO,
+    expect: { check: 'login', status: 'fail', title: /TLS or another step/, cause: /before the login/, fix: /STARTTLS, or on 465/, evidence: /^530 5\.7\.0/ },
+  },
+  {
+    name: 'login-temporary',
+    fault: 'the login is refused with 454: for now',
+    keep: refuses('454 4.7.0 Temporary authentication failure'),
+    ...AS_ZOO,
+    expect: { check: 'login', status: 'fail', title: /cannot check logins now/, cause: /may be right/, fix: /Try again/, evidence: /^454 4\.7\.0/ },
+  },
+  {
+    name: 'login-needs-encryption',
+    fault: 'the login is refused with 538: the mechanism wants encryption',
+    keep: refuses('538 5.7.11 Encryption required for requested authentication mechanism'),
+    ...AS_ZOO,
+    expect: { check: 'login', status: 'fail', title: /encryption is wanted/, cause: /under TLS only/, fix: /465/, evidence: /^538 5\.7\.11/ },
+  },
+  {
     name: 'too-many-logins',
     fault: 'too many logins, 421',
     keep: refuses('421 4.7.0 Too many login attempts'),

@@ -70,4 +70,34 @@ export const RELAYS: readonly Animal[] = [
     ],
     expect: { check: 'open-relay', status: 'fail', title: /open relay/, cause: /local part/, fix: /swap_bangpath = no/, evidence: /TAKEN {4}a bang path/ },
   },
+  {
+    name: 'relay-source-route',
+    fault: 'relays by source routes',
+    keep: [
+      {
+        by: 'aiosmtpd',
+        port: 25,
+        options: "auth_exclude_mechanism=['LOGIN', 'PLAIN']",
+        server: `async def smtp_RCPT(self, arg):
+    await self.push('250 OK' if '<@' in arg else '550 5.7.1 relay not permitted')`,
+      },
+    ],
+    expect: relay(/refused {2}a stranger to a stranger(.|\n)*TAKEN {4}a source route/),
+  },
+  {
+    name: 'relay-behind-checks',
+    fault: 'relays for everybody, but looks whether the domains take mail',
+    keep: [
+      {
+        by: 'postfix',
+        port: 25,
+        options: {
+          mynetworks: '0.0.0.0/0',
+          smtpd_sender_restrictions: 'reject_unknown_sender_domain',
+          smtpd_relay_restrictions: 'reject_unknown_recipient_domain,permit_mynetworks,reject',
+        },
+      },
+    ],
+    expect: relay(/TAKEN {4}a stranger to a stranger: <doctor@iana\.org>/),
+  },
 ];

@@ -13,6 +13,8 @@ export type Zones = {
   readonly records: string;
   /** Signed, with an anchor that Unbound knows. */
   readonly signed?: boolean;
+  /** `bogus`: with an anchor that nothing in it fits; `mute`: its servers do not answer. */
+  readonly broken?: 'bogus' | 'mute';
   /** What mx.NAME.test shows; default: a good one. */
   readonly certificate?: CertificateKind;
   /** Whether the address leads back to a name; default: yes. */
@@ -29,15 +31,18 @@ export async function keepZones(kept: readonly { name: string; keep: Zones }[], 
     const [, , third, fourth] = ground.address(name).split('.');
     return zone?.reverse === false ? [] : [`${fourth}.${third} PTR ${zone?.reverse ?? hostOf(name)}.`];
   });
+  const zonesThat = (are: (keep: Zones) => boolean): string[] => kept.filter(({ keep }) => are(keep)).map(({ name }) => `${name}.test`);
   const zones = Object.fromEntries(
     await Promise.all(
-      kept.map(
-        async ({ name, keep }) =>
-          [
-            `${name}.test`,
-            keep.records.replaceAll('ADDRESS', ground.address(name)).replaceAll('KEY', keep.records.includes('KEY') ? await keyOf(name, keep, ground) : ''),
-          ] as const,
-      ),
+      kept
+        .filter(({ keep }) => keep.broken !== 'mute')
+        .map(
+          async ({ name, keep }) =>
+            [
+              `${name}.test`,
+              keep.records.replaceAll('ADDRESS', ground.address(name)).replaceAll('KEY', keep.records.includes('KEY') ? await keyOf(name, keep, ground) : ''),
+            ] as const,
+        ),
     ),
   );
   const { server } = await startDns(
@@ -46,11 +51,14 @@ export async function keepZones(kept: readonly { name: string; keep: Zones }[], 
       '20.127.in-addr.arpa': reverse.join('\n'),
       '2.0.192.in-addr.arpa': '66 PTR out.zoo.test.\n78 PTR out.zoo.test.',
       'list.test': `${LISTED.split('.').toReversed().join('.')} A 127.0.0.2\n${LISTED.split('.').toReversed().join('.')} TXT "spam was sent from here"`,
+      // As it is in the world: one domain that takes no mail, one that does.
+      'example.org': '@ MX 0 .',
+      'iana.org': '@ MX 10 mx\nmx A 192.0.2.10',
       // Walks up a name end here, not at the root.
       test: '',
       ...zones,
     },
-    { port: 53, signed: kept.filter(({ keep }) => keep.signed === true).map(({ name }) => `${name}.test`) },
+    { port: 53, signed: zonesThat((keep) => keep.signed === true), bogus: zonesThat((keep) => keep.broken === 'bogus'), mute: zonesThat((keep) => keep.broken === 'mute') },
   );
   return server;
 }
