@@ -14,10 +14,13 @@ import type { DomainCheckView, DomainDetailView, DomainView } from '#http/views/
 import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
+import type { PersonMade } from '#http/routes/people.ts';
 import type { SuppressionInput, SuppressionView } from '#http/routes/suppressions.ts';
 import type { SelfView } from '#http/routes/self.ts';
 import type { TlsPolicyView, TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
 import type { NewTokenInput, TokenMade, TokenView } from '#http/routes/tokens.ts';
+import type { Scope } from '#http/scopes.ts';
+import type { PersonView } from '#http/views/person.ts';
 import type { Changed, Selection } from '#queue/queue.ts';
 import { socketPath } from '#server/socket-path.ts';
 import type { TlsReport } from '#tls/tlsrpt.ts';
@@ -39,6 +42,10 @@ export type Api = {
   tokens(): Promise<{ readonly tokens: readonly TokenView[] }>;
   addToken(input: NewTokenInput): Promise<TokenMade>;
   revokeToken(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
+  people(): Promise<{ readonly people: readonly PersonView[] }>;
+  addPerson(input: { readonly name: string; readonly scopes: readonly Scope[] }): Promise<PersonMade>;
+  linkPerson(name: string): Promise<Pick<PersonMade, 'link' | 'until'>>;
+  removePerson(name: string): Promise<{ readonly name: string; readonly removed: boolean }>;
   domains(): Promise<{ readonly domains: readonly DomainView[] }>;
   domain(name: string): Promise<DomainDetailView>;
   addDomain(input: { name: string; inbound: boolean; returnPath?: string | undefined; project?: string | null | undefined }): Promise<DomainDetailView>;
@@ -87,6 +94,10 @@ export function openApi(options: { readonly dataDir: string }): Api {
     tokens: () => get('/v1/tokens'),
     addToken: (input) => post('/v1/tokens', input),
     revokeToken: (name) => remove(`/v1/tokens/${part(name)}`),
+    people: () => get('/v1/people'),
+    addPerson: (input) => post('/v1/people', input),
+    linkPerson: (name) => post(`/v1/people/${part(name)}/link`),
+    removePerson: (name) => remove(`/v1/people/${part(name)}`),
     domains: () => get('/v1/domains'),
     domain: (name) => get(`/v1/domains/${part(name)}`),
     addDomain: (input) => post('/v1/domains', input),

@@ -20,6 +20,8 @@ export const SCOPES = {
   'server:write': 'renew certificates, send TLS reports, reload the configuration',
   'tokens:read': 'list tokens, without their secrets',
   'tokens:write': 'make and revoke tokens, with no more scopes than their maker has',
+  'people:read': 'list who may sign in',
+  'people:write': 'let people in and out, with no more scopes than whoever does it',
   'audit:read': 'read who changed what',
   admin: 'everything',
 } as const;

@@ -10,6 +10,7 @@ import type { Context } from 'hono';
 import { systemClock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
+import type { Vault } from '#base/vault.ts';
 import type { Suppressions } from '#queue/suppression.ts';
 import type { Directory } from '#store/directory.ts';
 import { byToken, door } from './access.ts';
@@ -42,6 +43,8 @@ import { messageOperations } from './routes/messages.ts';
 import type { MessageParts } from './routes/messages.ts';
 import { mtaStsRoutes } from './routes/mta-sts.ts';
 import type { MtaStsParts } from './routes/mta-sts.ts';
+import { meOperations } from './routes/me.ts';
+import { peopleOperations } from './routes/people.ts';
 import { queueOperations } from './routes/queue.ts';
 import { reloadOperations } from './routes/reload.ts';
 import { selfOperations } from './routes/self.ts';
@@ -51,11 +54,14 @@ import { routeOperations } from './routes/routes.ts';
 import type { RouteParts } from './routes/routes.ts';
 import { sendingOperations } from './routes/sending.ts';
 import { serverOperations } from './routes/server.ts';
+import { sessionOperations } from './routes/session.ts';
 import type { ServerInfo } from './routes/server.ts';
 import { suppressionOperations } from './routes/suppressions.ts';
 import { tlsOperations } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
 import { tokenOperations } from './routes/tokens.ts';
+import { bySession } from './sign-in/cookie.ts';
+import { openChallenges } from './sign-in/passkeys.ts';
 
 /** Bodies of large requests that are in work at once; each is several times as much while a message is made of it. */
 const LARGE_BYTES = 96 * 1024 * 1024;
@@ -82,14 +88,25 @@ export type AppParts = HealthParts &
     readonly reload: () => Promise<ReloadReport>;
     readonly server: () => ServerInfo;
     readonly door: () => DoorSettings;
+    /** Seals what the second factor needs. */
+    readonly vault: Vault;
+    /** Where people find the dashboard. */
+    readonly url: () => string;
     /** Of the program. */
     readonly version: string;
     readonly log: Log;
   };
 
 /** All operations, in the order of the reference. */
-export function operationsOf(parts: AppParts): readonly Operation[] {
+export function operationsOf(parts: AppParts, rates = openRates(systemClock)): readonly Operation[] {
   const { directory } = parts;
+  const signIn = {
+    people: () => directory.people,
+    vault: () => parts.vault,
+    rates,
+    challenges: openChallenges(() => systemClock.nowMs()),
+    trustedProxies: () => parts.door().trustedProxies,
+  };
   const projectOf = async (name: string): Promise<string | null> => (await directory.credentials()).find((credential) => credential.name === name)?.project ?? null;
   return [
     ...sendingOperations(() => parts.sending),
@@ -108,6 +125,9 @@ export function operationsOf(parts: AppParts): readonly Operation[] {
     ...tlsOperations(() => parts.tls),
     ...reloadOperations(() => parts.reload()),
     ...tokenOperations(() => directory.tokens),
+    ...sessionOperations(signIn),
+    ...meOperations(signIn),
+    ...peopleOperations({ people: () => directory.people, url: () => parts.url() }),
     ...auditOperations(() => directory.audit),
     ...healthOperations(parts),
   ];
@@ -116,8 +136,8 @@ export function operationsOf(parts: AppParts): readonly Operation[] {
 /** The app: the door, the operations, and the one place where an unexpected error becomes an answer. */
 export function createApp(parts: AppParts): Hono<Env> {
   const app = new Hono<Env>();
-  const operations = operationsOf(parts);
   const rates = openRates(systemClock);
+  const operations = operationsOf(parts, rates);
   let document: OpenApi | undefined;
   app.onError((error, context) => answerError(error, context, parts.log));
   app.notFound((context) => answerNothing(context, operations));
@@ -127,7 +147,13 @@ export function createApp(parts: AppParts): Hono<Env> {
     referenceRoutes(() => (document ??= describeApi(operations, { version: parts.version }))),
   );
   mount(app, operations, {
-    identify: [byToken(() => parts.directory.tokens, rates)],
+    identify: [
+      byToken(() => parts.directory.tokens, rates),
+      bySession(
+        () => parts.directory.people,
+        () => parts.door().trustedProxies,
+      ),
+    ],
     audit: { write: (entry) => parts.directory.audit.write(entry) },
     rates,
     memory: openMemory(LARGE_BYTES),

@@ -17,6 +17,8 @@ export type Welcome = {
   readonly authority: string | null;
   /** Made at this start; null when there were credentials already. */
   readonly first: FirstCredential | null;
+  /** To the dashboard, holds once; null when people can sign in already. */
+  readonly signInLink: string | null;
   /** How this program is called from here, with the options that find this server again. */
   readonly program: string;
   readonly globalOptions: string;
@@ -31,7 +33,7 @@ const USES = {
 
 /** The whole text, ending in a newline. */
 export function welcomeText(welcome: Welcome): string {
-  const { version, hostname, dataDir, httpUrl, listeners } = welcome;
+  const { version, hostname, dataDir, httpUrl, listeners, signInLink } = welcome;
   const rows = listeners.map((listener) => [listener.name, formatAddress(listener.address, listener.port), USES[listener.profile]] as const);
   const nameWidth = Math.max(4, ...rows.map(([name]) => name.length));
   const addressWidth = Math.max(...rows.map(([, address]) => address.length), httpUrl.length);
@@ -39,8 +41,9 @@ export function welcomeText(welcome: Welcome): string {
     `Postern ${version} is running as ${domainToUnicode(hostname) || hostname} (process ${process.pid}, data in ${dataDir})`,
     '',
     ...rows.map(([name, address, use]) => `  ${name.padEnd(nameWidth)}  ${address.padEnd(addressWidth)}  ${use}`),
-    `  ${'http'.padEnd(nameWidth)}  ${httpUrl.padEnd(addressWidth)}  /health/ready, /metrics`,
+    `  ${'http'.padEnd(nameWidth)}  ${httpUrl.padEnd(addressWidth)}  dashboard, API (/docs), /metrics`,
     ...notes(listeners),
+    ...(signInLink === null ? [] : ['', 'The dashboard, signed in by this link once (24 hours; afterwards restart, or: postern person link admin):', `  ${signInLink}`]),
     ...certificateLines(welcome),
     ...credentialLines(welcome),
     '',

@@ -9,12 +9,14 @@ import { createCounters, openCounters } from '#base/counters.ts';
 import { PosternError, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import { MAX_AHEAD_MS } from '#http/message-input.ts';
+import { linkFor } from '#http/routes/people.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { examineSelf } from '#doctor/self/examine.ts';
 import { openStore } from '#store/open.ts';
 import type { StoreHost } from '#store/open.ts';
+import type { PeopleStore } from '#store/people.ts';
 import { TICKET_KEY_BYTES } from '#tls/context.ts';
 import type { Config } from '#config/config.ts';
 import type { BoundListener } from './binding.ts';
@@ -67,6 +69,8 @@ export type Started = {
   readonly authority: string | null;
   /** The credential made at this start, with its password; null when there were some already. */
   readonly first: { readonly username: string; readonly password: string } | null;
+  /** Lets the first person in, once; null when people can sign in already. */
+  readonly signInLink: string | null;
 };
 
 /** Running transactions and deliveries get this long to end. */
@@ -189,10 +193,13 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     log,
   });
   closing.push(() => self.stop());
+  const reached = { url: '' };
   const app = createApp({
     log,
     version: options.version,
     door: () => live.config.http,
+    vault: secrets.vault,
+    url: () => reached.url,
     reload,
     server: () => ({ version: options.version, hostname: live.config.hostname, startedAtMs, listeners: readyReport(listeners, '').listeners }),
     certificates,
@@ -223,11 +230,13 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const http = await listenOnTcp(app, config.http);
   closing.push(() => http.close());
   const httpUrl = urlOf(http);
+  reached.url = dashboardUrl(http);
+  const signInLink = firstLink(store.directory.people, reached.url);
   const first = await firstCredential(store);
   const authority = certificates.start();
   reports.start();
   self.start();
-  return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first }, drain: () => (state.draining = true) };
+  return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first, signInLink }, drain: () => (state.draining = true) };
 }
 
 function openWorkers(parts: { config: Config; log: Log; dataDir: string; generation: SharedArrayBuffer; store: StoreHost; secretKey: Buffer }): Workers {
@@ -272,9 +281,23 @@ async function firstCredential(store: StoreHost): Promise<Started['first']> {
   return { username: credential.username, password };
 }
 
+/** Until somebody has a way of their own to sign in, each start makes a link for the first administrator. */
+function firstLink(people: PeopleStore, url: string): string | null {
+  const there = people.list();
+  if (there.some((person) => person.passwordHash !== null || people.passkeys(person.id).length > 0)) return null;
+  const first = there.find((person) => person.scopes.includes('admin')) ?? people.add({ name: 'admin', scopes: ['admin'], createdBy: 'first start' });
+  return linkFor(people, first, url).link;
+}
+
 function storeDied(cause: string, log: Log): PosternError {
   log.error('store.died', { cause });
   return new PosternError({ code: 'store-died', cause: `The store thread ended: ${cause}.`, fix: 'Nothing accepted is lost. Check the disk (space, errors) and start again.' });
+}
+
+/** By name where it can be: a passkey belongs to a name. */
+function dashboardUrl(http: HttpServer): string {
+  const here = ['127.0.0.1', '0.0.0.0', '::1', '::'].includes(http.address);
+  return here ? `http://localhost:${http.port}` : urlOf(http);
 }
 
 function urlOf(http: HttpServer): string {

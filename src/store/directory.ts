@@ -12,6 +12,8 @@ import { DOMAIN_KEY_MIGRATION, readDomainKeys, writeDomainKeys } from './domain-
 import type { DomainKeyReader, DomainKeyWriter } from './domain-keys.ts';
 import { REPORT_MIGRATION, openReports } from './reports.ts';
 import type { ReportStore } from './reports.ts';
+import { PEOPLE_MIGRATION, openPeople } from './people.ts';
+import type { PeopleStore } from './people.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
 import { TOKEN_MIGRATION, openTokens } from './tokens.ts';
@@ -75,6 +77,7 @@ export type Directory = DirectoryReader &
   DomainKeyWriter & {
     readonly tokens: TokenStore;
     readonly audit: AuditStore;
+    readonly people: PeopleStore;
     readonly reports: ReportStore;
     credentials(): Promise<readonly Credential[]>;
     /** The password is in this answer and nowhere else. Rejects with PosternError `credential-exists`, exit code 1. */
@@ -119,6 +122,7 @@ const MIGRATIONS: readonly string[] = [
   AUDIT_MIGRATION,
   'ALTER TABLE credential ADD COLUMN project TEXT; ALTER TABLE domain ADD COLUMN project TEXT',
   REPORT_MIGRATION,
+  PEOPLE_MIGRATION,
 ];
 
 /** 160 bits, in base 32 without look-alikes: 32 characters that survive any shell, URL and configuration file. */
@@ -172,6 +176,7 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
     ...writeDomainKeys(database, changed),
     tokens: openTokens(database, Date.now),
     audit: openAudit(database, Date.now),
+    people: openPeople(database, Date.now),
     reports: openReports(database),
     async credentials() {
       return (database.prepare('SELECT * FROM credential ORDER BY name').all() as CredentialRow[]).map(credentialOf);

@@ -1,6 +1,9 @@
 // How each operation of the API is called by the contract test, in this order: what is sent, what is to come back. Answers are held against the
 // document by the test; here stands only what it cannot know. Whoever adds an operation adds its row.
 
+import { fromBase32, totpCode } from '#http/sign-in/totp.ts';
+import { Authenticator } from '../support/authenticator.ts';
+
 /** What earlier calls have taught: ids and names to go on with. */
 export type Known = Record<string, string>;
 export type Answer = { readonly status: number; readonly headers: Headers; readonly body: unknown; readonly text: string };
@@ -16,10 +19,15 @@ export type Exercise = {
   readonly status: number;
   /** Keeps fields of the answer, by their path: `{ message: 'messages.0.id' }`. */
   readonly learn?: Readonly<Record<string, string>>;
+  /** By the name of this machine, not its address: passkeys need one. */
+  readonly byName?: true;
+  /** Keeps the cookie that comes with the answer. */
+  readonly cookie?: string;
   /** Called again until the answer is so; for what happens in its own time. */
   readonly until?: (body: never) => boolean;
 };
 
+const key = new Authenticator();
 const NOBODY = '0000000000000000';
 
 export function exercises(known: Known): readonly (() => Exercise)[] {
@@ -36,6 +44,8 @@ export function exercises(known: Known): readonly (() => Exercise)[] {
     () => ({ operation: 'listTokens', status: 200 }),
     () => ({ operation: 'revokeToken', params: { name: 'made' }, status: 200 }),
     () => ({ operation: 'revokeToken', params: { name: 'made' }, status: 404 }),
+
+    ...people(known),
 
     () => ({
       operation: 'addCredential',
@@ -129,6 +139,50 @@ export function exercises(known: Known): readonly (() => Exercise)[] {
     () => ({ operation: 'removeDomain', params: { name: 'sender.test' }, status: 404 }),
     () => ({ operation: 'listAudit', query: { limit: '5' }, status: 200 }),
     () => ({ operation: 'listAudit', query: { action: 'addToken', before: '3' }, status: 200 }),
+  ];
+}
+
+/** A person comes in, sets everything up that there is, and goes. */
+function people(known: Known): (() => Exercise)[] {
+  const page = { 'sec-fetch-site': 'same-origin' };
+  const me = (): Pick<Exercise, 'headers' | 'byName'> => ({ headers: { ...page, cookie: known['cookie'] ?? '' }, byName: true });
+  const origin = (): string => known['origin'] ?? '';
+  const creation = () => ({ challenge: known['challenge'] ?? '', rp: { id: 'localhost' } });
+  const steps = (ms: number): number => Math.floor((Date.now() + ms) / 30_000);
+  return [
+    () => ({ operation: 'changePerson', params: { name: 'admin' }, body: { scopes: ['audit:read'] }, status: 409 }),
+    () => ({ operation: 'removePerson', params: { name: 'admin' }, status: 409 }),
+    () => ({ operation: 'addPerson', body: { name: 'ada', scopes: ['admin'] }, status: 201, learn: { link: 'link' } }),
+    () => ({ operation: 'addPerson', body: { name: 'ada', scopes: ['admin'] }, status: 409 }),
+    () => ({ operation: 'listPeople', status: 200 }),
+    () => ({ operation: 'changePerson', params: { name: 'ada' }, body: { scopes: ['admin', 'audit:read'] }, status: 200 }),
+    () => ({ operation: 'changePerson', params: { name: 'nobody' }, body: { scopes: ['admin'] }, status: 404 }),
+    () => ({ operation: 'getSession', status: 401 }),
+    () => ({ operation: 'signIn', body: { link: 'nothing' }, headers: page, status: 401 }),
+    () => ({ operation: 'signIn', body: { link: known['link']?.split('#')[1] }, headers: page, byName: true, status: 200, cookie: 'cookie' }),
+    () => ({ operation: 'getSession', ...me(), status: 200 }),
+    () => ({ operation: 'setPassword', body: { password: 'a long and private sentence' }, ...me(), status: 200 }),
+    () => ({ operation: 'signIn', body: { name: 'ada', password: 'a long and private sentence' }, headers: page, status: 200, learn: { session: 'session.id' } }),
+    () => ({ operation: 'listSessions', ...me(), status: 200 }),
+    () => ({ operation: 'endSession', params: { id: known['session'] ?? '' }, ...me(), status: 200 }),
+    () => ({ operation: 'endSession', params: { id: known['session'] ?? '' }, ...me(), status: 404 }),
+    () => ({ operation: 'beginTotp', body: {}, ...me(), status: 200, learn: { secret: 'secret' } }),
+    () => ({ operation: 'confirmTotp', body: { secret: known['secret'], code: totpCode(fromBase32(known['secret'] ?? 'A'.repeat(32)), steps(0)) }, ...me(), status: 200 }),
+    () => ({ operation: 'removeTotp', body: {}, ...me(), status: 200 }),
+    () => ({ operation: 'askToMakePasskey', body: {}, ...me(), status: 200, learn: { challenge: 'challenge' } }),
+    () => ({ operation: 'addPasskey', body: { name: 'laptop', passkey: key.create(origin(), creation()) }, ...me(), status: 201 }),
+    () => ({ operation: 'askToMakePasskey', body: {}, ...me(), status: 200, learn: { challenge: 'challenge' } }),
+    () => ({ operation: 'addPasskey', body: { name: 'laptop', passkey: key.create(origin(), creation()) }, ...me(), status: 409 }),
+    () => ({ operation: 'listPasskeys', ...me(), status: 200 }),
+    () => ({ operation: 'askForPasskey', byName: true, status: 200, learn: { challenge: 'challenge' } }),
+    () => ({ operation: 'signIn', body: { passkey: key.get(origin(), { challenge: known['challenge'] ?? '', rpId: 'localhost' }) }, headers: page, byName: true, status: 200 }),
+    () => ({ operation: 'removePasskey', params: { id: key.id }, body: {}, ...me(), status: 200 }),
+    () => ({ operation: 'removePasskey', params: { id: key.id }, body: {}, ...me(), status: 404 }),
+    () => ({ operation: 'signOut', ...me(), status: 200 }),
+    () => ({ operation: 'makeSignInLink', params: { name: 'ada' }, status: 200 }),
+    () => ({ operation: 'makeSignInLink', params: { name: 'nobody' }, status: 404 }),
+    () => ({ operation: 'removePerson', params: { name: 'ada' }, status: 200 }),
+    () => ({ operation: 'removePerson', params: { name: 'ada' }, status: 404 }),
   ];
 }
 

@@ -55,6 +55,7 @@ before(async () => {
   postern = await startPostern({
     config: `[dns]\nservers = ["${dns.server}"]\n[delivery]\nmx_port = ${port}\nallow_private_addresses = true\n[queue]\nretry = { first = "1h", factor = 2, max = "2h", jitter = 0.1 }\n`,
   });
+  known['origin'] = postern.http.replace('127.0.0.1', 'localhost');
   for (const [name, scope] of [
     ['admin', 'admin'],
     ['none', 'messages:send'],
@@ -86,7 +87,8 @@ async function call(operation: Operation, exercise: Omit<Exercise, 'operation' |
   const path = operation.path.replaceAll(/\{(\w+)\}/g, (_whole, name: string) => encodeURIComponent(exercise.params?.[name] ?? ''));
   const query = new URLSearchParams(exercise.query).toString();
   const payload = exercise.raw ?? (exercise.body === undefined ? undefined : JSON.stringify(exercise.body));
-  const response = await fetch(`${postern.http}${path}${query === '' ? '' : `?${query}`}`, {
+  const base = exercise.byName === true ? String(known['origin']) : postern.http;
+  const response = await fetch(`${base}${path}${query === '' ? '' : `?${query}`}`, {
     method: operation.method,
     headers: {
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
@@ -138,6 +140,7 @@ async function exercise(make: () => Exercise): Promise<void> {
   assert.equal(answer.status, wanted.status, `${wanted.operation} ${JSON.stringify(wanted.body ?? wanted.params ?? {})}: ${answer.text.slice(0, 1000)}`);
   check(operation, answer);
   learn(wanted.learn, answer);
+  if (wanted.cookie !== undefined) known[wanted.cookie] = answer.headers.get('set-cookie')?.split(';', 1)[0] ?? '';
 }
 
 test('the document of the running server is valid', async () => {

@@ -25,6 +25,7 @@ const WELCOME: Welcome = {
   globalOptions: '',
   authority: null,
   first: { username: 'first', password: 'pw234567' },
+  signInLink: 'http://localhost:8025/sign-in#abc',
   listeners: [
     listener('mx', '::', 10_025, 'Port 25 could not be had (this account may not bind it); 10025 is used instead.'),
     listener('submissions', '::', 465),
@@ -42,6 +43,7 @@ test('the first start tells addresses, fallbacks, the credential and a command',
     'docs/operations.md',
     'username  first',
     'password  pw234567',
+    'http://localhost:8025/sign-in#abc',
     '--host 127.0.0.1 --port 10587',
     'bin/postern message list',
   ]) {

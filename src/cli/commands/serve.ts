@@ -51,8 +51,8 @@ async function run(cli: Cli, flags: ServeFlags): Promise<void> {
   }
 }
 
-function welcome(cli: Cli, hostname: string, { report, listeners, httpUrl, authority, first }: Started): void {
-  if (cli.json) return cli.out.json({ ...report, credential: first });
+function welcome(cli: Cli, hostname: string, { report, listeners, httpUrl, authority, first, signInLink }: Started): void {
+  if (cli.json) return cli.out.json({ ...report, credential: first, signInLink });
   const dataDir = resolve(cli.dataDir());
   const shown = relative(process.cwd(), dataDir) || '.';
   const globalOptions = dataDir === resolve('./data') ? '' : ` --data ${quoted(shown.startsWith('..') ? dataDir : shown)}`;
@@ -65,6 +65,7 @@ function welcome(cli: Cli, hostname: string, { report, listeners, httpUrl, autho
       listeners,
       authority,
       first,
+      signInLink,
       program: programName(packageRoot(), process.cwd()),
       globalOptions,
     }).trimEnd(),
