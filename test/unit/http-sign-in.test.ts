@@ -241,7 +241,10 @@ test('a new password ends the other sessions; each session can be ended from the
   const other = sessions.find(({ current }) => !current)?.id ?? '';
   await one.ok('DELETE', `/v1/me/sessions/${other}`);
   const alive = (await Promise.all([two, three].map((browser) => browser.ask('GET', '/v1/session')))).map(({ status }) => status);
-  assert.deepEqual(alive.toSorted((a, b) => a - b), [200, 401]);
+  assert.deepEqual(
+    alive.toSorted((a, b) => a - b),
+    [200, 401],
+  );
   await one.ok('PUT', '/v1/me/password', { password: 'a sentence of another kind' });
   assert.deepEqual(await Promise.all([one, two, three].map(async (browser) => (await browser.ask('GET', '/v1/session')).status)), [200, 401, 401]);
 });
