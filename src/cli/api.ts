@@ -11,7 +11,7 @@ import type { CertificatesView } from '#http/routes/certificates.ts';
 import type { CredentialSecret, CredentialView, NewCredentialInput } from '#http/routes/credentials.ts';
 import type { RotationStep } from '#http/views/domain.ts';
 import type { DomainCheckView, DomainDetailView, DomainView } from '#http/views/domain.ts';
-import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
+import type { MessageRowView, MessageView, TranscriptView } from '#http/routes/messages.ts';
 import type { LaneView, QueueRowView, QueuedMessageView, Verb } from '#http/routes/queue.ts';
 import type { ReloadReport } from '#http/routes/reload.ts';
 import type { PersonMade } from '#http/routes/people.ts';
@@ -58,6 +58,7 @@ export type Api = {
   change(verb: Verb, selection: Selection): Promise<Changed>;
   messages(query: MessageQuery): Promise<{ readonly messages: readonly MessageRowView[]; readonly next: string | null }>;
   message(id: string): Promise<MessageView>;
+  transcripts(id: string): Promise<{ readonly transcripts: readonly TranscriptView[] }>;
   /** The raw content, as it comes. */
   body(id: string): Promise<AsyncIterable<Buffer>>;
   suppressions(query: SuppressionQuery): Promise<{ readonly suppressions: readonly SuppressionView[]; readonly next: string | null }>;
@@ -110,6 +111,7 @@ export function openApi(options: { readonly dataDir: string }): Api {
     change: (verb, selection) => post(`/v1/queue/${verb}`, selection),
     messages: (query) => get(`/v1/messages?${new URLSearchParams(query)}`),
     message: (id) => get(`/v1/messages/${part(id)}`),
+    transcripts: (id) => get(`/v1/messages/${part(id)}/transcripts`),
     body: async (id) => whole(await open(dataDir, 'GET', `/v1/messages/${part(id)}/body`)),
     suppressions: (query) => get(`/v1/suppressions?${new URLSearchParams(query)}`),
     suppression: (address) => get(`/v1/suppressions/${part(address)}`),

@@ -77,6 +77,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       historyBytes: values.historySize,
       eventsMs: values.events,
       captureMs: values.capture,
+      transcripts: values.transcripts,
     },
     limits: {
       messageSizeBytes: values.messageSize,

@@ -111,6 +111,7 @@ export type Config = {
     readonly eventsMs: number;
     /** How long captured (sandbox) messages are kept. */
     readonly captureMs: number;
+    readonly transcripts: number;
   };
   readonly limits: {
     readonly messageSizeBytes: number;

@@ -182,6 +182,10 @@ export const ROWS = {
     fallback: '7d',
     doc: 'How long events are kept one by one: what a webhook that fails for longer misses, and how far back they can be replayed.',
   }),
+  transcripts: row('queue.transcripts', kind.integer(0, 10_000_000), {
+    fallback: 50_000,
+    doc: 'Attempts of delivery whose conversation is kept for viewing, the newest ones (some 2 KB each); 0: none is recorded. Under load not every delivery is, but all that goes wrong.',
+  }),
   capture: row('queue.capture', kind.duration('1m', '3650d'), { fallback: '7d', doc: 'How long captured (sandbox) messages are kept.' }),
 
   messageSize: row('limits.message_size', kind.size('1KB', '2GB'), { fallback: '50MB', ...live, doc: 'The largest message; told in EHLO as SIZE.' }),

@@ -7,6 +7,8 @@ import type { Log } from '#base/log.ts';
 import type { Envelope, LaneName, LeasedRecipient, Security } from '#queue/records.ts';
 import { connectClient } from '#smtp/client.ts';
 import type { CertificateProblem, ClientEnvelope, ClientFailure, ClientOptions, Presented, RecipientReply, SmtpClient, TlsSession, TlsWanted } from '#smtp/client.ts';
+import { Recorder } from '#smtp/transcript.ts';
+import type { Transcript } from '#smtp/transcript.ts';
 import type { Explanation } from '#knowledge/explain.ts';
 import type { HostMemory } from './hosts.ts';
 
@@ -22,6 +24,9 @@ export type HopResult = { readonly replies: readonly HopReply[] } | { readonly f
 /** What a lane wants of an open connection. SMTP's client is one; so is a webhook. */
 export type Hop = Pick<SmtpClient, 'capabilities' | 'usable' | 'giveUp' | 'quit' | 'destroy'> & {
   transact(envelope: ClientEnvelope, body: Content, delivery: Delivery): Promise<HopResult>;
+  /** What is said; none of a hop that is no SMTP. */
+  readonly transcript?: Transcript;
+  beginTranscript?(): void;
 };
 
 /** An open connection and how it may be spoken of. `tls` is for people: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, `none (...)`. */
@@ -42,6 +47,7 @@ export type Tried = {
   readonly failure: ClientFailure;
   readonly security?: Security | null;
   readonly explained?: Explanation;
+  readonly said?: Transcript;
 };
 
 /** No connection: what was tried. `permanent` when no retry can help: a local refusal or a definite answer of the DNS. */
@@ -85,6 +91,8 @@ export type DialParts = {
   readonly log: Log;
   readonly sessions: SessionCache;
   readonly hosts: HostMemory;
+  /** Conversations are recorded. */
+  readonly record: boolean;
 };
 
 /** What a judge found out about a certificate, kept with the session so that a resumed one is told the same. */
@@ -116,7 +124,7 @@ export type DialTarget = {
 /** What was seen of the other side on the way, whether it worked or not. */
 export type Seen = { readonly localAddress: string; readonly helo: string; readonly judged: Judged | null };
 
-export type Dialled = { readonly seen: Seen } & ({ readonly client: SmtpClient; readonly tls: string } | { readonly failure: ClientFailure });
+export type Dialled = { readonly seen: Seen } & ({ readonly client: SmtpClient; readonly tls: string } | { readonly failure: ClientFailure; readonly said: Transcript });
 
 /** Dials one candidate. */
 export async function dial(parts: DialParts, to: DialTarget, signal: AbortSignal): Promise<Dialled> {
@@ -140,9 +148,9 @@ export async function dial(parts: DialParts, to: DialTarget, signal: AbortSignal
     ...(to.auth === undefined ? {} : { auth: to.auth }),
     timeouts: parts.timeouts,
     signal,
-    recorder: null,
+    recorder: parts.record ? new Recorder() : null,
   });
-  if ('failure' in result) return { failure: result.failure, seen: { localAddress: result.localAddress, helo: heloOf(result.greeting), judged } };
+  if ('failure' in result) return { failure: result.failure, said: result.transcript, seen: { localAddress: result.localAddress, helo: heloOf(result.greeting), judged } };
   const { client } = result;
   if (client.tls?.resumed === true) judged ??= kept?.judged ?? null;
   return { client, tls: describeTls(client), seen: { localAddress: client.localAddress, helo: heloOf(client.greeting), judged } };
@@ -153,7 +161,7 @@ export async function dialRoute(parts: DialParts, to: DialTarget, security: { re
   const [address, port] = 'socket' in to.target ? [null, null] : [to.target.address, to.target.port];
   const place = { host: to.host, address, port };
   const result = await dial(parts, to, signal);
-  if ('failure' in result) return { ...place, failure: result.failure };
+  if ('failure' in result) return { ...place, failure: result.failure, said: result.said };
   return { ...place, client: result.client, tls: result.tls, security: securityOf({ policy: 'route', ...security }, result.client, null) };
 }
 

@@ -33,6 +33,8 @@ import type { MxPlanner } from './routes/mx.ts';
 import type { MxParts } from './routes/mx-hosts.ts';
 import { openSmarthost } from './routes/smarthost.ts';
 import { openWebhook } from './routes/webhook.ts';
+import { NO_TRANSCRIPTS } from './transcript-log.ts';
+import type { TranscriptLog } from './transcript-log.ts';
 import { openSettler } from './settle.ts';
 import type { Settler } from './settle.ts';
 import { nowhere, sortRecipients } from './sorting.ts';
@@ -60,6 +62,8 @@ export type DispatcherParts = {
   readonly limits: () => LaneLimits & { readonly recipientsPerTransaction: number };
   readonly counters: Counters;
   readonly newId: (nowMs: number) => string;
+  /** Without it no conversation is recorded. */
+  readonly transcripts?: TranscriptLog;
   readonly clock: Clock;
   readonly log: Log;
   readonly random?: () => number;
@@ -130,7 +134,7 @@ class Deliveries implements Dispatcher {
     const random = parts.random ?? Math.random;
     this.#parts = parts;
     const hosts = new HostMemory({ clock, log });
-    this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache(), hosts };
+    this.#dial = { hostname, tlsContext, timeouts, clock, log, sessions: new SessionCache(), hosts, record: parts.transcripts !== undefined };
     this.#places = new Places({ counters, clock });
     this.#planner = openMxPlanner({ ...this.#dial, ...tlsPolicies, resolver, port: mxPort, allowPrivate, isPrivate: this.#isPrivate, isSelf, random });
     this.#settler = openSettler({
@@ -156,6 +160,7 @@ class Deliveries implements Dispatcher {
       schedule,
       limits,
       random,
+      transcripts: parts.transcripts ?? NO_TRANSCRIPTS,
       settler: this.#settler,
       attempt: {
         clock,

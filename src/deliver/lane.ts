@@ -18,6 +18,7 @@ import type { Attempt } from './outcome.ts';
 import { Pace } from './pace.ts';
 import type { Place, Places } from './places.ts';
 import type { Settler, Verdict } from './settle.ts';
+import type { TranscriptLog } from './transcript-log.ts';
 
 export type LaneLimits = { readonly concurrencyPerLane: number; readonly messagesPerConnection: number; readonly idleTimeoutMs: number; readonly concurrency: number };
 
@@ -31,6 +32,7 @@ export type LaneParts = {
   readonly limits: () => LaneLimits;
   readonly random: () => number;
   readonly hosts: HostMemory;
+  readonly transcripts: TranscriptLog;
   /** Jobs that are not attempted now; ready again at `nextAtMs`, or at once. */
   readonly giveBack: (lane: LaneName, jobs: readonly Job[], nextAtMs?: number) => void;
   /** The site is left alone until then. */
@@ -345,6 +347,7 @@ export class Lane {
     const { job, reused, connector } = run;
     const startedAtMs = this.#parts.clock.nowMs();
     this.#open.set(connected.client, job);
+    connected.client.beginTranscript?.();
     const { verdicts, untouched, broken } = await attempt(this.#parts.attempt, connected, connector.route, job);
     this.#open.set(connected.client, null);
     this.#running--;
@@ -360,6 +363,8 @@ export class Lane {
         all.push(...untouched.map((recipient) => ({ recipient, outcome, dsn: 'none' as const })));
       }
     }
+    const { host, address, port } = connected;
+    this.#parts.transcripts.attempted(job.lease.envelope.id, all, { host, address, port, said: connected.client.transcript ?? [] });
     const elsewhere = this.#stopping || this.#pace.backedOff ? null : elsewhereOf({ ...run, connected, verdicts: all }, this.#parts.hosts);
     const kept = elsewhere === null ? all : all.filter((verdict) => !elsewhere.verdicts.includes(verdict));
     this.#judge(kept, { connected, before: run.before });
@@ -403,7 +408,7 @@ export class Lane {
     this.#lastOutcome = outcome;
     const jobs = this.#jobs.takeAll();
     if (outcome.verdict === 'deferred') this.#backOff(outcome.cause);
-    for (const job of jobs) this.#settleAll(job, outcome);
+    for (const job of jobs) this.#settleAll(job, outcome, result.tried);
   }
 
   #backOff(cause: string): void {
@@ -427,9 +432,10 @@ export class Lane {
     this.#settleAll(job, { ...outcome, startedAtMs: this.#parts.clock.nowMs(), durationMs: 0 });
   }
 
-  #settleAll(job: Job, outcome: Outcome): void {
+  #settleAll(job: Job, outcome: Outcome, tried: NotConnected['tried'] = []): void {
     const notBeforeMs = this.#pace.backOffUntilMs;
     const verdicts = job.recipients.map((recipient) => ({ recipient, outcome, dsn: 'none' as const, notBeforeMs }));
+    this.#parts.transcripts.tried(job.lease.envelope.id, verdicts, tried);
     void this.#parts.settler.settle(job.lease, this.name, verdicts).then(() => this.#parts.done(job.lease));
   }
 

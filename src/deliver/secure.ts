@@ -78,7 +78,7 @@ function resultOf(dialled: Dialled, decision: Allowed, to: MxTarget): Connected 
   const { judged } = dialled.seen;
   if ('client' in dialled) return { ...place, client: dialled.client, tls: dialled.tls, security: securityOf(asked, dialled.client, judged) };
   const explained = explainSecurity(decision, { host: to.host, port: to.port, failure: dialled.failure, judged });
-  return { ...place, failure: dialled.failure, security: securityOf(asked, null, judged), ...(explained === null ? {} : { explained }) };
+  return { ...place, failure: dialled.failure, said: dialled.said, security: securityOf(asked, null, judged), ...(explained === null ? {} : { explained }) };
 }
 
 function targetOf({ clock }: SecureParts, required: Required, to: MxTarget): DialTarget {

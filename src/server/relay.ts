@@ -12,6 +12,7 @@ import { openVault } from '#base/vault.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
 import { openDispatcher } from '#deliver/dispatcher.ts';
 import type { DispatcherParts } from '#deliver/dispatcher.ts';
+import { openTranscriptLog } from '#deliver/transcript-log.ts';
 import { openSessionLog } from '#deliver/session-log.ts';
 import { openRoutes } from '#deliver/route.ts';
 import type { Route, Routes } from '#deliver/route.ts';
@@ -109,7 +110,8 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const { dns, hostname } = start.config;
   const resolver = openResolver({ ...dns, clock: systemClock });
   const delivery = deliverySettings(live);
-  const transport = openTransport(join(start.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
+  const transport = openTransport(join(start.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs(), transcripts: start.config.queue.transcripts });
+  const transcripts = openTranscriptLog({ clock: systemClock, keep: (attempts) => transport.transcripts.add(attempts) });
   const sessionLog = openSessionLog({ clock: systemClock, keep: (rows) => transport.sessions.add(rows), observe: sessionObserver(metrics) });
   const tlsPolicies = openTlsPolicies({ config: () => live.config, resolver, tlsContext: () => delivery.tlsContext, memory: transport.sts, log });
   const self = openSelfCheck({ hostname, mxPort: start.config.delivery.mxPort });
@@ -133,6 +135,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     returnPath: back.paths.local,
     srs: srs.forward,
     tlsPolicies: { ...tlsPolicies, sessionLog },
+    ...(start.config.queue.transcripts === 0 ? {} : { transcripts }),
     queue,
     suppressed: openSuppressionReader(start.sieve, client),
     routes,
@@ -225,6 +228,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       directory.close();
       back.close();
       sessionLog.close();
+      transcripts.close();
       transport.close();
       await client.close();
       output.flush();

@@ -213,6 +213,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     routes: () => live.config.routes,
     admin: store.admin,
     history: store.history,
+    transcripts: store.transport.transcripts,
     suppressions: store.suppressions,
     sending: {
       submit: (submission) => workers.submit(submission),

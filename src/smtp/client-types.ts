@@ -116,6 +116,8 @@ export type SmtpClient = {
   quit(): Promise<void>;
   destroy(): void;
   readonly transcript: Transcript;
+  /** The next message begins: the transcript keeps the opening, and what is said from here on. */
+  beginTranscript(): void;
 };
 
 /**

@@ -173,6 +173,9 @@ class Client implements SmtpClient {
   get transcript(): SmtpClient['transcript'] {
     return this.#options.recorder?.entries ?? [];
   }
+  beginTranscript(): void {
+    this.#options.recorder?.begin();
+  }
 
   get #safety(): TransactionOptions['safety'] {
     if (this.tls !== null) return this.tls.verified ? 'verified' : 'encrypted';

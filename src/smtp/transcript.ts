@@ -25,6 +25,8 @@ export class Recorder {
   readonly #startMs = performance.now();
   readonly #live: ((entry: TranscriptEntry) => void) | null;
   readonly #secrets: string[] = [];
+  /** Entries of the connection itself, before its first message. */
+  #opening: number | null = null;
 
   constructor(live: ((entry: TranscriptEntry) => void) | null = null) {
     this.#live = live;
@@ -49,6 +51,13 @@ export class Recorder {
   /** Where the time went, in order; milliseconds to the tenth. */
   get steps(): StepTime[] {
     return this.#steps.map(({ step, ms, waits }) => ({ step, ms: Math.round(ms * 10) / 10, waits }));
+  }
+
+  /** A message begins: of those before it nothing is kept. */
+  begin(): void {
+    this.#opening ??= this.entries.length;
+    this.entries.length = Math.min(this.#opening, this.entries.length);
+    this.#steps.length = 0;
   }
 
   add(direction: TranscriptEntry['direction'], text: string): void {

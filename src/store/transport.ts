@@ -1,9 +1,11 @@
-// What is kept of how mail travels to others: their MTA-STS policies, and the sessions that TLS reports tell of. Portable SQL in a database of its own (transport.db), which every
+// What is kept of how mail travels to others: their MTA-STS policies, the sessions that TLS reports tell of, and the conversations of the last attempts. Portable SQL in a database of its own (transport.db), which every
 // thread reads and writes; a power cut may lose the newest lines, and a full disk costs knowledge, never mail.
 
 import type { KnownSts, StsMemory } from '#tls/mta-sts.ts';
 import { openDatabase, spare } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
+import { TRANSCRIPT_TABLE, openTranscripts } from './transcripts.ts';
+import type { Transcripts } from './transcripts.ts';
 import { TLS_SESSION_TABLES, tlsSessions } from './tls-sessions.ts';
 import type { TlsSessions } from './tls-sessions.ts';
 
@@ -22,6 +24,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX sts_policy_used ON sts_policy (used_at)
   `,
   TLS_SESSION_TABLES,
+  TRANSCRIPT_TABLE,
 ];
 
 const CACHE_BYTES = 2 * 1024 * 1024;
@@ -32,14 +35,19 @@ const FORGET_AT_ONCE = 500;
 /** A policy that nobody sent mail under for so long is not fetched again. */
 const IN_USE_MS = 30 * DAY_MS;
 
-export type Transport = { readonly sts: StsMemory; readonly sessions: TlsSessions; close(): void };
+export type Transport = { readonly sts: StsMemory; readonly sessions: TlsSessions; readonly transcripts: Transcripts; close(): void };
 
 type StsRow = { domain: string; id: string; policy: string | null; fetched_at: number; expires_at: number; failure: string | null; used_at: number };
 
 /** Opens the database for one thread; the main thread opens it first. */
-export function openTransport(path: string, options: { readonly nowMs: () => number }): Transport {
+export function openTransport(path: string, options: { readonly nowMs: () => number; /** Attempts whose conversation is kept. */ readonly transcripts?: number }): Transport {
   const database = openDatabase(path, MIGRATIONS, { synchronous: 'NORMAL', cacheBytes: CACHE_BYTES });
-  return { sts: stsMemory(database, options.nowMs), sessions: tlsSessions(database), close: () => database.close() };
+  return {
+    sts: stsMemory(database, options.nowMs),
+    sessions: tlsSessions(database),
+    transcripts: openTranscripts(database, options.transcripts ?? 0),
+    close: () => database.close(),
+  };
 }
 
 function stsMemory(database: Database, nowMs: () => number): StsMemory {

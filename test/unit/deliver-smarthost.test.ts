@@ -58,6 +58,7 @@ function setup(options: { readonly login?: boolean; readonly addresses?: number;
       clock,
       log: sink,
       sessions: new SessionCache(),
+      record: false,
       hosts: new HostMemory({ clock, log: sink }),
       resolver,
       allowPrivate: true,

@@ -76,6 +76,7 @@ before(async () => {
     routes: () => [],
     admin: store.admin,
     history: store.history,
+    transcripts: store.transport.transcripts,
     server: () => ({ version: '0', hostname: 'relay.example.net', startedAtMs: 0, listeners: [] }),
     suppressions: store.suppressions,
     sending: { submit: () => assert.fail(), once: () => assert.fail(), directory: store.directory, messageSizeBytes: () => 1_000_000, log: silentLog },

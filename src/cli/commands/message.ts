@@ -27,6 +27,7 @@ Examples:
   postern message list --to example.net --since 24h
   postern message list --status bounced --json
   postern message show 0123456789abcdef
+  postern message transcript 0123456789abcdef
   postern message body 0123456789abcdef > message.eml`;
 
 export function register(program: Command, cli: Cli): void {
@@ -45,6 +46,10 @@ export function register(program: Command, cli: Cli): void {
     .command('show <id>')
     .description('show a message: envelope, recipients, every attempt with its reply, cause and fix')
     .action((id: string) => show(cli, id));
+  command
+    .command('transcript <id>')
+    .description('show what was said at each attempt to deliver it')
+    .action((id: string) => transcript(cli, id));
   command
     .command('body <id>')
     .description('write the content, byte for byte, to standard output (with --json in base64)')
@@ -83,6 +88,24 @@ async function show(cli: Cli, id: string): Promise<void> {
     [...headLines(message), '', 'Recipients', ...message.recipients.map(recipientLine), '', 'What happened', ...message.events.flatMap((event) => eventLines(message, event))].join(
       '\n',
     ),
+  );
+}
+
+async function transcript(cli: Cli, id: string): Promise<void> {
+  const { transcripts } = await openApi({ dataDir: cli.dataDir() }).transcripts(id);
+  if (transcripts.length === 0) process.exitCode = 1;
+  if (cli.json) return cli.out.json(transcripts);
+  if (transcripts.length === 0)
+    return cli.out.text('No conversation of this message is kept: it was not tried yet, or the ones of newer attempts have taken its place ([queue] transcripts).');
+  cli.out.text(
+    transcripts
+      .map(({ startedAt, remoteHost, remoteAddress, remotePort, entries }) =>
+        [
+          `${dateText(startedAt)}  ${remoteHost} [${remoteAddress ?? '?'}]:${remotePort ?? '?'}`,
+          ...entries.map(({ atMs, direction, text }) => `  ${String(atMs).padStart(7)} ms  ${direction} ${text}`),
+        ].join('\n'),
+      )
+      .join('\n\n'),
   );
 }
 

@@ -5,18 +5,20 @@ import { errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import type { QueueAdmin } from '#queue/queue.ts';
 import type { HistoryReader, MessageDetail, MessageRow } from '#store/history.ts';
+import type { AttemptTranscript, Transcripts } from '#store/transcripts.ts';
 import { credentialName, limit, messageId, since } from '#http/fields.ts';
 import { sees } from '#http/identity.ts';
 import type { Identity } from '#http/identity.ts';
 import { operation } from '#http/operation.ts';
-import type { Operation } from '#http/operation.ts';
+import type { Frozen, Operation } from '#http/operation.ts';
 import { notFound } from '#http/problem.ts';
-import { MESSAGE, MESSAGE_ROW, STATUSES } from '#http/views/message.ts';
+import { MESSAGE, MESSAGE_ROW, STATUSES, TRANSCRIPT } from '#http/views/message.ts';
 import { toWire, withoutUndefined } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 
 export type MessageRowView = Wire<MessageRow>;
 export type MessageView = Wire<MessageDetail>;
+export type TranscriptView = z.output<typeof TRANSCRIPT>;
 
 const FILTER = z.strictObject({
   to: z.string().min(1).max(320).optional().describe('an address, or a domain'),
@@ -29,7 +31,13 @@ const FILTER = z.strictObject({
 });
 const BY_ID = z.object({ id: messageId });
 
-export type MessageParts = { readonly admin: QueueAdmin; readonly history: HistoryReader; readonly flushHistory: () => Promise<void>; readonly log: Log };
+export type MessageParts = {
+  readonly admin: QueueAdmin;
+  readonly history: HistoryReader;
+  readonly flushHistory: () => Promise<void>;
+  readonly transcripts: Pick<Transcripts, 'of'>;
+  readonly log: Log;
+};
 
 export function messageOperations(parts: MessageParts): readonly Operation[] {
   return [
@@ -64,6 +72,23 @@ export function messageOperations(parts: MessageParts): readonly Operation[] {
     }),
     operation({
       method: 'GET',
+      path: '/v1/messages/{id}/transcripts',
+      id: 'getMessageTranscripts',
+      tag: 'Messages',
+      summary: 'What was said at each attempt to deliver a message, oldest first',
+      description:
+        'The newest attempts of the server are kept (`queue.transcripts`); under load not every delivery is, but all that goes wrong. One is there about a second after it ended.',
+      scope: 'messages:read',
+      params: BY_ID,
+      answer: z.object({ transcripts: z.array(TRANSCRIPT) }),
+      refusals: [404],
+      run: async ({ params: { id }, identity }) => {
+        await detailOf(parts, id, identity);
+        return { transcripts: parts.transcripts.of(id).map(transcriptView) };
+      },
+    }),
+    operation({
+      method: 'GET',
       path: '/v1/messages/{id}/body',
       id: 'getMessageBody',
       tag: 'Messages',
@@ -82,6 +107,11 @@ export function messageOperations(parts: MessageParts): readonly Operation[] {
       },
     }),
   ];
+}
+
+/** `atMs` of an entry is a span, no point in time. */
+function transcriptView({ messageId: _messageId, startedAtMs, ...attempt }: AttemptTranscript): Frozen<TranscriptView> {
+  return { startedAt: new Date(startedAtMs).toISOString(), ...attempt };
 }
 
 async function detailOf(parts: MessageParts, id: string, identity: Identity): Promise<MessageDetail> {

@@ -145,6 +145,23 @@ export const LANE = z
   })
   .meta({ id: 'Lane', description: 'What waits for one destination.' });
 
+export const TRANSCRIPT = z
+  .object({
+    startedAt: time.describe('as the outcome has it'),
+    recipients: z.array(z.int()).describe('the numbers of the recipients it was for'),
+    remoteHost: z.string(),
+    remoteAddress: z.string().nullable(),
+    remotePort: z.int().nullable(),
+    entries: z.array(
+      z.object({
+        atMs: z.number().describe('since the connection was begun; one that served other messages before is older'),
+        direction: z.enum(['>', '<', '*']).describe('`>` we said, `<` they said, `*` something happened'),
+        text: z.string(),
+      }),
+    ),
+  })
+  .meta({ id: 'Transcript', description: 'What was said at one attempt, secrets removed; the content is told by its size.' });
+
 export const MESSAGE_ROW = z
   .object({
     id: z.string(),
