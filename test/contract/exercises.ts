@@ -91,6 +91,45 @@ export function exercises(known: Known): readonly (() => Exercise)[] {
     () => ({ operation: 'getMessageAttachment', params: { id: known['captured'] ?? '', n: '0' }, status: 200 }),
     () => ({ operation: 'getMessageAttachment', params: { id: known['captured'] ?? '', n: '7' }, status: 404 }),
 
+    () => ({ operation: 'sendMessage', body: { from: 'App <app@sender.test>', to: ['dan@taking.test'], subject: 'Hi', text: 'Hello.' }, status: 202 }),
+    () => ({
+      operation: 'sendMessage',
+      raw: 'From: app@sender.test\r\nTo: eve@taking.test\r\nSubject: Raw\r\n\r\nHello.\r\n',
+      headers: { 'content-type': 'message/rfc822' },
+      status: 202,
+    }),
+    () => ({ operation: 'sendMessage', body: { to: [] }, status: 422 }),
+    () => ({
+      operation: 'sendMessages',
+      body: {
+        messages: [
+          { from: 'app@sender.test', to: ['fay@taking.test'], text: 'Hello.' },
+          { from: 'nobody', to: ['x'] },
+        ],
+      },
+      status: 422,
+    }),
+    () => ({
+      operation: 'sendMessages',
+      body: {
+        messages: [
+          { from: 'app@sender.test', to: ['fay@taking.test'], text: 'Hello.' },
+          { from: 'app@sender.test', to: ['gil@taking.test'], html: '<p>Hello.' },
+        ],
+      },
+      status: 202,
+    }),
+
+    () => ({ operation: 'addSuppression', body: { address: 'gone@taking.test', reason: 'unsubscribed', note: 'by letter' }, status: 201 }),
+    () => ({ operation: 'addSuppression', body: { address: 'gone@taking.test' }, status: 200 }),
+    () => ({ operation: 'addSuppression', body: { address: 'nobody' }, status: 422 }),
+    () => ({ operation: 'importSuppressions', body: { entries: [{ address: 'lost@taking.test', sender: 'sender.test', reason: 'complained' }] }, status: 200 }),
+    () => ({ operation: 'listSuppressions', query: { to: 'taking.test' }, status: 200 }),
+    () => ({ operation: 'getSuppression', params: { address: 'gone@taking.test' }, status: 200 }),
+    () => ({ operation: 'getSuppression', params: { address: 'nobody@taking.test' }, status: 404 }),
+    () => ({ operation: 'removeSuppression', params: { address: 'gone@taking.test' }, status: 200 }),
+    () => ({ operation: 'removeSuppression', params: { address: 'gone@taking.test' }, status: 404 }),
+
     () => ({ operation: 'listQueue', query: { state: 'deferred' }, status: 200 }),
     () => ({ operation: 'listQueue', query: { state: 'gone' }, status: 422 }),
     () => ({ operation: 'getQueued', params: { id: known['deferred'] ?? '' }, status: 200 }),
@@ -132,6 +171,8 @@ export function exercises(known: Known): readonly (() => Exercise)[] {
     () => ({ operation: 'readSharedReport', params: { key: known['sharePath']?.split('/').at(-1) ?? '' }, status: 404 }),
     () => ({ operation: 'removeExamination', params: { id: known['examination'] ?? '' }, status: 200 }),
     () => ({ operation: 'removeExamination', params: { id: known['examination'] ?? '' }, status: 404 }),
+    () => ({ operation: 'getSelf', status: 200 }),
+    () => ({ operation: 'checkSelf', status: 200 }),
     () => ({ operation: 'advise', body: { library: 'nodemailer', username: 'shop' }, status: 200 }),
     () => ({ operation: 'advise', body: { scenario: 'own-server', host: 'mail.example.com' }, status: 200 }),
     () => ({ operation: 'advise', body: { library: 'no such library' }, status: 422 }),
