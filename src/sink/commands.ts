@@ -34,15 +34,21 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
 
 export function sinkCommands(host: Host): ReadonlyMap<string, Command<Identity>> {
   const table = new Map<string, Command<Identity>>();
-  for (const [verb, command] of commandTable<Identity>()) table.set(verb, { ...command, run: (turn, args) => run({ host, verb, command }, turn, args) });
+  const lmtp = host.settings.protocol === 'lmtp';
+  for (const [verb, command] of commandTable<Identity>()) {
+    const said = lmtp && verb === 'EHLO' ? 'LHLO' : verb;
+    // RFC 2033 4.1: LHLO in the place of both.
+    if (!lmtp || verb !== 'HELO') table.set(said, { ...command, run: (turn, args) => run({ host, said, verb, command }, turn, args) });
+  }
   return table;
 }
 
-type Row = { readonly host: Host; readonly verb: string; readonly command: Command<Identity> };
+/** `said`: the verb as the client has it. */
+type Row = { readonly host: Host; readonly said: string; readonly verb: string; readonly command: Command<Identity> };
 
 function run(row: Row, turn: Turn<Identity>, args: string): MaybePromise<Outcome<Identity>> {
-  const { host, verb } = row;
-  host.heard(verb === 'AUTH' ? `AUTH ${args.split(' ')[0] ?? ''}${args.includes(' ') ? ' [removed]' : ''}` : `${verb} ${args}`.trim());
+  const { host, said, verb } = row;
+  host.heard(verb === 'AUTH' ? `AUTH ${args.split(' ')[0] ?? ''}${args.includes(' ') ? ' [removed]' : ''}` : `${said} ${args}`.trim());
   const refusal = notOffered(host.settings, turn, verb, args);
   if (refusal !== null) return says(refusal);
   const step = ASKED_FIRST[verb];

@@ -1,7 +1,7 @@
 // One connection of a sink: the socket, TLS around it (or what is done in its place), the session, and the acts of the rules. A good server's
 // connection is src/server/listener.ts; this one may do what that one never does.
 
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { errorCode, errorText } from '#base/failure.ts';
@@ -10,6 +10,7 @@ import { silentLog } from '#base/log.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import type { ChannelBinding, Connection } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
+import { formatReply } from '#smtp/reply.ts';
 import { Session } from '#smtp/session.ts';
 import type { SessionIo } from '#smtp/session.ts';
 import { actText } from './act.ts';
@@ -43,6 +44,7 @@ export class SinkConnection {
   #admitted = false;
   #greeted = false;
   #ended = false;
+  readonly #standIns = new Map<string, string>();
   #injection = '';
   /** Who wanted the reply that is said next. */
   #wantedBy: string | null = null;
@@ -89,6 +91,7 @@ export class SinkConnection {
         taken: (facts) => this.#taken(facts),
         admitted: () => this.#admit(),
         refused: (step, reply) => this.#refused(step, reply),
+        several: (replies) => this.#several(replies),
         closed() {},
       }),
       limits: {
@@ -146,7 +149,20 @@ export class SinkConnection {
     };
   }
 
-  #say(text: string): void {
+  /** The session knows one reply to a message: this one stands for several, which take its place on the wire. */
+  #several(replies: readonly Reply[]): Reply {
+    const name = `${replies.length} replies ${randomUUID()}`;
+    this.#standIns.set(`250 ${name}\r\n`, replies.map(formatReply).join(''));
+    return { code: 250, enhanced: '', lines: [name] };
+  }
+
+  #say(said: string): void {
+    let text = said;
+    for (const [standIn, replies] of this.#standIns) {
+      if (!text.includes(standIn)) continue;
+      this.#standIns.delete(standIn);
+      text = text.replace(standIn, () => replies);
+    }
     for (const line of text.trimEnd().split('\r\n')) this.#said('>', line.startsWith('334') ? '334 [removed]' : line);
     const injection = this.#injection;
     this.#injection = '';

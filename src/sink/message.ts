@@ -19,8 +19,10 @@ export type Desk = {
   perform(step: Step, subject?: Partial<Subject>): MaybePromise<Reply | null>;
   /** Does it now: what comes of it is a reply, or never comes. */
   act(step: Step, act: Act, from: string): MaybePromise<Reply>;
-  /** A message is taken; `told` says so once the client has its answer. */
   taken(facts: MessageFacts): void;
+  refused(step: string, reply: Reply): void;
+  /** One reply after the other, in the place of one (RFC 2033 4.2). */
+  several(replies: readonly Reply[]): Reply;
 };
 
 const HEADER_BYTES = 64 * 1024;
@@ -43,22 +45,42 @@ export function openMessage(desk: Desk, connection: Connection, transaction: Tra
     },
     async finish() {
       if (knobs.acceptDelayMs !== undefined) await pause(knobs.acceptDelayMs);
-      const recipients = transaction.recipients.map(({ to }) => to);
-      const wanted = await desk.perform('message', { names: recipients.map(({ text }) => text), locals: recipients.map(({ local }) => local) });
-      if (wanted !== null && wanted.code >= 300) {
+      const verdicts = await judge(desk, transaction);
+      const takers = transaction.recipients.filter((_, i) => isTaken(verdicts[world.settings.protocol === 'lmtp' ? i : 0] ?? null));
+      const answers = verdicts.map((wanted) => wanted ?? { code: 250, enhanced: '2.0.0', lines: [`Taken as ${id}; it goes no further`] });
+      const answer = (): Reply => {
+        const [first] = answers;
+        if (first !== undefined && answers.length === 1) return first;
+        for (const reply of answers) if (reply.code >= 400) desk.refused('message', reply);
+        return desk.several(answers);
+      };
+      if (takers.length === 0) {
         parcel?.drop();
-        return wanted;
+        return answer();
       }
-      const facts = { id, ...describe(transaction, connection), ...headerFacts(Buffer.concat(head)), sizeBytes, answered: knobs.loseReply !== true };
+      const facts = { id, ...describe({ ...transaction, recipients: takers }, connection), ...headerFacts(Buffer.concat(head)), sizeBytes, answered: knobs.loseReply !== true };
       const file = parcel === null ? null : await parcel.keep(facts);
       desk.taken({ ...facts, file });
       if (knobs.loseReply === true) return desk.act('message', { do: 'drop' }, 'lost-reply');
-      return wanted ?? { code: 250, enhanced: '2.0.0', lines: [`Taken as ${id}; it goes no further`] };
+      return answer();
     },
     abort() {
       parcel?.drop();
     },
   };
+}
+
+/** What the rules want: once for the whole message, with LMTP for each recipient. */
+async function judge(desk: Desk, { recipients }: Transaction): Promise<(Reply | null)[]> {
+  const subjectOf = (some: readonly RcptCommand[]): Partial<Subject> => ({ names: some.map(({ to }) => to.text), locals: some.map(({ to }) => to.local) });
+  if (desk.world.settings.protocol === 'smtp') return [await desk.perform('message', subjectOf(recipients))];
+  const verdicts: (Reply | null)[] = [];
+  for (const recipient of recipients) verdicts.push(await desk.perform('message', subjectOf([recipient])));
+  return verdicts;
+}
+
+function isTaken(wanted: Reply | null): boolean {
+  return wanted === null || wanted.code < 300;
 }
 
 function describe(

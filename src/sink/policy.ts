@@ -14,7 +14,6 @@ import type { Desk } from './message.ts';
 export type Counter = Desk & {
   perform(step: Step, subject?: Partial<Subject>): MaybePromise<Reply | null>;
   admitted(): void;
-  refused(step: string, reply: Reply): void;
   closed(): void;
 };
 

@@ -2,15 +2,15 @@
 // is told to, or after so many messages.
 
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import type { SinkTls } from './certificates.ts';
 import { SinkConnection } from './connection.ts';
 import { World } from './world.ts';
 import type { Counts, Settings } from './world.ts';
 
 export type Sink = {
+  /** An address and a port, or the path of a Unix socket and null. */
   readonly address: string;
-  readonly port: number;
+  readonly port: number | null;
   readonly counts: Readonly<Counts>;
   /** No new connections; those that are open may come to an end, for so long. */
   close(): Promise<void>;
@@ -20,8 +20,10 @@ export type Sink = {
 const GRACE_MS = 1000;
 const CUT_MS = 500;
 
+export type Where = { readonly address: string; readonly port: number } | { readonly socket: string };
+
 /** Opens the port. Rejects with the system's error (EACCES, EADDRINUSE, EADDRNOTAVAIL). */
-export async function openSink(settings: Settings, tls: SinkTls, where: { readonly address: string; readonly port: number }): Promise<Sink> {
+export async function openSink(settings: Settings, tls: SinkTls, where: Where): Promise<Sink> {
   const world = new World(settings, tls.context);
   const open = new Set<SinkConnection>();
   let number = 0;
@@ -32,13 +34,14 @@ export async function openSink(settings: Settings, tls: SinkTls, where: { readon
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host: where.address, port: where.port, backlog: 1024 }, () => {
+    server.listen({ ...('socket' in where ? { path: where.socket } : { host: where.address, port: where.port }), backlog: 1024 }, () => {
       server.off('error', reject);
       server.on('error', () => {});
       resolve();
     });
   });
-  const bound = server.address() as AddressInfo;
+  const bound = server.address();
+  const at = bound === null || typeof bound === 'string' ? { address: bound ?? '', port: null } : { address: bound.address, port: bound.port };
   const emptyWithin = async (ms: number): Promise<void> => {
     const untilMs = performance.now() + ms;
     while (open.size > 0 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -52,5 +55,5 @@ export async function openSink(settings: Settings, tls: SinkTls, where: { readon
     for (const connection of open) connection.destroy();
     await emptyWithin(CUT_MS);
   };
-  return { address: bound.address, port: bound.port, counts: world.counts, close: () => (closing ??= close()) };
+  return { ...at, counts: world.counts, close: () => (closing ??= close()) };
 }

@@ -12,6 +12,7 @@ export type Login = { readonly username: string; readonly password: string };
 
 export type Settings = {
   readonly hostname: string;
+  readonly protocol: 'smtp' | 'lmtp';
   readonly tls: 'starttls' | 'implicit' | 'none';
   readonly behaviour: Behaviour;
   /** AUTH is offered and asked for. `login`: the only one that is taken; null: any. */

@@ -270,7 +270,7 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
       tickets.forEach(keep);
       socket.on('session', keep);
     };
-    const failed = (error: Error): void => done(failure(errorCode(error) ?? 'ERR_TLS', errorText(error)));
+    const failed = (error: Error): void => done(failure(errorCode(error) ?? 'ERR_TLS', handshakeText(error)));
     const late = (): void => done({ ...failure('ETIMEDOUT', 'the TLS handshake timed out'), kind: 'timeout' });
     const closed = (): void => done(failure('ECONNRESET', 'the other side closed the connection during the TLS handshake'));
     const aborted = (): void => done({ ...failure('ABORT_ERR', 'given up'), kind: 'aborted' });
@@ -278,6 +278,12 @@ export function secureSocket(raw: Socket, options: ClientOptions): Promise<Secur
     socket.setTimeout(Math.min(timeouts.commandMs, HANDSHAKE_MS));
     socket.once('secureConnect', secure).once('error', failed).once('timeout', late).once('close', closed);
   });
+}
+
+/** OpenSSL's reason without the line of its source that it came from. */
+function handshakeText(error: Error): string {
+  const reason: unknown = Reflect.get(error, 'reason');
+  return typeof reason === 'string' && reason !== '' ? `the TLS handshake failed: ${reason}` : errorText(error).trim();
 }
 
 /** None where the certificate itself is wanted, because the one of that session did not verify. */

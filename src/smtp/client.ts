@@ -12,6 +12,8 @@ import { Wire, openSocket, secureSocket } from './client-wire.ts';
 export type * from './client-types.ts';
 
 const QUIT_MS = 2000;
+/** What OpenSSL says of bytes that are no TLS. */
+const NO_TLS: ReadonlySet<string> = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
 
 /** Connects, greets, secures and (if asked) authenticates. Never rejects. Bounded by the timeouts of each phase. */
 export async function connectClient(options: ClientOptions): Promise<ConnectResult> {
@@ -103,7 +105,10 @@ class Opening {
     // Anything said in the clear behind that 220 would be taken for an answer given under TLS (the injection of RFC 3207 5).
     if (!wire.detach())
       return wire.fail({ phase: 'starttls', kind: 'protocol', reply: null, code: 'ERR_INJECTION', text: 'the other side sent bytes in the clear after its answer to STARTTLS' });
-    return (await this.#secure(wire, wire.socket)) ?? this.#ehlo(wire);
+    const failure = await this.#secure(wire, wire.socket);
+    if (failure === null) return this.#ehlo(wire);
+    // On a port that begins in the clear this means something else than on one that should begin with TLS.
+    return NO_TLS.has(failure.code ?? '') ? { ...failure, code: 'ERR_STARTTLS_NO_TLS', text: 'the other side granted STARTTLS, and then spoke something that is no TLS' } : failure;
   }
 
   async #secure(wire: Wire, raw: Socket): Promise<ClientFailure | null> {

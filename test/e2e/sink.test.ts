@@ -173,6 +173,28 @@ test('Postfix as client: greylisted mail arrives in the end, one bad recipient k
   assert.equal(new Set(ids).size, 1, 'it is the same message');
 });
 
+test('LMTP: Postfix hands over, and postern send by a Unix socket', async () => {
+  const sink = await startSink('--lmtp', '--reply', 'message:full@*=552 5.2.2 Over quota');
+  const port = await freePort();
+  const postfix = await startPostfix({ services: [{ port }], main: { transport_maps: `inline:{ store.test=lmtp:[127.0.0.1]:${sink.port} }` } });
+  const args = ['--server', '127.0.0.1', '--port', String(port), '--from', 'a@sender.test', '--to', 'b@store.test,full@store.test'];
+  assert.equal((await run('/usr/bin/swaks', args)).code, 0);
+  const [message] = await until('the message', () => (sink.of('message').length > 0 ? sink.of('message') : null), 30_000).catch((error: unknown) => {
+    throw new Error(`${String(error)}\n${postfix.log()}`);
+  });
+  assert.deepEqual(message?.['to'], ['b@store.test']);
+  await until(
+    'Postfix has both answers',
+    () => /to=<full@store\.test>.*status=bounced.*552 5\.2\.2 Over quota/.test(postfix.log()) && /to=<b@store\.test>.*status=sent/.test(postfix.log()),
+  );
+  const path = join(tempDir(), 's');
+  const local = startProcess(process.execPath, [...NODE, '--json', 'sink', '--lmtp', '--socket', path, '--count', '1']);
+  await until('the socket is there', () => existsSync(path));
+  const done = await postern('send', '--lmtp', '--socket', path, '--from', 'a@sender.test', '--to', 'b@store.test');
+  assert.equal(done.code, 0, done.stderr);
+  await until('the sink has ended', () => local.child.exitCode === 0);
+});
+
 test('postern send: what the sink does wrong, the client names', async () => {
   for (const [personality, failureClass] of [
     ['cert-expired', 'certificate-expired'],

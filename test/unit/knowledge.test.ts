@@ -174,6 +174,7 @@ describe('failures of the own client', () => {
     [{ phase: 'tls', kind: 'tls', code: 'ERR_SSL_NO_SHARED_CIPHER' }, 'tls-failed'],
     [{ phase: 'tls', kind: 'socket', code: 'ECONNRESET' }, 'tls-failed'],
     [{ phase: 'tls', kind: 'tls', code: 'ERR_SSL_WRONG_VERSION_NUMBER' }, 'tls-wrong-port'],
+    [{ phase: 'tls', kind: 'tls', code: 'ERR_STARTTLS_NO_TLS' }, 'tls-failed'],
     [{ phase: 'auth', kind: 'policy', code: null }, 'auth-mechanism'],
     [{ phase: 'mail', kind: 'policy', code: 'ERR_SIZE' }, 'message-too-big'],
     [{ phase: 'greeting', kind: 'protocol', code: null }, 'protocol-error'],

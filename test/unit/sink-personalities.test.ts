@@ -24,13 +24,14 @@ import { atEnd, until } from '../support/temp.ts';
 type Sought = { readonly events: readonly SinkEvent[]; readonly port: number; readonly connect: (options?: Partial<ClientOptions>) => Promise<string> };
 
 /** A sink of this behaviour in this process. */
-async function sinkOf(personality: string, more: Partial<Settings> = {}): Promise<Sought> {
+async function sinkOf(personality: string, more: Partial<Settings> = {}, replies: readonly string[] = []): Promise<Sought> {
   const events: SinkEvent[] = [];
-  const behaviour = readBehaviour([personality], []);
+  const behaviour = readBehaviour([personality], replies);
   const { knobs } = behaviour;
   const tls = openSinkTls({ names: ['127.0.0.1'], fault: knobs.certificate ?? null, versions: knobs.tlsVersions ?? null, own: null, nowMs: Date.now() });
   const settings: Settings = {
     hostname: 'sink.test',
+    protocol: 'smtp',
     tls: 'starttls',
     behaviour,
     auth: knobs.auth === true,
@@ -50,8 +51,8 @@ async function sinkOf(personality: string, more: Partial<Settings> = {}): Promis
   const context = createSecureContext({ ca: tls.authority ?? '', minVersion: 'TLSv1.2' });
   return {
     events,
-    port: sink.port,
-    connect: (options = {}) => visit(sink.port, context, { ...(knobs.auth === true ? { auth: { username: 'me', password: 'secret' } } : {}), ...options }),
+    port: sink.port ?? 0,
+    connect: (options = {}) => visit(sink.port ?? 0, context, { ...(knobs.auth === true ? { auth: { username: 'me', password: 'secret' } } : {}), ...options }),
   };
 }
 
@@ -117,8 +118,8 @@ const SEEN: Readonly<Record<string, string>> = {
   'starttls-refused': 'starttls tls 454',
   'starttls-drop': 'starttls socket ECONNRESET',
   'starttls-stall': 'tls timeout ETIMEDOUT',
-  'starttls-garbage': 'tls tls ERR_SSL_WRONG_VERSION_NUMBER',
-  'starttls-plain': 'tls tls ERR_SSL_WRONG_VERSION_NUMBER',
+  'starttls-garbage': 'tls tls ERR_STARTTLS_NO_TLS',
+  'starttls-plain': 'tls tls ERR_STARTTLS_NO_TLS',
   'starttls-inject': 'starttls protocol ERR_INJECTION',
   'starttls-required': BOTH,
   'cert-expired': 'tls tls CERT_HAS_EXPIRED',
@@ -322,4 +323,21 @@ test('single rules: by step, by pattern, before the personalities', () => {
   );
   assert.deepEqual(rules[0]?.act, { do: 'reply', reply: { code: 550, enhanced: '5.1.1', lines: ['No such user', 'Ask elsewhere'] } });
   assert.ok(matches('*.Example.com', 'a@B.example.COM') && !matches('a?@x', 'a@x') && !matches('a.c', 'abc'));
+});
+
+test('LMTP: LHLO only, an answer for each recipient, and the message for those who took it', async () => {
+  const { events, port, connect } = await sinkOf('accept', { protocol: 'lmtp' }, ['message:550@*=452 4.2.2 Mailbox full']);
+  assert.equal(await connect({ protocol: 'lmtp' }), 'final 452 4.2.2, final 250 2.0.0');
+  const message = events.find((event) => event.event === 'message');
+  assert.deepEqual(message?.event === 'message' ? message.to : null, ['b@receiver.test']);
+  assert.ok(events.some((event) => event.event === 'refused' && event.step === 'message' && event.code === 452));
+  const raw = await visitor({ port });
+  await raw.reply();
+  assert.deepEqual(
+    (await said(raw, 'EHLO me', 'HELO me', 'LHLO me')).map((answer) => answer.slice(0, 3)),
+    ['500', '500', '250'],
+  );
+  const smtp = await visitor(await sinkOf('accept'));
+  await smtp.reply();
+  assert.match((await said(smtp, 'LHLO me'))[0] ?? '', /^500 /);
 });

@@ -26,6 +26,8 @@ import { canonicalDomain } from '#smtp/address.ts';
 type Options = {
   port: number;
   address: string;
+  socket?: string;
+  lmtp?: boolean;
   personality: string[];
   reply: string[];
   list?: boolean;
@@ -58,6 +60,7 @@ Examples:
   postern sink --reply "gone@*=550 5.1.1 No such user" --reply "message=451 4.3.0 Later"
   postern sink --port 0 --ready-file sink.json --save mail --count 3 --within 60
   postern sink --write-ca ca.pem --auth --transcript       then: postern send --host localhost --port 1025 --ca-file ca.pem --to a@example.net ...
+  postern sink --lmtp --socket /tmp/lmtp --reply "message:full@*=452 4.2.2 Mailbox full"
   postern --json sink                                      an event a line
 
 --reply STEP[:PATTERN]=ACT; STEP is connect, ehlo, helo, starttls, auth, mail, rcpt, data, message (the end of the content), rset, noop, vrfy or quit;
@@ -72,6 +75,8 @@ export function register(program: Command, cli: Cli): void {
     .description('receive mail for tests: take it, or misbehave as asked; deliver none of it')
     .option('--port <port>', 'port to listen on; 0 for any', parsePort, 1025)
     .option('--address <address>', 'address to listen on', '127.0.0.1')
+    .option('--socket <path>', 'listen on this Unix socket instead')
+    .option('--lmtp', 'speak LMTP: LHLO, and an answer for each recipient')
     .option('--personality <name[=value]>', 'how to behave (repeat for more, or with commas); see --list', collect, [])
     .option('--reply <rule>', 'STEP[:PATTERN]=ACT: what to say or do at this step (repeat for more)', collect, [])
     .option('--list', 'show all personalities, and end')
@@ -133,11 +138,12 @@ function readSettings(cli: Cli, options: Options, emit: Settings['emit']): Setti
   if (options.within !== undefined && options.count === undefined) throw usage('--within needs a number of messages to wait for.', 'Give it with --count.');
   const login = readLogin(cli, options);
   const auth = options.auth === true || login !== null || behaviour.knobs.auth === true;
-  const tls = options.tls ?? (String(options.port).endsWith('465') ? 'implicit' : 'starttls');
+  const tls = options.tls ?? (options.socket !== undefined ? 'none' : String(options.port).endsWith('465') ? 'implicit' : 'starttls');
   if (auth && tls === 'none' && behaviour.knobs.authInClear !== true)
     throw usage('AUTH is offered over TLS only, and there is none.', 'Leave --tls none out, or say --personality auth-in-clear.');
   return {
     hostname: options.hostname,
+    protocol: options.lmtp === true ? 'lmtp' : 'smtp',
     tls,
     behaviour,
     auth,
@@ -173,11 +179,20 @@ function readTls(options: Options, { behaviour, hostname }: Settings): SinkTls {
   return tls;
 }
 
-async function listen(settings: Settings, tls: SinkTls, { address, port }: Options): Promise<Sink> {
+async function listen(settings: Settings, tls: SinkTls, { address, port, socket }: Options): Promise<Sink> {
   try {
-    return await openSink(settings, tls, { address, port });
+    return await openSink(settings, tls, socket === undefined ? { address, port } : { socket });
   } catch (error) {
     const code = errorCode(error);
+    if (socket !== undefined)
+      throw new PosternError(
+        {
+          code: 'not-listening',
+          cause: code === 'EADDRINUSE' ? `The socket ${socket} is there already.` : `Nothing can listen on ${socket}: ${errorText(error)}.`,
+          fix: code === 'EADDRINUSE' ? 'Stop who listens on it, or remove it if nobody does.' : 'Give a path in a directory that this account may write to.',
+        },
+        { cause: error },
+      );
     const [cause, fix] =
       code === 'EADDRINUSE'
         ? [`Another program listens on ${address} port ${port} already.`, `Stop it ("ss -ltnp sport = :${port}" names it), or give another --port; 0 takes any.`]
@@ -197,8 +212,10 @@ function announce(cli: Cli, options: Options, { settings, open }: { settings: Se
   if (cli.json) return line({ event: 'listening', pid: process.pid, address, port, tls, auth, personalities: behaviour.names, caFile, ...(chance ? { seed } : {}) });
   const how = { starttls: 'STARTTLS', implicit: 'TLS from the first byte', none: 'no TLS' }[tls];
   const names = behaviour.names.length === 0 ? '' : `; ${behaviour.names.join(', ')}${chance ? ` (--seed ${seed})` : ''}`;
-  cli.out.text(`listening on ${address} port ${port}, ${how}${auth ? ', AUTH' : ''}${names}. Mail ends here: none is delivered. Ctrl-C ends the sink.`);
-  if (!/^(127\.|::1$)/.test(address)) cli.out.note(`Everybody who reaches ${address} can send mail here: whatever is meant for somebody is lost.`);
+  cli.out.text(
+    `listening on ${address}${port === null ? '' : ` port ${port}`}, ${settings.protocol === 'lmtp' ? 'LMTP, ' : ''}${how}${auth ? ', AUTH' : ''}${names}. Mail ends here: none is delivered. Ctrl-C ends the sink.`,
+  );
+  if (port !== null && !/^(127\.|::1$)/.test(address)) cli.out.note(`Everybody who reaches ${address} can send mail here: whatever is meant for somebody is lost.`);
 }
 
 function tell(cli: Cli, options: Options, event: SinkEvent): void {

@@ -69,9 +69,14 @@ async function tryOne(cli: Cli, dialling: Dialling, { rung, address }: Place): P
   const common = { address, port, encryption, chain };
   if ('client' in result) return { attempt: { ...common, transcript: recorder.entries, failure: null }, reached: { client: result.client, rung, address, recorder } };
   const { failure } = result;
-  const explained = { ...explainFailure(failure, { host: target.host, port }), text: failure.text };
+  const explained = { ...byHand(explainFailure(failure, { host: target.host, port })), text: failure.text };
   if (show) cli.out.note(`  ${explained.cause}`);
   return { attempt: { ...common, transcript: recorder.entries, failure: explained }, stop: failure.phase === 'auth' && (failure.reply?.code ?? 0) >= 500 };
+}
+
+/** What a queue does by itself is done by hand here. */
+export function byHand(explanation: Explanation): Explanation {
+  return { ...explanation, fix: explanation.fix.replace(/^It is tried again (?:later|by itself)/, 'Send it again later') };
 }
 
 /** For connectClient; without a recorder. */

@@ -7,7 +7,7 @@ import { explainFailure, explainReply } from '#knowledge/explain.ts';
 import type { Explanation } from '#knowledge/explain.ts';
 import type { ClientFailure, RecipientReply, SmtpClient } from '#smtp/client.ts';
 import type { StepTime } from '#smtp/transcript.ts';
-import { stepsOf } from './ladder.ts';
+import { byHand, stepsOf } from './ladder.ts';
 import type { Attempt, Reached } from './ladder.ts';
 import type { Target } from './plan.ts';
 import type { Request } from './request.ts';
@@ -20,11 +20,11 @@ export function finish(cli: Cli, of: { target: Target; reached: Reached; attempt
   const { target, reached, attempts, said, request } = of;
   const { client, rung } = reached;
   const place = { host: target.host, port: target.socket === null ? rung.port : null };
-  const failure = said !== null && 'kind' in said ? { ...explainFailure(said, place), text: said.text } : null;
+  const failure = said !== null && 'kind' in said ? { ...byHand(explainFailure(said, place)), text: said.text, possibleDuplicate: said.possibleDuplicate } : null;
   const replied: Replied[] =
     said === null || 'kind' in said
       ? []
-      : said.map((one, i) => ({ to: request.recipients[i]?.address.text ?? '', ...('kind' in one ? unasked(one, explainFailure(one, place)) : told(one, target.host)) }));
+      : said.map((one, i) => ({ to: request.recipients[i]?.address.text ?? '', ...('kind' in one ? unasked(one, byHand(explainFailure(one, place))) : told(one, target.host)) }));
   const ok = failure === null && replied.every((one) => one.accepted);
   if (!ok) process.exitCode = 1;
   const steps = stepsOf(target, reached.recorder);
@@ -47,12 +47,14 @@ export function finish(cli: Cli, of: { target: Target; reached: Reached; attempt
   }
   if (said === null) cli.out.text(`reached   ${target.host}${place.port === null ? '' : ` port ${place.port}`}: ${capabilitiesOf(client).join(', ') || 'no extensions'}`);
   if (failure !== null) cli.out.text(`failed    ${failure.text}\ncause     ${failure.cause}\nfix       ${failure.fix}`);
+  if (failure?.possibleDuplicate === true)
+    cli.out.text('perhaps   the whole message was sent and no answer came: it may have been taken all the same, and would be there twice if sent again');
   showTls(cli, client, chain);
   showTimes(cli, steps);
 }
 
 function told({ accepted, reply }: RecipientReply, host: string): Omit<Replied, 'to'> {
-  return { accepted, code: reply.code, enhanced: reply.enhanced, text: reply.lines.join(' '), failure: accepted ? null : explainReply(reply, host) };
+  return { accepted, code: reply.code, enhanced: reply.enhanced, text: reply.lines.join(' '), failure: accepted ? null : byHand(explainReply(reply, host)) };
 }
 
 /** A recipient this server cannot have. */
