@@ -49,6 +49,17 @@ test('a file that needs an absent package is left out, by name and reason, at th
   assert.match(done.stderr, /apt-get install openssl/);
 });
 
+test('a server that excludes others as a package is not to be installed, but unpacked', async () => {
+  const { plain } = tests();
+  const exclusive = join(plain, '..', 'exclusive.test.ts');
+  writeFileSync(exclusive, "// Needs: opensmtpd\n\nimport { test } from 'node:test';\ntest('exclusive ran', () => {});\n");
+  const done = await npmTest([exclusive, plain], { POSTERN_TEST_ABSENT: 'opensmtpd' });
+  assert.equal(done.code, 0, done.stderr);
+  assert.doesNotMatch(done.stdout, /exclusive ran/);
+  assert.match(done.stderr, /npm test unpacks: opensmtpd/);
+  assert.doesNotMatch(done.stderr, /apt-get install/);
+});
+
 test('with the package, both run and nothing is said', async () => {
   const { deep, plain } = tests();
   const done = await npmTest([deep, plain], {});

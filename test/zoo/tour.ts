@@ -11,7 +11,7 @@ import type { Animal } from './animal.ts';
 import { keep } from './keeper.ts';
 import { ANIMALS } from './list.ts';
 
-const AT_ONCE = 4;
+const AT_ONCE = 6;
 
 const names = process.argv.slice(2);
 const chosen = ANIMALS.filter(({ name }) => names.length === 0 || names.includes(name));

@@ -29,6 +29,7 @@ export class Conversation {
   readonly #host: string;
   readonly wire: Wire;
   readonly connectMs: number;
+  #pipelining = false;
 
   private constructor(options: ClientOptions, of: { recorder: Recorder; host: string; socket: Socket; connectMs: number }) {
     this.#options = options;
@@ -75,6 +76,28 @@ export class Conversation {
   say(line: string, phase: ClientPhase): Promise<Step<RemoteReply>> {
     this.wire.write(`${line}\r\n`, line);
     return this.#await(phase);
+  }
+
+  /** Says hello, and remembers whether lines may go together. */
+  async ehlo(helo: string): Promise<Step<RemoteReply>> {
+    const step = await this.say(`EHLO ${helo}`, 'ehlo');
+    this.#pipelining = 'value' in step && step.value.lines.some((line) => /^PIPELINING\b/i.test(line));
+    return step;
+  }
+
+  /** Several lines and the answer to each: in one packet where the server takes that (RFC 2920), else one by one. */
+  async sayAll(lines: readonly { readonly line: string; readonly phase: ClientPhase }[]): Promise<readonly Step<RemoteReply>[]> {
+    const steps: Step<RemoteReply>[] = [];
+    if (this.#pipelining) {
+      const text = lines.map(({ line }) => `${line}\r\n`).join('');
+      this.wire.write(text, text);
+    }
+    for (const { line, phase } of lines) {
+      const step = this.#pipelining ? await this.#await(phase) : await this.say(line, phase);
+      steps.push(step);
+      if ('failure' in step) break;
+    }
+    return steps;
   }
 
   /** The next reply, without saying anything. */

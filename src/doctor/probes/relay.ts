@@ -1,7 +1,7 @@
 // Whether a server relays for strangers: envelopes without authentication, to a domain that is not its own, in the shapes that have opened relays
 // before. Stops before DATA; no mail is ever sent.
 
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import process from 'node:process';
 import { Conversation, replyText } from './conversation.ts';
 import type { Place, ProbeOptions } from './conversation.ts';
@@ -32,21 +32,7 @@ export async function probeRelay(
   try {
     const stopped = await ready(conversation, mode, options.helo);
     if (stopped !== null) return stopped.startsWith('421') ? { turnedAway: stopped } : [];
-    const tries: RelayTry[] = [];
-    const relayTo = await takenDomain(conversation, place, options.relayTo);
-    for (const shape of shapes(place, relayTo)) {
-      const done = await attempt(conversation, shape);
-      if (done === null) break;
-      tries.push(done);
-      // Without a login nothing is taken: the other shapes would be told the same.
-      if (/^5(?:30|38)|^503/.test(done.reply)) break;
-    }
-    // A server may take any local part of its own: then it routes none of these, as far as can be seen from here.
-    if (tries.some((one) => one.kind === 'own' && one.accepted)) {
-      const control = await attempt(conversation, controlFor(place, relayTo));
-      if (control !== null) tries.push(control);
-    }
-    return tries;
+    return await tryAll(conversation, place, options.relayTo);
   } finally {
     conversation.quit();
   }
@@ -57,14 +43,27 @@ export function refusedForDomain(reply: string): boolean {
   return /^(?:556|[45]\d\d [45]\.(?:1\.2|1\.8|1\.10|7\.27)\b)|null ?mx|does not accept mail|domain (?:is )?not found|(?:un)?resolvable|cannot be resolved|unrouteable/i.test(reply);
 }
 
-/** The first of the mailboxes whose domain is no reason to refuse; else the last one. */
-async function takenDomain(conversation: Conversation, place: Place, candidates: readonly string[]): Promise<string> {
-  for (const candidate of candidates.slice(0, -1)) {
-    const [plain] = shapes(place, candidate);
-    const done = plain === undefined ? null : await attempt(conversation, plain);
-    if (done === null || done.accepted || !refusedForDomain(done.reply)) return candidate;
+async function tryAll(conversation: Conversation, place: Place, candidates: readonly string[]): Promise<readonly RelayTry[]> {
+  const tries: RelayTry[] = [];
+  for (const [i, relayTo] of candidates.entries()) {
+    const [plain, ...others] = shapes(place, relayTo);
+    const first = plain === undefined ? null : await attempt(conversation, plain);
+    if (first === null) return tries;
+    if (i < candidates.length - 1 && !first.accepted && refusedForDomain(first.reply)) continue;
+    tries.push(first);
+    for (const shape of others) {
+      // Without a login nothing is taken: the other shapes would be told the same.
+      if (/^5(?:30|38)|^503/.test(tries.at(-1)?.reply ?? '')) return tries;
+      const done = await attempt(conversation, shape);
+      if (done === null) return tries;
+      tries.push(done);
+    }
+    break;
   }
-  return candidates.at(-1) ?? '';
+  // A server may take any local part of its own: then it routes none of these, as far as can be seen from here.
+  const hidden = tries.find((one) => one.kind === 'own' && one.accepted);
+  const control = hidden === undefined ? null : await attempt(conversation, controlFor(hidden));
+  return control === null ? tries : [...tries, control];
 }
 
 /** null: envelopes can be tried. Else what stood against it. */
@@ -76,7 +75,7 @@ async function ready(conversation: Conversation, mode: string, helo: string): Pr
   const greeting = await conversation.greeting();
   if ('failure' in greeting) return greeting.failure.text;
   if (greeting.value.code !== 220) return replyText(greeting.value);
-  const ehlo = await conversation.say(`EHLO ${helo}`, 'ehlo');
+  const ehlo = await conversation.ehlo(helo);
   if ('failure' in ehlo) return ehlo.failure.text;
   if (ehlo.value.code !== 250) return replyText(ehlo.value);
   if (mode !== 'starttls') return null;
@@ -85,43 +84,47 @@ async function ready(conversation: Conversation, mode: string, helo: string): Pr
   conversation.wire.detach();
   const tls = await conversation.secure();
   if ('failure' in tls) return tls.failure.text;
-  const again = await conversation.say(`EHLO ${helo}`, 'ehlo');
+  const again = await conversation.ehlo(helo);
   return 'failure' in again ? again.failure.text : null;
 }
 
 type Shape = Pick<RelayTry, 'name' | 'from' | 'to' | 'kind'>;
 
-function literalOf(address: string): string {
-  return isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`;
+/** Nobody's mailbox at the host that took the other one. */
+function controlFor({ from, to }: RelayTry): Shape {
+  return { name: 'a mailbox that nobody has there, to compare', from, to: `postern-nobody-${process.pid}${to.slice(to.lastIndexOf('@'))}`, kind: 'control' };
 }
 
-function controlFor({ address }: Place, relayTo: string): Shape {
-  const [, domain = ''] = relayTo.split('@');
-  return { name: 'a mailbox that nobody has there, to compare', from: `doctor@${domain}`, to: `postern-nobody-${process.pid}@${literalOf(address)}`, kind: 'control' };
-}
-
+/** Ten at most: after as many errors servers begin to slow a client down (Postfix: smtpd_soft_error_limit). */
 function shapes({ host, address }: Place, relayTo: string): Shape[] {
   const [local = '', domain = ''] = relayTo.split('@');
   const stranger = `doctor@${domain}`;
-  const literal = literalOf(address);
+  const literal = isIPv6(address) ? `[IPv6:${address}]` : `[${address}]`;
+  const named = isIP(host) === 0;
+  const at = named ? host : literal;
   return [
     { name: 'a stranger to a stranger', from: stranger, to: relayTo, kind: 'stranger' },
     { name: 'the null sender to a stranger', from: '', to: relayTo, kind: 'stranger' },
-    { name: 'a sender of the host itself', from: `postmaster@${host}`, to: relayTo, kind: 'stranger' },
+    ...(named ? [{ name: 'a sender of the host itself', from: `postmaster@${host}`, to: relayTo, kind: 'stranger' } as const] : []),
     { name: 'a sender of the address itself', from: `postmaster@${literal}`, to: relayTo, kind: 'stranger' },
-    { name: 'a source route', from: stranger, to: `@${host}:${relayTo}`, kind: 'stranger' },
-    { name: 'the percent hack', from: stranger, to: `${local}%${domain}@${literal}`, kind: 'own' },
-    { name: 'a quoted mailbox', from: stranger, to: `"${relayTo}"@${literal}`, kind: 'own' },
-    { name: 'a bang path', from: stranger, to: `${domain}!${local}@${literal}`, kind: 'own' },
+    { name: 'a source route', from: stranger, to: `@${at}:${relayTo}`, kind: 'stranger' },
+    ...(named ? [{ name: 'the percent hack by address', from: stranger, to: `${local}%${domain}@${literal}`, kind: 'own' } as const] : []),
+    { name: 'the percent hack', from: stranger, to: `${local}%${domain}@${at}`, kind: 'own' },
+    { name: 'a quoted mailbox', from: stranger, to: `"${relayTo}"@${at}`, kind: 'own' },
+    { name: 'a bang path', from: stranger, to: `${domain}!${local}@${at}`, kind: 'own' },
   ];
 }
 
+/** In one packet where the server takes that: all shapes one reply after another would take seconds on a long way. */
 async function attempt(conversation: Conversation, shape: Shape): Promise<RelayTry | null> {
-  const mail = await conversation.say(`MAIL FROM:<${shape.from}>`, 'mail');
-  if ('failure' in mail) return null;
+  const lines = [
+    { line: `MAIL FROM:<${shape.from}>`, phase: 'mail' },
+    { line: `RCPT TO:<${shape.to}>`, phase: 'rcpt' },
+    { line: 'RSET', phase: 'quit' },
+  ] as const;
+  const [mail, rcpt] = await conversation.sayAll(lines);
+  if (mail === undefined || 'failure' in mail) return null;
   if (mail.value.code !== 250) return { ...shape, accepted: false, reply: replyText(mail.value) };
-  const rcpt = await conversation.say(`RCPT TO:<${shape.to}>`, 'rcpt');
-  if ('failure' in rcpt) return null;
-  await conversation.say('RSET', 'quit');
+  if (rcpt === undefined || 'failure' in rcpt) return null;
   return { ...shape, accepted: rcpt.value.code === 250 || rcpt.value.code === 251, reply: replyText(rcpt.value) };
 }

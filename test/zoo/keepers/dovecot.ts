@@ -1,12 +1,13 @@
 // Keeps the animals that are Dovecot's submission server, which hands on to a relay once somebody is logged in; one Dovecot for each.
 
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
 import type { CertificateKind } from './certificates.ts';
+import { startDaemon } from './daemon.ts';
 
 export type Dovecot = {
   readonly by: 'dovecot';
@@ -55,10 +56,6 @@ ${[...off, ...listeners].join('')}}
 ${keep.settings ?? ''}
 `,
   );
-  const daemon = startProcess('/usr/sbin/dovecot', ['-F', '-c', join(dir, 'dovecot.conf')]);
-  for (const port of keep.ports) {
-    await until(`${name} listens`, () => answers(address, port)).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${daemon.output()}\n${execFileSync('/bin/sh', ['-c', `cat ${dir}/log || true`]).toString()}`);
-    });
-  }
+  const log = (): string => readFileSync(join(dir, 'log'), 'latin1');
+  await startDaemon({ name, command: '/usr/sbin/dovecot', args: ['-F', '-c', join(dir, 'dovecot.conf')], listens: keep.ports.map((port) => ({ address, port })), log });
 }

@@ -5,8 +5,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
 import type { CertificateKind } from './certificates.ts';
+import { startDaemon } from './daemon.ts';
 
 export type Exim = {
   readonly by: 'exim';
@@ -86,10 +87,6 @@ begin authenticators
 ${ports.every((port) => port === 25) ? '' : (keep.authenticators ?? AUTHENTICATOR)}
 `,
   );
-  const daemon = startProcess('/usr/sbin/exim4', ['-C', conf, '-bdf', '-v']);
-  for (const port of ports) {
-    await until(`${name} listens`, () => answers(ground.address(name), port)).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${daemon.output()}`);
-    });
-  }
+  const address = ground.address(name);
+  await startDaemon({ name, command: '/usr/sbin/exim4', args: ['-C', conf, '-bdf', '-v'], listens: ports.map((port) => ({ address, port })) });
 }

@@ -5,8 +5,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
 import type { CertificateKind } from './certificates.ts';
+import { startDaemon } from './daemon.ts';
 
 export type HaProxy = {
   readonly by: 'haproxy';
@@ -40,8 +41,5 @@ ${keep.lines ?? ''}
 backend b
 ${keep.to === null ? '' : `  server s ${address}:${keep.to}\n`}`,
   );
-  const daemon = startProcess('/usr/sbin/haproxy', ['-db', '-f', conf]);
-  await until(`${name} listens`, () => answers(address, keep.port)).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${daemon.output()}`);
-  });
+  await startDaemon({ name, command: '/usr/sbin/haproxy', args: ['-db', '-f', conf], listens: [{ address, port: keep.port }] });
 }

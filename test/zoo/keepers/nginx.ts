@@ -4,8 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
 import type { CertificateKind } from './certificates.ts';
+import { startDaemon } from './daemon.ts';
 
 export type Nginx = {
   readonly by: 'nginx';
@@ -35,10 +36,5 @@ export async function keepNginx({ name, keep }: { name: string; keep: Nginx }, g
       : `http {\naccess_log off;\ndefault_type text/plain;\n${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${dir};`).join('\n')}\nserver {\n${keep.ports.map(listen).join('\n')}\nserver_name ${host};\n${keep.serves.web.replace('TLS', tls)}\n}\n}\n`;
   const conf = join(dir, 'nginx.conf');
   writeFileSync(conf, `load_module /usr/lib/nginx/modules/ngx_mail_module.so;\ndaemon off;\nmaster_process off;\npid ${dir}/pid;\nerror_log ${dir}/log;\nevents {}\n${body}`);
-  const daemon = startProcess('/usr/sbin/nginx', ['-c', conf, '-e', `${dir}/log`]);
-  for (const port of keep.ports) {
-    await until(`${name} listens`, () => answers(address, port)).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${daemon.output()}`);
-    });
-  }
+  await startDaemon({ name, command: '/usr/sbin/nginx', args: ['-c', conf, '-e', `${dir}/log`], listens: keep.ports.map((port) => ({ address, port })) });
 }

@@ -5,8 +5,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
 import type { CertificateKind } from './certificates.ts';
+import { startDaemon } from './daemon.ts';
 
 export type OpenSmtpd = {
   readonly by: 'opensmtpd';
@@ -60,10 +61,6 @@ match from any auth for any action "out"
 `,
     { mode: 0o600 },
   );
-  const daemon = startProcess('/usr/sbin/smtpd', ['-d', '-f', conf]);
-  for (const { name, keep } of kept) {
-    await until(`${name} listens`, () => answers(ground.address(name), keep.port)).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${daemon.output()}`);
-    });
-  }
+  const listens = kept.map(({ name, keep }) => ({ address: ground.address(name), port: keep.port }));
+  await startDaemon({ name: 'OpenSMTPD', command: '/usr/sbin/smtpd', args: ['-d', '-f', conf], listens });
 }

@@ -31,7 +31,6 @@ const BASE = {
   smtpd_sasl_auth_enable: 'no',
   smtpd_tls_auth_only: 'yes',
   smtpd_client_connection_count_limit: '0',
-  smtpd_error_sleep_time: '0',
   allow_percent_hack: 'no',
   swap_bangpath: 'no',
   smtpd_tls_protocols: '>=TLSv1.2',

@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
+import { startDaemon } from './daemon.ts';
 
 export type Python = {
   readonly by: 'aiosmtpd';
@@ -51,8 +52,6 @@ async def main():
 asyncio.run(main())
 `,
   );
-  const daemon = startProcess('/usr/bin/python3', [script], { env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' } });
-  await until(`${name} listens`, () => answers(address, keep.port)).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${daemon.output()}`);
-  });
+  const env = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' };
+  await startDaemon({ name, command: '/usr/bin/python3', args: [script], listens: [{ address, port: keep.port }], options: { env } });
 }

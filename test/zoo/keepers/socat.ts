@@ -4,7 +4,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
+import { startDaemon } from './daemon.ts';
 
 export type Socat = { readonly by: 'socat'; readonly port: number; readonly to?: number; readonly shell: string };
 
@@ -12,8 +13,6 @@ export async function keepSocat({ name, keep }: { name: string; keep: Socat }, g
   const address = ground.address(name);
   const script = join(tempDir('soc'), 'each.sh');
   writeFileSync(script, `${keep.shell.replaceAll('BEHIND', `/usr/bin/socat - TCP:${address}:${keep.to}`)}\n`);
-  const daemon = startProcess('/usr/bin/socat', [`TCP-LISTEN:${keep.port},bind=${address},fork,reuseaddr`, `EXEC:/bin/sh ${script}`]);
-  await until(`${name} listens`, () => answers(address, keep.port)).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${daemon.output()}`);
-  });
+  const args = [`TCP-LISTEN:${keep.port},bind=${address},fork,reuseaddr`, `EXEC:/bin/sh ${script}`];
+  await startDaemon({ name, command: '/usr/bin/socat', args, listens: [{ address, port: keep.port }] });
 }

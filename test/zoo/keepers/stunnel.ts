@@ -4,8 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
-import { answers, startProcess, tempDir, until } from '../../support/temp.ts';
+import { tempDir } from '../../support/temp.ts';
 import type { CertificateKind } from './certificates.ts';
+import { startDaemon } from './daemon.ts';
 
 export type Stunnel = {
   readonly by: 'stunnel';
@@ -38,8 +39,5 @@ export async function keepStunnel({ name, keep }: { name: string; keep: Stunnel 
     conf,
     `foreground = yes\npid =\nsyslog = no\ndebug = 4\n[smtps]\naccept = ${address}:${keep.port}\nconnect = ${address}:${keep.to}\ncert = ${both}\nkey = ${key}\n${(keep.lines ?? '').replace('AUTHORITY', ground.certificates.caFile)}\n`,
   );
-  const daemon = startProcess('/usr/bin/stunnel4', [conf]);
-  await until(`${name} listens`, () => answers(address, keep.port)).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${daemon.output()}`);
-  });
+  await startDaemon({ name, command: '/usr/bin/stunnel4', args: [conf], listens: [{ address, port: keep.port }] });
 }
