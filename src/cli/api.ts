@@ -7,6 +7,7 @@ import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { PosternError, errorCode } from '#base/failure.ts';
 import type { Failure } from '#base/failure.ts';
+import type { AuditEntryView } from '#http/routes/audit.ts';
 import type { CertificatesView } from '#http/routes/certificates.ts';
 import type { CredentialSecret, CredentialView, NewCredentialInput } from '#http/routes/credentials.ts';
 import type { RotationStep } from '#http/views/domain.ts';
@@ -29,7 +30,8 @@ const TIMEOUT_MS = 60_000;
 const ANSWER_BYTES = 64 * 1024 * 1024;
 
 export type QueueQuery = Readonly<Partial<Record<'id' | 'lane' | 'domain' | 'credential' | 'state' | 'after' | 'limit', string>>>;
-export type MessageQuery = Readonly<Partial<Record<'to' | 'from' | 'status' | 'since' | 'credential' | 'before' | 'limit', string>>>;
+export type MessageQuery = Readonly<Partial<Record<'text' | 'to' | 'from' | 'status' | 'since' | 'credential' | 'before' | 'limit', string>>>;
+export type AuditQuery = Readonly<Partial<Record<'action' | 'name' | 'since' | 'before' | 'limit', string>>>;
 
 export type SuppressionQuery = Readonly<Partial<Record<'to' | 'sender' | 'reason' | 'before' | 'limit', string>>>;
 
@@ -39,6 +41,7 @@ export type Api = {
   addCredential(input: NewCredentialInput): Promise<CredentialSecret>;
   rotateCredential(name: string): Promise<CredentialSecret>;
   revokeCredential(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
+  audit(query: AuditQuery): Promise<{ readonly entries: readonly AuditEntryView[]; readonly next: number | null }>;
   tokens(): Promise<{ readonly tokens: readonly TokenView[] }>;
   addToken(input: NewTokenInput): Promise<TokenMade>;
   revokeToken(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
@@ -92,6 +95,7 @@ export function openApi(options: { readonly dataDir: string }): Api {
     addCredential: (input) => post('/v1/credentials', input),
     rotateCredential: (name) => post(`/v1/credentials/${part(name)}/rotate`),
     revokeCredential: (name) => remove(`/v1/credentials/${part(name)}`),
+    audit: (query) => get(`/v1/audit?${new URLSearchParams(query)}`),
     tokens: () => get('/v1/tokens'),
     addToken: (input) => post('/v1/tokens', input),
     revokeToken: (name) => remove(`/v1/tokens/${part(name)}`),

@@ -35,6 +35,7 @@ const COMMANDS: readonly { readonly name: string; readonly summary: string; read
   { name: 'suppression', summary: 'addresses that get no more mail', load: () => import('./commands/suppression.ts') },
   { name: 'token', summary: 'who may use the HTTP API', load: () => import('./commands/token.ts') },
   { name: 'person', summary: 'who may sign in to the dashboard', load: () => import('./commands/person.ts') },
+  { name: 'audit', summary: 'who changed what', load: () => import('./commands/audit.ts') },
   { name: 'domain', summary: 'domains that mail is sent from and received for', load: () => import('./commands/domain.ts') },
   { name: 'doctor', summary: 'what is wrong with an SMTP host or a mail domain', load: () => import('./commands/doctor.ts') },
   { name: 'advise', summary: 'which port and encryption to use, and a configuration that requires it', load: () => import('./commands/advise.ts') },

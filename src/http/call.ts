@@ -38,12 +38,19 @@ async function handle(operation: Operation, context: Context<Env>, parts: CallPa
   context.set('identity', identity);
   const { scope } = operation;
   if (scope !== 'open' && scope !== 'known' && !opens(identity.scopes, scope)) {
-    record(operation, context, parts, { target: pathTarget(context), status: 403 });
+    if (changes(operation)) record(operation, context, parts, { target: pathTarget(context), status: 403 });
     throw outOfScope(scope);
   }
   context.status(operation.status ?? 200);
   const held = operation.heavy === true ? parts.memory.take(announcedBytes(operation, context)) : null;
-  const { call, answer } = await run(operation, context, identity).finally(() => held?.release());
+  const { call, answer } = await run(operation, context, identity)
+    .catch((error: unknown) => {
+      // What somebody may not do to this very thing is as telling as what they may not do at all.
+      const refused = error instanceof ProblemError && error.problem.status === 403;
+      if (refused && changes(operation)) record(operation, context, parts, { target: pathTarget(context), status: 403 });
+      throw error;
+    })
+    .finally(() => held?.release());
   const response = answer instanceof Response ? answer : context.json(answer as object);
   if (changes(operation)) record(operation, context, parts, { target: targetOf(operation, call, context), status: response.status });
   return response;

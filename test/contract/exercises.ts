@@ -74,6 +74,7 @@ export function exercises(known: Known): readonly (() => Exercise)[] {
     () => ({ operation: 'listMessages', query: { status: 'delivered' }, status: 200, learn: { delivered: 'messages.0.id' }, until: some('messages') }),
     () => ({ operation: 'listMessages', query: { status: 'deferred', to: 'refusing.test' }, status: 200, learn: { deferred: 'messages.0.id' }, until: some('messages') }),
     () => ({ operation: 'listMessages', query: { status: 'captured', since: '1h', limit: '1' }, status: 200, learn: { captured: 'messages.0.id' }, until: some('messages') }),
+    () => ({ operation: 'listMessages', query: { text: 'parts' }, status: 200, until: some('messages') }),
     () => ({ operation: 'listMessages', query: { since: 'yesterday' }, status: 422 }),
     () => ({ operation: 'getMessage', params: { id: known['delivered'] ?? '' }, status: 200 }),
     () => ({ operation: 'getMessage', params: { id: known['deferred'] ?? '' }, status: 200 }),

@@ -14,7 +14,7 @@ import type { Security } from '#queue/records.ts';
 import { STATUSES } from '#http/views/message.ts';
 import { withoutUndefined } from '#http/wire.ts';
 
-type Listed = { to?: string; from?: string; status?: string; since?: string; credential?: string; limit: string };
+type Listed = { text?: string; to?: string; from?: string; status?: string; since?: string; credential?: string; limit: string };
 type EventView = MessageView['events'][number];
 
 const JSON_BYTES = 64 * 1024 * 1024;
@@ -35,6 +35,7 @@ export function register(program: Command, cli: Cli): void {
   command
     .command('list')
     .description('list messages, newest first')
+    .option('--text <words>', 'words of subject and addresses, beginnings of words too; or a Message-ID')
     .option('--to <address>', 'a recipient, or a domain')
     .option('--from <address>', 'the sender, or a domain')
     .option('--status <status>', STATUSES.join(', '))

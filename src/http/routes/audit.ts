@@ -22,6 +22,8 @@ const ENTRY = z
   })
   .meta({ id: 'AuditEntry' });
 
+export type AuditEntryView = z.output<typeof ENTRY>;
+
 const FILTER = z.strictObject({
   action: z.string().max(100).optional().describe('the id of an operation'),
   name: z.string().max(100).optional(),

@@ -26,6 +26,7 @@ const FILTER = z.strictObject({
   status: z.enum(STATUSES).optional(),
   since: since.optional(),
   credential: credentialName.optional(),
+  text: z.string().min(1).max(500).optional().describe('words of the subject and the addresses, beginnings of words too; or an address, `@domain`, a Message-ID, an id'),
   before: messageId.optional().describe('the value of "next"'),
   limit,
 });
