@@ -21,7 +21,7 @@ import { BodyHashes, SignedHeader } from '#mail/dkim/check.ts';
 import { openKeyCache, openKeys } from '#mail/dkim/key.ts';
 import type { KeyCache } from '#mail/dkim/key.ts';
 import type { SigningKey } from '#mail/dkim/signer.ts';
-import type { Turnstile } from '#mail/dkim/turnstile.ts';
+import type { Pen } from '#mail/dkim/pen.ts';
 import { beginDkim } from '#mail/dkim/verify.ts';
 import type { DkimVerdict } from '#mail/dkim/verify.ts';
 import { beginDmarc } from '#mail/dmarc/evaluate.ts';
@@ -45,7 +45,8 @@ export type InspectorParts = {
   /** Read anew for each message, so that a reload takes effect. */
   readonly settings: () => { readonly dmarc: DmarcMode; readonly dnsTimeoutMs: number; readonly trustedSealers: readonly string[] };
   readonly isTrusted: (clientAddress: string) => boolean;
-  readonly turnstile: Turnstile;
+  /** Computes seals. */
+  readonly pen: Pen;
   readonly log: Log;
 };
 
@@ -223,13 +224,13 @@ class Judgement implements Inspection {
 
   /** A message that cannot be sealed goes without: the seal is a help for others, not a promise of ours. */
   async #seal({ header, fields, chain }: Checks, authentication: Authentication): Promise<string> {
-    const { hostname, clock, turnstile, log } = this.#parts;
+    const { hostname, clock, pen, log } = this.#parts;
     const key = this.#arrival.sealAs ?? null;
     if (key === null || chain.status === 'fail' || authentication.arc.result === 'fail') return '';
     const results = resultTokens(authentication);
     const bodyHash = this.#body.result('relaxed').hash;
     try {
-      return (await sealMessage({ key, hostname, results, chain, header, fields, bodyHash, nowMs: clock.nowMs() }, turnstile)) ?? '';
+      return (await sealMessage({ key, hostname, results, chain, header, fields, bodyHash, nowMs: clock.nowMs() }, pen)) ?? '';
     } catch (error) {
       log.warn('arc.not-sealed', { domain: key.domain, selector: key.selector, cause: errorText(error) });
       return '';

@@ -22,12 +22,14 @@ import { AcmeFiles } from '#tls/acme/files.ts';
 import { ensureSelfSigned, openServerTls, outboundTls } from '#tls/context.ts';
 import type { ServerTls } from '#tls/context.ts';
 import type { BoundListener } from './binding.ts';
-import type { PolicyHost } from './policy-host.ts';
+import type { PolicyHost, PolicyName } from './policy-host.ts';
 import type { Workers } from './workers.ts';
 
 export type Certificates = CertificateParts & {
   /** Begins to look after them; the listeners must be there. Returns who is to issue the certificate that is not there yet. */
   start(): string | null;
+  /** What is wanted may have changed. */
+  look(): void;
   stop(): Promise<void>;
 };
 
@@ -42,7 +44,7 @@ type Parts = {
   /** Has mta_sts.port, and shows on it what an authority is to see. */
   readonly policyHost: PolicyHost | null;
   /** Names that policies are served under, each of which gets a certificate of its own. */
-  readonly policyNames: () => Promise<readonly string[]>;
+  readonly policyNames: () => Promise<readonly PolicyName[]>;
   readonly log: Log;
 };
 
@@ -102,6 +104,7 @@ export function openCertificates(parts: Parts): Certificates {
       });
       return config.tls.acme.directory;
     },
+    look: () => keeper?.look(),
     async stop() {
       if (daily !== null) clearInterval(daily);
       await keeper?.stop();
@@ -125,8 +128,10 @@ function acmeKeeper({ config, version, dataDir, vault, tls, workers, listeners, 
     settings: createHash('sha256').update(JSON.stringify(acme)).digest('base64url'),
     async wanted() {
       const main = [...new Set([config.hostname, ...acme.names])];
-      const own = (await policyNames()).filter((name) => !main.includes(name));
-      return [main, ...own.map((name) => [name])];
+      // A DNS that does not answer orders no certificate, and takes none away.
+      const there = await new AcmeFiles(dataDir, vault).names();
+      const own = (await policyNames()).filter(({ name, certain }) => !main.includes(name) && (certain || there.includes(name)));
+      return [main, ...own.map(({ name }) => [name])];
     },
     external: () => externalAccount(acme),
     openResponder: (signal) => openResponder(config, { signal, log, holder: holderOf(acme.port) }),

@@ -28,6 +28,8 @@ export type DomainsParts = {
   readonly dns: { readonly servers: readonly string[]; readonly dnssec: 'trust-ad' | 'off'; readonly timeoutMs: number };
   /** How long a signature counts: a record stays as long after its key's last one. */
   readonly signatureLifetimeMs: () => number;
+  /** The records of a domain were looked at, and what is right of them is known to everybody. */
+  readonly checked?: () => void;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -67,6 +69,7 @@ export function openDomains(parts: DomainsParts): DomainService {
         if (domain === null) return null;
         const findings = await lookUp(parts, (await detail(domain)).records);
         const changes = [...(await useWhatIsThere(parts, domain, findings)), ...(await forgetRetired(parts))];
+        if (findings.every(({ status, settled }) => settled || status !== 'right')) parts.checked?.();
         const now = (await directory.domain(name)) ?? domain;
         return { ...(await detail(now)), findings: findings.map(({ settled: _settled, ...finding }) => finding), changes };
       }),

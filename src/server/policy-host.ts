@@ -22,8 +22,11 @@ export type OwnPolicy = {
   /** The policy for a Host header; null: there is none for it. */
   textFor(host: string): Promise<string | null>;
   /** The names that it is served under by this server itself: those that the DNS leads here, by the last look at the domain's records. */
-  names(): Promise<readonly string[]>;
+  names(): Promise<readonly PolicyName[]>;
 };
+
+/** `certain`: the DNS said so; else it did not answer at the last look, and what was before counts. */
+export type PolicyName = { readonly name: string; readonly certain: boolean };
 
 const PREFIX = 'mta-sts.';
 
@@ -51,7 +54,10 @@ export function openOwnPolicy({ config, directory }: { readonly config: () => Co
       if (policy() === null || config().mtaSts.port === null) return [];
       const received = (await directory.domains()).filter(({ inbound }) => inbound);
       // An authority that is asked for a name that does not lead here refuses, and counts it.
-      return received.filter(({ name, statuses }) => statuses[`CNAME ${PREFIX}${name}`] === 'right').map(({ name }) => `${PREFIX}${name}`);
+      return received.flatMap(({ name, statuses }) => {
+        const status = statuses[`CNAME ${PREFIX}${name}`];
+        return status === 'right' || status === 'unknown' ? [{ name: `${PREFIX}${name}`, certain: status === 'right' }] : [];
+      });
     },
   };
 }

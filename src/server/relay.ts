@@ -29,7 +29,7 @@ import type { Submission, Submitted } from '#intake/submission.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
 import type { SigningKey } from '#mail/dkim/signer.ts';
 import type { Signatory } from '#mail/dkim/signing.ts';
-import { openTurnstile } from '#mail/dkim/turnstile.ts';
+import { openSigningThreads } from '#mail/dkim/signing-threads.ts';
 import { openSrs } from '#mail/identity/srs.ts';
 import type { Identity, Policy, SessionLimits } from '#smtp/policy.ts';
 import { openDirectoryReader } from '#store/directory.ts';
@@ -66,8 +66,7 @@ export type Relay = {
 
 /** Commands that do no work before the session is ended (RFC 5321 7.8 leaves the number to us). */
 const IDLE_COMMANDS = 100;
-/** Enough in the thread pool that it never waits for the worker's loop, few enough that nothing else waits long for the pool. */
-const SIGNATURES_PER_CORE = 4;
+/** Messages. */
 const SIGNATURES_WAITING = 20_000;
 
 /** When credentials were last used is written down so often. */
@@ -88,10 +87,10 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
   const local = await openLocalDomains({ directory, generation, configured: () => live.config.inbound.domains });
   const vault = openVault(Buffer.from(start.secretKey));
   const signatories = await openSignatories({ directory, generation, vault, log });
-  const turnstile = openTurnstile({ atOnce: SIGNATURES_PER_CORE * availableParallelism(), waiting: SIGNATURES_WAITING });
+  const pen = openSigningThreads({ threads: Math.ceil(availableParallelism() / start.config.workers.count), waiting: SIGNATURES_WAITING });
   const signing = openSigning({
     find: (domain) => signatories.find(domain),
-    turnstile,
+    pen,
     lifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs),
   });
   const tls = await openServerTls({
@@ -166,7 +165,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     inspector: openInspector({
       hostname,
       resolver,
-      turnstile,
+      pen,
       clock: systemClock,
       log,
       settings: () => live.config.inbound,
@@ -231,6 +230,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       transcripts.close();
       transport.close();
       await client.close();
+      await pen.close();
       output.flush();
     },
   };

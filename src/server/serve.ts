@@ -173,6 +173,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     dns: config.dns,
     // What is scheduled is signed when it is accepted.
     signatureLifetimeMs: () => signatureLifetimeMs(live.config.queue.maxAgeMs) + MAX_AHEAD_MS,
+    checked: () => certificates.look(),
     clock: systemClock,
     log,
   });

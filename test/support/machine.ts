@@ -12,7 +12,7 @@ import { openInspector } from '#intake/inspect.ts';
 import { openIntake } from '#intake/intake.ts';
 import type { Returns } from '#intake/returned.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
-import { openTurnstile } from '#mail/dkim/turnstile.ts';
+import { ownPen } from '#mail/dkim/pen.ts';
 import type { NewMessage } from '#queue/queue.ts';
 import { commandTable } from '#smtp/commands.ts';
 import type { Connection, Policy, Profile, SessionLimits } from '#smtp/policy.ts';
@@ -64,7 +64,7 @@ export type MachineOptions = {
 const noReturns: Returns = { owns: () => false, admit: () => null, recognize: async () => REPLIES.noSuchReturnPath, read: () => ({ feed() {}, finish: async () => null }) };
 
 /** Nobody here has keys. */
-const unsigned = openSigning({ find: () => null, turnstile: openTurnstile({ atOnce: 1, waiting: 1 }), lifetimeMs: () => 1000 });
+const unsigned = openSigning({ find: () => null, pen: ownPen, lifetimeMs: () => 1000 });
 
 export function openMachine(): Machine {
   const stored: Stored[] = [];
@@ -111,7 +111,7 @@ export function openMachine(): Machine {
       clock: systemClock,
       settings: () => ({ dmarc: 'off', dnsTimeoutMs: 1000, trustedSealers: [] }),
       isTrusted: () => false,
-      turnstile: openTurnstile({ atOnce: 1, waiting: 1 }),
+      pen: ownPen,
       log: silentLog,
     }),
     forwarding: plainForwarding({ isLocal: (domain) => domain === LOCAL_DOMAIN }),

@@ -7,7 +7,7 @@ import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { openInspector } from '#intake/inspect.ts';
 import type { Inspected } from '#intake/inspect.ts';
-import { openTurnstile } from '#mail/dkim/turnstile.ts';
+import { ownPen } from '#mail/dkim/pen.ts';
 import { parseHeaders } from '#mail/headers.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import { authorOf } from '../support/author.ts';
@@ -81,7 +81,7 @@ async function judge({ zone, content, from, helo }: Given, portion: number): Pro
     clock: { ...systemClock, nowMs: () => 1_795_500_000_000 },
     settings: () => ({ dmarc: 'reject', dnsTimeoutMs: 60_000, trustedSealers: ['a.example'] }),
     isTrusted: () => false,
-    turnstile: openTurnstile({ atOnce: 1, waiting: 1 }),
+    pen: ownPen,
     log: silentLog,
   });
   const to = parseMailbox('box@local.example');

@@ -14,7 +14,7 @@ import { isForged, openInspector } from '#intake/inspect.ts';
 import type { Inspected, Inspector } from '#intake/inspect.ts';
 import type { ArcVerdict } from '#mail/arc/verify.ts';
 import type { DmarcVerdict } from '#mail/dmarc/evaluate.ts';
-import { openTurnstile } from '#mail/dkim/turnstile.ts';
+import { ownPen } from '#mail/dkim/pen.ts';
 import { parseHeaders } from '#mail/headers.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
@@ -119,7 +119,7 @@ function inspectorOf(given: Given, resolver: Resolver, clock = systemClock): Ins
     clock,
     settings: () => ({ dmarc: given.dmarc ?? 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
     isTrusted: () => false,
-    turnstile: openTurnstile({ atOnce: 1, waiting: 1 }),
+    pen: ownPen,
     log: silentLog,
   });
 }

@@ -13,7 +13,7 @@ import type { IntakeLimits } from '#intake/intake.ts';
 import { BodyHash } from '#mail/dkim/canonical.ts';
 import { openSigning } from '#mail/dkim/signing.ts';
 import type { Signatory } from '#mail/dkim/signing.ts';
-import { openTurnstile } from '#mail/dkim/turnstile.ts';
+import { ownPen } from '#mail/dkim/pen.ts';
 import type { NewMessage } from '#queue/queue.ts';
 import type { Lease } from '#queue/records.ts';
 import { parseMailbox } from '#smtp/address.ts';
@@ -122,14 +122,14 @@ function bench(record = credential(), limits: Partial<IntakeLimits> = {}, clock:
       isLocal: (domain) => domain === 'local.example',
       localDomain: () => 'local.example',
       laneFor: (domain, mode) => (mode === 'sandbox' ? 'capture:' : `mx:${domain}`),
-      signing: openSigning({ find: (domain) => (domain === 'signed.example' ? SIGNATORY : null), turnstile: openTurnstile({ atOnce: 2, waiting: 10 }), lifetimeMs: () => 1000 }),
+      signing: openSigning({ find: (domain) => (domain === 'signed.example' ? SIGNATORY : null), pen: ownPen, lifetimeMs: () => 1000 }),
       inspector: openInspector({
         hostname: 'relay.example.net',
         resolver: zoneResolver({ 'example.com': [{ TXT: 'v=spf1 ip4:192.0.2.7 -all' }], '_dmarc.example.com': [{ TXT: 'v=DMARC1; p=reject' }] }),
         clock: systemClock,
         settings: () => ({ dmarc: 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
         isTrusted: (client) => client === '10.0.0.1',
-        turnstile: openTurnstile({ atOnce: 2, waiting: 10 }),
+        pen: ownPen,
         log: silentLog,
       }),
       forwarding: plainForwarding({

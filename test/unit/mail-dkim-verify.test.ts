@@ -7,10 +7,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { BodyHashes, SignedHeader } from '#mail/dkim/check.ts';
-import { BodyHash } from '#mail/dkim/canonical.ts';
+import { BodyHash, canonicalField } from '#mail/dkim/canonical.ts';
 import type { CanonicalizationName } from '#mail/dkim/canonical.ts';
 import { openKeyCache, openKeys } from '#mail/dkim/key.ts';
-import { signatureOf } from '#mail/dkim/signer.ts';
+import { computeSignature } from '#mail/dkim/pen.ts';
 import { beginDkim } from '#mail/dkim/verify.ts';
 import type { DkimVerdict } from '#mail/dkim/verify.ts';
 import { parseHeaders } from '#mail/headers.ts';
@@ -80,7 +80,7 @@ function record(key: KeyObject): string {
 }
 
 /** The message with the signature that the case describes, signed by another code than the one that verifies. */
-async function signed(one: Pick<Case, 'signature' | 'sign' | 'change'>): Promise<Buffer> {
+function signed(one: Pick<Case, 'signature' | 'sign' | 'change'>): Buffer {
   const { message } = data;
   const template = one.signature ?? data.signature;
   const tags = new Map(template.split(';').map((tag) => [tag.split('=')[0]?.trim() ?? '', tag.slice(tag.indexOf('=') + 1).trim()]));
@@ -91,8 +91,8 @@ async function signed(one: Pick<Case, 'signature' | 'sign' | 'change'>): Promise
   const names = (tags.get('h') ?? '').split(':').map((name) => name.trim().toLowerCase());
   const algorithm = tags.get('a') === 'ed25519-sha256' ? 'ed25519-sha256' : 'rsa-sha256';
   const key = KEYS[one.sign ?? (algorithm === 'ed25519-sha256' ? 'ed25519' : 'rsa')] as KeyObject;
-  const bytes = await signatureOf(unsigned, { input: inputOf(message, names, headAs), key: { algorithm, privateKey: key }, as: headAs });
-  const field = unsigned.replace(/(;\s*b=)/, (whole) => `${whole}${bytes.toString('base64')}`);
+  const signature = computeSignature(algorithm, key, inputOf(message, names, headAs) + canonicalField(unsigned, headAs).slice(0, -2));
+  const field = unsigned.replace(/(;\s*b=)/, (whole) => `${whole}${signature}`);
   const whole = `${field}${message}`;
   return Buffer.from(one.change === undefined ? whole : whole.replace(one.change[0], one.change[1]), 'latin1');
 }
@@ -125,7 +125,7 @@ function zoneOf(one: Pick<Case, 'key'>): Zone {
 describe('cases of our own', () => {
   for (const one of data.cases) {
     it(one.name, async () => {
-      const [verdict, ...more] = await verify(await signed(one), zoneOf(one));
+      const [verdict, ...more] = await verify(signed(one), zoneOf(one));
       assert.equal(more.length, 0);
       assert.ok(verdict);
       assert.equal(verdict.result, one.result, verdict.reason);
@@ -134,7 +134,9 @@ describe('cases of our own', () => {
   }
 
   it('ten signatures are looked at, the others are told as not looked at', async () => {
-    const [field = '', ...rest] = (await signed({})).toString('latin1').split(/(?<=\r\n)(?=From: )/);
+    const [field = '', ...rest] = signed({})
+      .toString('latin1')
+      .split(/(?<=\r\n)(?=From: )/);
     const verdicts = await verify(Buffer.from(field.repeat(12) + rest.join(''), 'latin1'), zoneOf({}));
     assert.deepEqual(
       verdicts.map((verdict) => verdict.result),

@@ -10,13 +10,13 @@ import { ALGORITHMS, algorithm } from '#mail/dkim/algorithms.ts';
 import type { AlgorithmName } from '#mail/dkim/algorithms.ts';
 import { BodyHash, canonicalField } from '#mail/dkim/canonical.ts';
 import type { CanonicalizationName } from '#mail/dkim/canonical.ts';
-import { signMessage, signatureOf } from '#mail/dkim/signer.ts';
+import { computeSignature, ownPen } from '#mail/dkim/pen.ts';
+import { signMessage } from '#mail/dkim/signer.ts';
 import type { SigningKey } from '#mail/dkim/signer.ts';
-import { openTurnstile } from '#mail/dkim/turnstile.ts';
+import { openSigningThreads } from '#mail/dkim/signing-threads.ts';
 import { parseHeaders } from '#mail/headers.ts';
 
 const DIRECTORY = join(import.meta.dirname, '../vectors/dkim');
-const turnstile = openTurnstile({ atOnce: 4, waiting: 100 });
 
 type Case = { readonly source: string; readonly keys: Readonly<Record<string, string>>; readonly p?: Readonly<Record<string, string>> };
 type Canonical = { readonly source: string; readonly as: CanonicalizationName; readonly raw: string; readonly canonical: string };
@@ -56,14 +56,14 @@ for (const name of readdirSync(DIRECTORY).filter((file) => file.endsWith('.eml')
   for (const field of fields.filter((one) => one.name === 'dkim-signature')) {
     const tags = tagsOf(field.value());
     const selector = tags.get('s') ?? '';
-    test(`${source}: ${tags.get('a')}, selector ${selector}, gives the printed signature`, async () => {
+    test(`${source}: ${tags.get('a')}, selector ${selector}, gives the printed signature`, () => {
       const [headAs, bodyAs] = (tags.get('c') ?? '').split('/') as [CanonicalizationName, CanonicalizationName];
       assert.equal(hashOf(Buffer.from(text.slice(endOffset), 'latin1'), bodyAs), tags.get('bh'));
       const privateKey = createPrivateKey(keys[selector] ?? '');
       const name = tags.get('a') as AlgorithmName;
       const unsigned = text.slice(field.start, field.end).replace(/\bb=[A-Za-z0-9+/=\s]+/, (found) => (found.endsWith('\r\n') && !found.includes(';') ? 'b=\r\n' : 'b='));
-      const signature = await signatureOf(unsigned, { input: inputOf(text, (tags.get('h') ?? '').split(':'), headAs), key: { algorithm: name, privateKey }, as: headAs });
-      assert.equal(signature.toString('base64'), tags.get('b'));
+      const covered = inputOf(text, (tags.get('h') ?? '').split(':'), headAs);
+      assert.equal(computeSignature(name, privateKey, covered + canonicalField(unsigned, headAs).slice(0, -2)), tags.get('b'));
       if (p !== undefined) assert.equal(algorithm(name).publicBytes(createPublicKey(privateKey)).toString('base64'), p[selector]);
     });
   }
@@ -129,7 +129,7 @@ const HEADER = 'From: A <a@example.com>\r\nTo: b@example.net\r\nSubject: one\r\n
 test('both signatures are made, cover what a reader sees once more than it is there, and say nothing of a length', async () => {
   const keys = testKeys();
   const bodyHash = new BodyHash('relaxed').digest();
-  const signed = (await signMessage(keys, { header: Buffer.from(HEADER), bodyHash, nowMs: 1_764_000_000_123, lifetimeMs: 604_800_000 }, turnstile)).toString('latin1');
+  const signed = (await signMessage(keys, { header: Buffer.from(HEADER), bodyHash, nowMs: 1_764_000_000_123, lifetimeMs: 604_800_000 }, ownPen)).toString('latin1');
   const { fields } = parseHeaders(Buffer.from(`${signed}${HEADER}`, 'latin1'));
   const signatures = fields.filter((field) => field.name === 'dkim-signature');
   assert.equal(signatures.length, 2);
@@ -157,7 +157,7 @@ test('both signatures are made, cover what a reader sees once more than it is th
 test('of several fields with one name all are covered, the last one first', async () => {
   const header = Buffer.from('From: a@example.com\r\nList-Id: one\r\nTo: first\r\nTo: second\r\nList-Id: two\r\n\r\n');
   const [key] = testKeys();
-  const signed = await signMessage([key as SigningKey], { header, bodyHash: Buffer.alloc(32), nowMs: 0, lifetimeMs: 1000 }, turnstile);
+  const signed = await signMessage([key as SigningKey], { header, bodyHash: Buffer.alloc(32), nowMs: 0, lifetimeMs: 1000 }, ownPen);
   const h = tagsOf(parseHeaders(signed).fields[0]?.value() ?? '').get('h');
   assert.equal(h, 'from:from:subject:date:to:to:to:cc:reply-to:message-id:list-id:list-id');
 });
@@ -170,27 +170,40 @@ test('keys are RSA of 2048 bits and Ed25519', async () => {
   }
 });
 
-test('a bounded number of signatures is under way, the rest waits in line, and past the bound is turned away', async () => {
-  const narrow = openTurnstile({ atOnce: 2, waiting: 3 });
-  const gates: (() => void)[] = [];
-  let inside = 0;
-  let most = 0;
-  const work = (): Promise<number> => {
-    most = Math.max(most, ++inside);
-    return new Promise((resolve) => gates.push(() => resolve(--inside)));
-  };
-  const running = Array.from({ length: 5 }, () => narrow.pass(work));
-  assert.equal(narrow.waiting, 3);
-  await assert.rejects(narrow.pass(work), { code: 'signing-overloaded' });
-  while (gates.length > 0 || narrow.waiting > 0) {
-    gates.shift()?.();
-    await new Promise((resolve) => setImmediate(resolve));
+test('threads sign what is wanted, each message with its own keys, and say which key cannot', async () => {
+  const pen = openSigningThreads({ threads: 2, waiting: 1000 });
+  const keys = [...testKeys(), ...testKeys()];
+  const inputs = Array.from({ length: 60 }, (_, i) => `input ${i} \xff`);
+  const made = await Promise.all(inputs.map((input, i) => pen.sign(keys.slice((i % 2) * 2, (i % 2) * 2 + 2).map((key) => ({ key, input })))));
+  for (const [i, input] of inputs.entries()) {
+    const own = keys.slice((i % 2) * 2, (i % 2) * 2 + 2);
+    assert.deepEqual(
+      made[i],
+      own.map((key) => computeSignature(key.algorithm, key.privateKey, input)),
+    );
   }
-  await Promise.all(running);
-  assert.equal(most, 2);
-  await assert.rejects(
-    narrow.pass(() => Promise.reject(new Error('broken'))),
-    /broken/,
-  );
-  assert.equal(await narrow.pass(async () => 7), 7);
+  // Between two that can, one whose key is of the wrong kind: only that one fails.
+  const wrong = { algorithm: 'ed25519-sha256', privateKey: createPublicKey((keys[0] as SigningKey).privateKey) } as const;
+  const [before, broken, after] = await Promise.allSettled([
+    pen.sign([{ key: keys[0] as SigningKey, input: 'a' }]),
+    pen.sign([{ key: wrong, input: 'b' }]),
+    pen.sign([{ key: keys[1] as SigningKey, input: 'c' }]),
+  ]);
+  assert.deepEqual([before?.status, broken?.status, after?.status], ['fulfilled', 'rejected', 'fulfilled']);
+  await pen.close();
+  await assert.rejects(pen.sign([{ key: keys[0] as SigningKey, input: 'late' }]), /the server stops/);
+});
+
+test('a thread that dies takes only what it had: the next one signs what comes after', async () => {
+  const pen = openSigningThreads({ threads: 1, waiting: 3, entry: new URL('../fixtures/mortal-signing.ts', import.meta.url) });
+  const [key] = testKeys() as [SigningKey];
+  await assert.rejects(pen.sign([{ key, input: 'die' }]), /a thread that signs ended/);
+  const waiting = ['1', '2', '3'].map((input) => pen.sign([{ key, input }]));
+  assert.equal(pen.waiting, 3);
+  await assert.rejects(pen.sign([{ key, input: '4' }]), { code: 'signing-overloaded' });
+  assert.deepEqual(await Promise.all(waiting), [['1 by 1'], ['2 by 1'], ['3 by 1']]);
+  await assert.rejects(pen.sign([{ key, input: 'die' }]), /a thread that signs ended/);
+  // A new thread knows no key that the old one was told.
+  assert.deepEqual(await pen.sign([{ key, input: 'again' }]), ['again by 1']);
+  await pen.close();
 });

@@ -171,12 +171,15 @@ test('many new policies wait their turn, and none is done without', async () => 
 test('the names that get a certificate are those that the DNS leads here', async () => {
   const config = { hostname: 'relay.test', mtaSts: { mode: 'enforce', mx: [], maxAgeMs: DAY_MS, address: '::', port: 443 as number | null }, inbound: { domains: [] } };
   const domain = (name: string, inbound: boolean, status: string): unknown => ({ name, inbound, statuses: { [`CNAME mta-sts.${name}`]: status } });
-  const domains = [domain('right.test', true, 'right'), domain('missing.test', true, 'missing'), domain('sending.test', false, 'right')];
+  const domains = [domain('right.test', true, 'right'), domain('missing.test', true, 'missing'), domain('mute.test', true, 'unknown'), domain('sending.test', false, 'right')];
   const policy = openOwnPolicy({
     config: () => config as unknown as Config,
     directory: { domains: () => Promise.resolve(domains), domain: () => Promise.resolve(null) } as unknown as Parameters<typeof openOwnPolicy>[0]['directory'],
   });
-  assert.deepEqual(await policy.names(), ['mta-sts.right.test']);
+  assert.deepEqual(await policy.names(), [
+    { name: 'mta-sts.right.test', certain: true },
+    { name: 'mta-sts.mute.test', certain: false },
+  ]);
   config.mtaSts.port = null;
   assert.deepEqual(await policy.names(), []);
 });

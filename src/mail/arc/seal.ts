@@ -4,9 +4,9 @@
 import type { SignedHeader } from '#mail/dkim/check.ts';
 import { coveredFields } from '#mail/dkim/fields.ts';
 import { canonicalField } from '#mail/dkim/canonical.ts';
-import { foldBase64, foldNames, signatureOf } from '#mail/dkim/signer.ts';
+import type { Pen } from '#mail/dkim/pen.ts';
+import { foldNames, inputOf, signedField } from '#mail/dkim/signer.ts';
 import type { SigningKey } from '#mail/dkim/signer.ts';
-import type { Turnstile } from '#mail/dkim/turnstile.ts';
 import type { Field } from '#mail/headers.ts';
 import { foldHeader } from '#mail/headers.ts';
 import type { Chain } from './chain.ts';
@@ -26,8 +26,8 @@ export type ToSeal = {
 
 const MAX_SETS = 50;
 
-/** The three fields, to be put above those of the chain; null when the chain has no room for one more. Rejects when the key cannot sign. */
-export async function sealMessage(message: ToSeal, turnstile: Turnstile): Promise<string | null> {
+/** The three fields, to be put above those of the chain; null when the chain has no room for one more. Rejects as `pen` does. */
+export async function sealMessage(message: ToSeal, pen: Pen): Promise<string | null> {
   const { key, hostname, results, chain, header, fields, bodyHash, nowMs } = message;
   const sets = chain.status === 'none' ? [] : chain.sets;
   const instance = sets.length + 1;
@@ -38,8 +38,7 @@ export async function sealMessage(message: ToSeal, turnstile: Turnstile): Promis
   // DKIM signatures are what the next host may want to hold against this one's word; ARC's own fields are the seal's matter.
   const names = [...coveredFields(fields).names, ...header.named('dkim-signature').map((field) => field.name)];
   const unsigned = [`ARC-Message-Signature: ${own}`, 'c=relaxed/relaxed;', ...foldNames(names), `bh=${bodyHash.toString('base64')};`, 'b='].join('\r\n\t');
-  const sign = (field: string, input: string): Promise<string> =>
-    turnstile.pass(async () => `${field}${foldBase64((await signatureOf(field, { input, key, as: 'relaxed' })).toString('base64'))}\r\n`);
+  const sign = async (field: string, covered: string): Promise<string> => signedField(field, (await pen.sign([{ key, input: inputOf(field, covered) }]))[0] as string);
   const signature = await sign(unsigned, header.covered(names, 'relaxed'));
   const before = sets.map((set) => header.canonical(set.results, 'relaxed') + header.canonical(set.message, 'relaxed') + header.canonical(set.seal, 'relaxed')).join('');
   const sealed = before + canonicalField(arcResults, 'relaxed') + canonicalField(signature, 'relaxed');

@@ -4,12 +4,10 @@
 import type { KeyObject } from 'node:crypto';
 import { parseHeaders } from '#mail/headers.ts';
 import type { Field } from '#mail/headers.ts';
-import { algorithm } from './algorithms.ts';
 import type { AlgorithmName } from './algorithms.ts';
 import { canonicalField } from './canonical.ts';
-import type { CanonicalizationName } from './canonical.ts';
 import { coveredFields } from './fields.ts';
-import type { Turnstile } from './turnstile.ts';
+import type { Pen } from './pen.ts';
 
 export type SigningKey = { readonly domain: string; readonly selector: string; readonly algorithm: AlgorithmName; readonly privateKey: KeyObject };
 
@@ -25,28 +23,24 @@ export type ToSign = {
 
 const LINE_CHARACTERS = 72;
 
-/** The DKIM-Signature fields, to be put on top of the message. Rejects when a key cannot sign, or `turnstile` lets nobody in. */
-export async function signMessage(keys: readonly SigningKey[], message: ToSign, turnstile: Turnstile): Promise<Buffer> {
+/** The DKIM-Signature fields, to be put on top of the message. Rejects as `pen` does. */
+export async function signMessage(keys: readonly SigningKey[], message: ToSign, pen: Pen): Promise<Buffer> {
   const { names, fields } = coveredFields(parseHeaders(message.header).fields);
   const text = message.header.toString('latin1');
   const input = fields.map((field) => canonicalField(rawField(text, field), 'relaxed')).join('');
-  const signatures = await Promise.all(
-    keys.map((key) => {
-      const unsigned = signatureField(key, names, message);
-      return turnstile.pass(async () => `${unsigned}${foldBase64((await signatureOf(unsigned, { input, key, as: 'relaxed' })).toString('base64'))}\r\n`);
-    }),
-  );
-  return Buffer.from(signatures.join(''), 'latin1');
+  const unsigned = keys.map((key) => signatureField(key, names, message));
+  const signatures = await pen.sign(keys.map((key, i) => ({ key, input: inputOf(unsigned[i] as string, input) })));
+  return Buffer.from(unsigned.map((field, i) => signedField(field, signatures[i] as string)).join(''), 'latin1');
 }
 
-/** The signature that belongs into a field whose `b=` is empty. `input` are the canonical fields that it covers (RFC 6376 3.7). */
-export function signatureOf(
-  unsigned: string,
-  options: { readonly input: string; readonly key: Pick<SigningKey, 'algorithm' | 'privateKey'>; readonly as: CanonicalizationName },
-): Promise<Buffer> {
-  const { input, key, as } = options;
-  const own = canonicalField(unsigned, as).slice(0, -2);
-  return algorithm(key.algorithm).sign(Buffer.from(input + own, 'latin1'), key.privateKey);
+/** What is signed for a field whose `b=` is empty. `covered` are the canonical fields that it covers (RFC 6376 3.7). */
+export function inputOf(unsigned: string, covered: string): string {
+  return covered + canonicalField(unsigned, 'relaxed').slice(0, -2);
+}
+
+/** The field with its signature, which is base64. */
+export function signedField(unsigned: string, signature: string): string {
+  return `${unsigned}${foldBase64(signature)}\r\n`;
 }
 
 /** The field up to `b=`, folded (RFC 6376 3.5). */
@@ -80,7 +74,7 @@ export function foldNames(names: readonly string[]): string[] {
 }
 
 /** Base64 in lines that fold, for the end of a field. */
-export function foldBase64(text: string): string {
+function foldBase64(text: string): string {
   return (text.match(/.{1,70}/g) ?? []).join('\r\n\t');
 }
 

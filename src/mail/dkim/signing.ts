@@ -7,7 +7,7 @@ import type { Field } from '#mail/headers.ts';
 import { BodyHash } from './canonical.ts';
 import { signMessage } from './signer.ts';
 import type { SigningKey } from './signer.ts';
-import type { Turnstile } from './turnstile.ts';
+import type { Pen } from './pen.ts';
 
 /** A domain that this server may speak for. */
 export type Signatory = {
@@ -32,12 +32,12 @@ export type Signing = {
 export type SigningParts = {
   /** By domain, canonical; not its parents. */
   readonly find: (domain: string) => Signatory | null;
-  readonly turnstile: Turnstile;
+  readonly pen: Pen;
   readonly lifetimeMs: () => number;
 };
 
 export function openSigning(parts: SigningParts): Signing {
-  const { find, turnstile, lifetimeMs } = parts;
+  const { find, pen, lifetimeMs } = parts;
   const signatoryOf = (from: readonly Address[]): Signatory | null => {
     for (const { domain } of from) {
       const found = closest(domain, find);
@@ -45,7 +45,7 @@ export function openSigning(parts: SigningParts): Signing {
     }
     return null;
   };
-  const sign: Signing['sign'] = (signatory, message) => signMessage(signatory.keys, { ...message, lifetimeMs: lifetimeMs() }, turnstile);
+  const sign: Signing['sign'] = (signatory, message) => signMessage(signatory.keys, { ...message, lifetimeMs: lifetimeMs() }, pen);
   const signWhole: Signing['signWhole'] = async (chunks, nowMs) => {
     const { header, fields, body } = split(chunks);
     const signatory = signatoryOf(authors(fields));

@@ -70,6 +70,8 @@ export type Keeper = {
   renewals(): Renewal[];
   /** Orders now: all, or the one that has this name. Rejects with PosternError for a name that no certificate has. Returns what was asked for. */
   renew(name: string | null): Promise<readonly (readonly string[])[]>;
+  /** Looks at once whether something is due: what is wanted may have changed. */
+  look(): void;
   /** Resolves when nothing is under way any more; an order is taken up again by the next start. */
   stop(): Promise<void>;
 };
@@ -139,6 +141,10 @@ class CertificateKeeper implements Keeper {
     for (const { names, ordering } of chosen) if (!ordering) this.#asked.add(names[0] ?? '');
     this.#wake.abort();
     return chosen.map(({ names }) => names);
+  }
+
+  look(): void {
+    this.#wake.abort();
   }
 
   async stop(): Promise<void> {
