@@ -1,9 +1,9 @@
 // How a sink behaves, put together from personalities and single rules. Two that want different things of the same knob are a mistake of whoever
 // asked, and said so.
 
-import type { Mechanism } from '#smtp/sasl.ts';
 import type { Rule } from './act.ts';
 import type { Fault } from './certificates.ts';
+import type { SinkMechanism } from './mechanisms.ts';
 import { knobsOf, rulesOf } from './personalities.ts';
 import type { Chosen } from './personalities.ts';
 
@@ -23,7 +23,7 @@ export type Knobs = {
   readonly certificate?: Fault;
   readonly auth?: boolean;
   readonly authInClear?: boolean;
-  readonly mechanisms?: readonly Mechanism[];
+  readonly mechanisms?: readonly SinkMechanism[];
   readonly recipients?: number;
   readonly sizeBytes?: number;
   readonly dropAfterBytes?: number;

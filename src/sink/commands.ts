@@ -6,10 +6,10 @@ import { beginAuth, commandTable } from '#smtp/commands.ts';
 import type { Identity } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
 import { REPLIES } from '#smtp/reply.ts';
-import { MECHANISMS } from '#smtp/sasl.ts';
-import type { Mechanism } from '#smtp/sasl.ts';
 import type { Command, Step as Outcome, Turn } from '#smtp/turn.ts';
 import type { Step } from './act.ts';
+import { openSinkMechanism, usualMechanisms } from './mechanisms.ts';
+import type { SinkMechanism } from './mechanisms.ts';
 import type { Settings } from './world.ts';
 
 /** What a command asks of its connection. `perform` gives the reply to say, or what never comes; null: nothing is wanted here. */
@@ -60,7 +60,10 @@ function run(row: Row, turn: Turn<Identity>, args: string): MaybePromise<Outcome
 
 function proceed({ host, verb, command }: Row, turn: Turn<Identity>, args: string): MaybePromise<Outcome<Identity>> {
   if (verb === 'EHLO') return withExtensions(host.settings, turn, command.run(turn, args));
-  if (verb === 'AUTH') return mayLogIn(host.settings, turn) ? beginAuth(turn, args, mechanisms(host.settings, turn)) : says(REPLIES.encryptionRequired);
+  if (verb === 'AUTH')
+    return mayLogIn(host.settings, turn)
+      ? beginAuth(turn, args, { mechanisms: mechanisms(host.settings, turn), open: (mechanism, sasl) => openSinkMechanism(mechanism, sasl, host.settings.login) })
+      : says(REPLIES.encryptionRequired);
   if (verb === 'STARTTLS' && host.settings.behaviour.knobs.handshake === 'inject') host.inject('250 2.0.0 Said in the clear, before TLS\r\n');
   return command.run(turn, args);
 }
@@ -96,9 +99,8 @@ function mayLogIn({ auth: asksLogin, behaviour }: Settings, { connection }: Turn
   return asksLogin && (connection.tls !== null || behaviour.knobs.authInClear === true);
 }
 
-/** Who takes any password cannot prove that it knows it, which SCRAM wants. */
-function mechanisms({ login, behaviour }: Settings, { binding }: Turn<Identity>): readonly Mechanism[] {
-  const known = behaviour.knobs.mechanisms ?? (login === null ? MECHANISMS.slice(0, 2) : MECHANISMS);
+function mechanisms({ login, behaviour }: Settings, { binding }: Turn<Identity>): readonly SinkMechanism[] {
+  const known = behaviour.knobs.mechanisms ?? usualMechanisms(login);
   return known.filter((mechanism) => binding !== null || !mechanism.endsWith('-PLUS'));
 }
 

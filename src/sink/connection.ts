@@ -7,6 +7,7 @@ import { TLSSocket } from 'node:tls';
 import { errorCode, errorText } from '#base/failure.ts';
 import { canonicalIp } from '#base/ip.ts';
 import { silentLog } from '#base/log.ts';
+import type { Log } from '#base/log.ts';
 import type { MaybePromise } from '#base/promise.ts';
 import type { ChannelBinding, Connection } from '#smtp/policy.ts';
 import type { Reply } from '#smtp/reply.ts';
@@ -110,9 +111,16 @@ export class SinkConnection {
         heard: (line) => this.#said('<', line),
         inject: (text) => (this.#injection = text),
       }),
-      log: silentLog,
+      log: this.#faults(),
       io: this.#io(),
     });
+  }
+
+  /** Of the log of a session only its own faults are of interest here. */
+  #faults(): Log {
+    const { emit } = this.#world.settings;
+    const log: Log = { ...silentLog, error: (_event, fields) => emit({ event: 'fault', connection: this.#number, cause: String(fields?.['cause']) }), with: () => log };
+    return log;
   }
 
   begin(): void {

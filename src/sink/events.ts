@@ -22,6 +22,8 @@ export type SinkEvent =
   /** Something that no good server does, other than a reply. */
   | { readonly event: 'acted'; readonly connection: number; readonly step: string; readonly act: string; readonly personality: string }
   | ({ readonly event: 'message'; readonly connection: number } & MessageFacts)
+  /** The sink itself could not do something: no room in its directory, say. */
+  | { readonly event: 'fault'; readonly connection: number; readonly cause: string }
   | { readonly event: 'disconnected'; readonly connection: number; readonly messages: number; readonly durationMs: number };
 
 export type MessageFacts = {

@@ -3,6 +3,8 @@
 
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
+import { bearer, bearerResponse, cramMd5 } from './client-auth-asked.ts';
+import type { Asked } from './client-auth-asked.ts';
 import type { ClientFailure, ClientMechanism, RemoteReply } from './client-types.ts';
 import type { Wire } from './client-wire.ts';
 import { withoutSecrets } from './transcript.ts';
@@ -43,6 +45,11 @@ async function attempt(dialogue: Dialogue, login: Login, options: Choice): Promi
       return plain(dialogue, login);
     case 'LOGIN':
       return loginMechanism(dialogue, login);
+    case 'XOAUTH2':
+    case 'OAUTHBEARER':
+      return asked(await bearer((line, shown) => dialogue.say(line, shown), mechanism, login));
+    case 'CRAM-MD5':
+      return asked(await cramMd5((line, shown) => dialogue.say(line, shown), login));
     case undefined:
       return refusal(
         'policy',
@@ -53,9 +60,10 @@ async function attempt(dialogue: Dialogue, login: Login, options: Choice): Promi
 }
 
 /** The password in every form in which it goes over the wire. */
-function secretsOf({ username, password }: Login): string[] {
+function secretsOf({ username, password, mechanism }: Login): string[] {
   const coded = [`\0${username}\0${password}`, password].map((text) => Buffer.from(text).toString('base64'));
-  return [...coded, password].filter((secret) => secret !== '');
+  const token = mechanism === 'XOAUTH2' || mechanism === 'OAUTHBEARER' ? [bearerResponse(mechanism, { username, password })] : [];
+  return [...coded, ...token, password].filter((secret) => secret !== '');
 }
 
 function hidden(reply: RemoteReply, secrets: readonly string[]): RemoteReply {
@@ -125,6 +133,11 @@ async function scram(dialogue: Dialogue, { username, password }: Login, { nonce,
 function ended(answer: { reply: RemoteReply } | { failure: ClientFailure }): ClientFailure | null {
   if ('failure' in answer) return answer.failure;
   return answer.reply.code === 235 ? null : refusal('reply', answer.reply);
+}
+
+function asked({ answer, detail }: Asked): ClientFailure | null {
+  const refused = ended(answer);
+  return refused === null || detail === '' ? refused : { ...refused, text: `${refused.text}; the server says of the token: ${detail}` };
 }
 
 function refusal(kind: ClientFailure['kind'], reply: RemoteReply | null, text?: string): ClientFailure {

@@ -6,7 +6,7 @@ import type { Address, ReversePath } from './address.ts';
 import type { Notify, TlsInfo } from './policy.ts';
 import type { Recorder, Transcript } from './transcript.ts';
 
-export type ClientMechanism = 'PLAIN' | 'LOGIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS';
+export type ClientMechanism = 'PLAIN' | 'LOGIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS' | 'XOAUTH2' | 'OAUTHBEARER' | 'CRAM-MD5';
 
 /** How TLS is had: from the first byte; by STARTTLS or not at all; by STARTTLS if offered and it works; never. */
 export type TlsWanted = 'implicit' | 'starttls-required' | 'starttls-opportunistic' | 'none';
@@ -26,6 +26,10 @@ export type ClientOptions = {
   readonly target: { readonly address: string; readonly port: number } | { readonly socket: string };
   /** Source address to bind, if any. */
   readonly localAddress?: string;
+  /** Bytes before anything else, the handshake too: a PROXY header. */
+  readonly preface?: string;
+  /** Extensions that are not used, although they are offered. */
+  readonly without?: readonly string[];
   /** The name in EHLO/LHLO. */
   readonly helo: string;
   readonly tls: {

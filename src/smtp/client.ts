@@ -58,6 +58,10 @@ class Opening {
     recorder?.add('*', 'socket' in this.#options.target ? `connected to ${this.#options.target.socket}` : `connected to ${this.remote.address} port ${this.remote.port}`);
     const wire = new Wire(socket, recorder);
     this.wire = wire;
+    if (this.#options.preface !== undefined) {
+      socket.write(this.#options.preface);
+      recorder?.add('>', this.#options.preface.trimEnd());
+    }
     if (tls.wanted === 'implicit') {
       const failure = await this.#secure(wire, socket);
       if (failure !== null) return failure;
@@ -85,7 +89,7 @@ class Opening {
       answer = await wire.next('ehlo', timeouts.commandMs);
       if ('failure' in answer) return answer.failure;
       this.capabilities = { keywords: new Map(), sizeBytes: null, auth: [] };
-    } else this.capabilities = capabilitiesOf(answer.reply);
+    } else this.capabilities = capabilitiesOf(answer.reply, this.#options.without);
     if (answer.reply.code === 250) return null;
     return wire.fail({ phase: 'ehlo', kind: 'reply', reply: answer.reply, code: null, text: `${verb} refused: ${say(answer.reply)}` });
   }
@@ -237,7 +241,7 @@ function exporterOf(socket: Socket): (() => Buffer) | null {
 }
 
 /** What an EHLO reply offers. */
-export function capabilitiesOf(reply: RemoteReply): Capabilities {
+export function capabilitiesOf(reply: RemoteReply, without: readonly string[] = []): Capabilities {
   const keywords = new Map<string, string>();
   for (const line of reply.lines.slice(1)) {
     // Some old servers write AUTH=LOGIN.
@@ -245,6 +249,7 @@ export function capabilitiesOf(reply: RemoteReply): Capabilities {
     if (/^[A-Za-z0-9-]+$/.test(keyword))
       keywords.set(keyword.toUpperCase(), [keywords.get(keyword.toUpperCase()), rest].filter((part) => part !== undefined && part !== '').join(' '));
   }
+  for (const keyword of without) keywords.delete(keyword);
   const size = Number(keywords.get('SIZE') ?? 0);
   return {
     keywords,

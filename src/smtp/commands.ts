@@ -11,7 +11,7 @@ import type { Identity, MailCommand, RcptCommand } from './policy.ts';
 import type { Reply } from './reply.ts';
 import { REPLIES } from './reply.ts';
 import { MECHANISMS, decodeBase64, openMechanism } from './sasl.ts';
-import type { Mechanism } from './sasl.ts';
+import type { Mechanism, SaslHost, SaslMachine } from './sasl.ts';
 import type { Command, Step, Turn } from './turn.ts';
 
 /** RFC 5321 4.5.3.1.4, with room for the parameters of MAIL and RCPT (RFC 3461, 6531) and for AUTH (RFC 4954 4). */
@@ -104,11 +104,17 @@ function startTls<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
 function auth<I extends Identity>(turn: Turn<I>, args: string): Step<I> {
   if (turn.connection.tls === null) return says(REPLIES.encryptionRequired);
   if (!isSubmission(turn)) return says(REPLIES.noAuthHere);
-  return beginAuth(turn, args, offered(turn));
+  return beginAuth(turn, args, { mechanisms: offered(turn), open: openMechanism });
 }
 
-/** Starts an exchange where one may be had; `mechanisms` are those that are offered. */
-export function beginAuth<I extends Identity>(turn: Turn<I>, args: string, mechanisms: readonly Mechanism[]): Step<I> {
+/** The mechanisms that are offered, and how one of them is started. */
+type Offer<M extends string, I extends Identity> = {
+  readonly mechanisms: readonly M[];
+  readonly open: (mechanism: M, host: SaslHost<I>) => { readonly machine: SaslMachine<I>; readonly first: Buffer };
+};
+
+/** Starts an exchange where one may be had. */
+export function beginAuth<M extends string, I extends Identity>(turn: Turn<I>, args: string, { mechanisms, open }: Offer<M, I>): Step<I> {
   if (turn.connection.helo === null) return says(REPLIES.sequence('send EHLO first'));
   if (turn.connection.identity !== null) return says(REPLIES.sequence('already authenticated'));
   if (turn.transaction !== null) return says(REPLIES.sequence('AUTH comes before MAIL'));
@@ -120,7 +126,7 @@ export function beginAuth<I extends Identity>(turn: Turn<I>, args: string, mecha
   const answer = initial === undefined ? null : decodeBase64(initial);
   if (initial !== undefined && answer === null) return says(REPLIES.badBase64);
   const { connection, policy, binding } = turn;
-  const { machine, first } = openMechanism<I>(mechanism, {
+  const { machine, first } = open(mechanism, {
     verify: (username, password) => policy.authenticate(connection, username, password),
     keys: (username) => policy.scramKeys(connection, username),
     proven: (username) => policy.authenticated(connection, username),

@@ -231,13 +231,15 @@ export function outboundTls(options: {
   readonly caFile: string | null;
   /** More certificates to trust, PEM. */
   readonly trusted?: readonly string[];
+  /** What is shown to servers that ask who we are, PEM. */
+  readonly identity?: { readonly cert: string; readonly key: string };
   /** The key of the configuration that names `caFile`. */
   readonly caFileKey?: string;
 }): { readonly secureContext: SecureContext } {
   const own = options.caFile === null ? [] : readAuthorities(options.caFile, options.caFileKey ?? 'delivery.ca_file');
   const extra = [...own, ...(options.trusted ?? [])];
   const ca = new Set([...getCACertificates('default'), ...getCACertificates('system'), ...extra].map((pem) => pem.trim()));
-  return { secureContext: createSecureContext({ ca: [...ca], minVersion: 'TLSv1.2' }) };
+  return { secureContext: createSecureContext({ ca: [...ca], minVersion: 'TLSv1.2', ...options.identity }) };
 }
 
 function readAuthorities(path: string, key: string): string[] {

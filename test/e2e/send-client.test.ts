@@ -234,8 +234,8 @@ test('TLS: protocol, cipher, chain and verdict; another name to verify; --insecu
 
 test('a login by each mechanism, and no password in anything that is shown', async () => {
   const own = await startSink('--auth', '--user', 'me', '--password-file', passwordFile, '--transcript');
-  const coded = [PASSWORD, `\0me\0${PASSWORD}`].map((secret) => Buffer.from(secret).toString('base64'));
-  for (const mechanism of ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'scram-sha-256-plus']) {
+  const coded = [PASSWORD, `\0me\0${PASSWORD}`, `user=me\x01auth=Bearer ${PASSWORD}\x01\x01`].map((secret) => Buffer.from(secret).toString('base64'));
+  for (const mechanism of ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'scram-sha-256-plus', 'XOAUTH2', 'OAUTHBEARER', 'CRAM-MD5']) {
     const { code, shown } = await sendJson(...own.to, '--to', 'a@receiver.test', '--user', 'me', '--password-file', passwordFile, '--auth', mechanism);
     assert.equal(code, 0, shown);
     assert.match(shown, new RegExp(`AUTH ${mechanism}( |")`, 'i'));
@@ -245,6 +245,12 @@ test('a login by each mechanism, and no password in anything that is shown', asy
   const tried = await sendJson(...own.to, ...login, '--quit-after', 'auth');
   assert.deepEqual([tried.code, tried.answer.replies], [0, []]);
   assert.ok(!tried.answer.transcript.some(({ text: line }) => line.startsWith('MAIL')));
+  writeFileSync(join(work, 'wrong'), 'not-the-token');
+  for (const mechanism of ['XOAUTH2', 'OAUTHBEARER', 'CRAM-MD5', 'SCRAM-SHA-256-PLUS']) {
+    const wrong = await sendJson(...own.to, '--to', 'a@receiver.test', '--user', 'me', '--password-file', join(work, 'wrong'), '--auth', mechanism);
+    assert.deepEqual([wrong.code, wrong.answer.failure?.class], [1, 'auth-failed'], mechanism);
+    if (mechanism.includes('AUTH')) assert.match(wrong.shown, /the server says of the token: \{\\?"status/);
+  }
   const plainOnly = await startSink('--personality', 'auth-plain-only');
   const refused = await sendJson(...plainOnly.to, '--to', 'a@receiver.test', ...login, '--auth', 'LOGIN');
   assert.equal(refused.code, 1);
@@ -392,4 +398,41 @@ test('a load on a server of somebody else is refused before anything is connecte
   const much = await sendJson<{ error: { cause: string } }>(...load.slice(0, -1), '5000', '--load-host', '192.0.2.7');
   assert.equal(much.code, 2);
   assert.match(much.answer.error.cause, /at most 1000 messages on 10 connections/);
+});
+
+test('extensions that are left unused, and a client that is named in a PROXY header', async () => {
+  const { code, answer } = await sendJson(...sink.to, '--to', 'a@receiver.test', '--without', 'pipelining,chunking', '--without', 'SIZE');
+  assert.equal(code, 0);
+  const lines = answer.transcript.filter(({ direction }) => direction === '>').map(({ text: line }) => line);
+  assert.deepEqual(lines.slice(-5), ['MAIL FROM:<me@sender.test>', 'RCPT TO:<a@receiver.test>', 'DATA', lines.at(-2) ?? '', 'QUIT']);
+  const postern = await startPostern({ listener: 'proxy_protocol = ["127.0.0.0/8"]', profiles: ['mx', 'submissions'], config: '[inbound]\ndomains = ["here.test"]\n' });
+  for (const [profile, source] of [
+    ['mx', '192.0.2.44:1234'],
+    ['submissions', '2001:db8::7'],
+  ] as const) {
+    const to = ['--host', 'localhost', '--ipv4', '--port', String(postern.port(profile)), '--ca-file', join(postern.dataDir, 'tls', 'cert.pem')];
+    const tls = profile === 'submissions' ? ['--tls', 'implicit', '--quit-after', 'ehlo'] : ['--from', 'a@sender.test', '--to', 'b@elsewhere.test'];
+    const done = await sendJson(...to, ...tls, '--proxy-source', source);
+    assert.equal(done.code, profile === 'mx' ? 1 : 0, done.shown);
+    assert.match(done.shown, /PROXY TCP[46] /);
+  }
+  await until('the client is the one that the header names', () => postern.log().some((line) => line['client'] === '192.0.2.44'));
+  assert.equal((await sendJson(...sink.to, '--to', 'a@receiver.test', '--proxy-source', 'somewhere')).code, 2);
+});
+
+test('a certificate of its own, for a server that asks for one', async () => {
+  const authority = makeAuthority();
+  const [server, client] = [authority.issue(['127.0.0.1']), authority.issue(['client.test'], { use: 'clientAuth' })];
+  const port = await freePort();
+  await startPostfix({
+    services: [{ port, options: { smtpd_tls_security_level: 'encrypt', smtpd_tls_req_ccert: 'yes', smtpd_tls_CAfile: authority.caFile } }],
+    tls: { cert: server.certFile, key: server.keyFile },
+    domains: ['here.test'],
+  });
+  const to = ['--host', '127.0.0.1', '--port', String(port), '--ca-file', authority.caFile, '--from', 'me@here.test', '--to', 'you@here.test'];
+  assert.equal((await sendJson(...to)).code, 1);
+  const done = await sendJson(...to, '--tls-cert', client.certFile, '--tls-key', client.keyFile);
+  assert.equal(done.code, 0, done.shown);
+  assert.equal((await sendJson(...to, '--tls-cert', client.certFile)).code, 2);
+  assert.equal((await sendJson(...to, '--tls-cert', client.certFile, '--tls-key', server.keyFile)).code, 2);
 });

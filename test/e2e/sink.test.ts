@@ -2,7 +2,7 @@
 // Needs: root, postfix, swaks, curl
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startPostfix } from '../support/postfix.ts';
@@ -122,6 +122,39 @@ test('curl: refuses each bad certificate, and a STARTTLS that is taken away, bef
     'starttls-plain': 35,
     'starttls-drop': 56,
   });
+});
+
+test('the mechanisms of other servers: CRAM-MD5 as swaks speaks it, bearer tokens as curl does', async () => {
+  const dir = tempDir();
+  writeFileSync(join(dir, 'password'), 'very-secret');
+  writeFileSync(join(dir, 'm.eml'), 'Subject: x\r\n\r\nx\r\n');
+  const sink = await startSink('--auth', '--user', 'me', '--password-file', join(dir, 'password'), '--transcript');
+  for (const [password, code] of [
+    ['very-secret', 0],
+    ['wrong', 28],
+  ] as const) {
+    assert.equal((await swaks(sink, '-tls', '-a', 'CRAM-MD5', '-au', 'me', '-ap', password)).code, code);
+    for (const mechanism of ['XOAUTH2', 'OAUTHBEARER', 'PLAIN']) {
+      const secret = mechanism === 'PLAIN' ? ['--user', `me:${password}`] : ['--user', 'me', '--oauth2-bearer', password];
+      const rest = ['--cacert', sink.caFile, '--ssl-reqd', '--mail-from', 'a@sender.test', '--mail-rcpt', 'b@receiver.test', '-T', join(dir, 'm.eml')];
+      const done = await run('/usr/bin/curl', ['-s', '--max-time', '10', '--login-options', `AUTH=${mechanism}`, ...secret, ...rest, `smtp://127.0.0.1:${sink.port}/client.test`]);
+      assert.equal(done.code, password === 'wrong' ? 67 : 0, `${mechanism} ${password}`);
+    }
+  }
+  assert.deepEqual(
+    sink.of('login').map(({ username, accepted }) => `${String(username)} ${String(accepted)}`),
+    ['me true', 'me true', 'me true', 'me true', 'me false', 'me false', 'me false', 'me false'],
+  );
+  assert.doesNotMatch(sink.process.output(), /very-secret/);
+});
+
+test('what the sink itself cannot do is a fault that it tells', async () => {
+  const sink = await startSink('--save', 'mail');
+  assert.equal((await swaks(sink)).code, 0);
+  rmSync(join(sink.dir, 'mail'), { recursive: true });
+  assert.notEqual((await swaks(sink)).code, 0);
+  assert.match(String(sink.of('fault')[0]?.['cause']), /ENOENT/);
+  assert.equal((await swaks(sink)).code !== 0 && sink.process.child.exitCode === null, true, 'it goes on');
 });
 
 test('smtp-source: many messages on several connections', async () => {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { tempDir } from './temp.ts';
 
 export type Pair = { readonly certFile: string; readonly keyFile: string; readonly cert: string; readonly key: string };
-export type Authority = { readonly caFile: string; issue(names: readonly string[], options?: { days?: number }): Pair };
+export type Authority = { readonly caFile: string; issue(names: readonly string[], options?: { days?: number; use?: 'serverAuth' | 'clientAuth' }): Pair };
 
 export function makeAuthority(): Authority {
   const dir = tempDir('ca');
@@ -40,7 +40,7 @@ export function makeAuthority(): Authority {
     issue(names, options = {}) {
       const base = join(dir, `leaf${++serial}`);
       const alternatives = names.map((name) => `${/^[\d.]+$|:/.test(name) ? 'IP' : 'DNS'}:${name}`).join(',');
-      writeFileSync(`${base}.ext`, `subjectAltName=${alternatives}\nextendedKeyUsage=serverAuth\n`);
+      writeFileSync(`${base}.ext`, `subjectAltName=${alternatives}\nextendedKeyUsage=${options.use ?? 'serverAuth'}\n`);
       openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${base}.key`, '-out', `${base}.csr`, '-subj', `/CN=${names[0] ?? 'x'}`);
       openssl(
         'x509',

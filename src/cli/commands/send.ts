@@ -1,7 +1,9 @@
 // `postern send`: one message with everything that is said, or a measured load of them. Without a port it climbs the ladder 465 -> 587 -> 2525;
 // TLS is required unless --tls none is said, and a rung without it is left, not used.
 
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { PosternError, errorText } from '#base/failure.ts';
 import { readLogin } from '#cli/login.ts';
 import type { Cli } from '#cli/main.ts';
 import { climb } from '#cli/send/ladder.ts';
@@ -11,6 +13,7 @@ import { runLoad } from '#cli/send/load.ts';
 import { registerOptions, usage } from '#cli/send/options.ts';
 import type { Options } from '#cli/send/options.ts';
 import { planTarget } from '#cli/send/plan.ts';
+import type { Target } from '#cli/send/plan.ts';
 import { readRequest } from '#cli/send/request.ts';
 import type { Request } from '#cli/send/request.ts';
 import { failedAll, finish } from '#cli/send/result.ts';
@@ -45,7 +48,7 @@ async function send(cli: Cli, options: Options): Promise<void> {
     options,
     helo: request.helo,
     auth: login === null ? null : { ...login, ...(options.auth === undefined ? {} : { mechanism: options.auth }) },
-    context: outboundTls({ caFile: options.caFile ?? null, caFileKey: '--ca-file', trusted: target.trusted }).secureContext,
+    context: contextOf(options, target),
   };
   const attempts: Attempt[] = [];
   const reached = await climb(cli, dialling, attempts);
@@ -56,6 +59,18 @@ async function send(cli: Cli, options: Options): Promise<void> {
     said = await transact(reached.client, { ...request, content: [request.content] }, { note: cli.out.note, askOnly: options.quitAfter === 'rcpt' });
   await reached.client.quit();
   finish(cli, { target, reached, attempts, said, request });
+}
+
+function contextOf({ caFile, tlsCert, tlsKey }: Options, { trusted }: Target): Dialling['context'] {
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) throw usage('A certificate needs its key, and a key its certificate.', 'Give both --tls-cert and --tls-key.');
+  const common = { caFile: caFile ?? null, caFileKey: '--ca-file', trusted };
+  if (tlsCert === undefined || tlsKey === undefined) return outboundTls(common).secureContext;
+  try {
+    return outboundTls({ ...common, identity: { cert: readFileSync(tlsCert, 'utf8'), key: readFileSync(tlsKey, 'utf8') } }).secureContext;
+  } catch (error) {
+    if (error instanceof PosternError) throw error;
+    throw usage(`The certificate ${tlsCert} and its key cannot be used: ${errorText(error)}.`, 'Give a PEM certificate, and the key that belongs to it.');
+  }
 }
 
 /** What would be sent, and to whom. */

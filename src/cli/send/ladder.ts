@@ -14,6 +14,7 @@ import { Recorder } from '#smtp/transcript.ts';
 import type { StepTime, TranscriptEntry } from '#smtp/transcript.ts';
 import type { Options } from './options.ts';
 import type { Rung, Target } from './plan.ts';
+import { proxyHeader } from './proxy.ts';
 
 export type Attempt = {
   readonly address: string;
@@ -86,6 +87,8 @@ export function clientOptions({ target, options, helo, auth, context }: Dialling
     protocol: target.protocol,
     target: target.socket === null ? { address, port: rung.port } : { socket: target.socket },
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
+    ...(options.proxySource === undefined ? {} : { preface: proxyHeader(options.proxySource, target.socket === null ? { address, port: rung.port } : null) }),
+    without: options.without,
     helo,
     ...(auth === null ? {} : { auth }),
     recorder: null,

@@ -40,6 +40,10 @@ export type Options = {
   readonly envid?: string;
   readonly orcpt: readonly string[];
   readonly requiretls?: boolean;
+  readonly without: readonly string[];
+  readonly proxySource?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly quitAfter?: 'ehlo' | 'auth' | 'rcpt';
   readonly dryRun?: boolean;
   readonly quiet?: boolean;
@@ -50,7 +54,7 @@ export type Options = {
   readonly loadHost?: string;
 };
 
-const MECHANISMS: readonly ClientMechanism[] = ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS'];
+const MECHANISMS: readonly ClientMechanism[] = ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'XOAUTH2', 'OAUTHBEARER', 'CRAM-MD5'];
 
 const EXAMPLES = `
 Examples:
@@ -99,9 +103,15 @@ export function registerOptions(command: Command): Command {
     .option('--tls-server-name <name>', 'name to ask for and to verify, where it is not the host')
     .option('--ca-file <file>', 'more authorities to trust, PEM')
     .option('--insecure', 'accept any certificate (it is still looked at, and told)')
+    .option('--tls-cert <file>', 'show this certificate to the server, PEM, with --tls-key')
+    .option('--tls-key <file>', 'its private key, PEM')
     .option('--user <name>', 'log in as this user')
     .option('--password-file <file>', 'file with the password; - reads standard input')
-    .addOption(new Option('--auth <mechanism>', 'log in by this mechanism only (default: the best that is offered)').choices(MECHANISMS).argParser(parseMechanism))
+    .addOption(
+      new Option('--auth <mechanism>', 'log in by this mechanism only (default: the best of SCRAM-SHA-256, PLAIN, LOGIN); for XOAUTH2 and OAUTHBEARER the password is the token')
+        .choices(MECHANISMS)
+        .argParser(parseMechanism),
+    )
     .option('--file <file>', 'send this message instead of one that is made; - reads standard input')
     .option('--subject <text>', 'subject of the message', 'Test message from Postern')
     .option('--body <text>', 'text of the message', 'This message was sent by "postern send".')
@@ -114,6 +124,8 @@ export function registerOptions(command: Command): Command {
     .option('--envid <text>', 'id of the envelope that a DSN repeats')
     .option('--orcpt <address>', 'original recipient, "rfc822;address" or the address (repeat: one for each recipient)', collect, [])
     .option('--requiretls', 'ask for TLS on every hop (REQUIRETLS)')
+    .option('--without <extensions>', 'do not use these although they are offered, with commas: PIPELINING,CHUNKING,...', collectWords, [])
+    .option('--proxy-source <address[:port]>', 'say a PROXY header first, with this client in it')
     .addOption(new Option('--quit-after <step>', 'send nothing: end after EHLO (and TLS), the login, or the recipients').choices(['ehlo', 'auth', 'rcpt']))
     .option('--dry-run', 'print the message, and connect to nobody')
     .option('--quiet', 'show the result only')
@@ -153,6 +165,16 @@ function parseNumber(option: string, most: number): (text: string) => number {
 
 export function usage(cause: string, fix: string): PosternError {
   return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
+}
+
+function collectWords(value: string, before: readonly string[]): string[] {
+  return [
+    ...before,
+    ...value
+      .toUpperCase()
+      .split(',')
+      .map((word) => word.trim()),
+  ];
 }
 
 function collect(value: string, before: readonly string[]): string[] {

@@ -32,6 +32,8 @@ function words(event: SinkEvent): string | null {
       return `message <${event.from}> to ${event.to.map((to) => `<${to}>`).join(' ')}, ${sizeText(event.sizeBytes)}, ${event.subject === null ? 'no subject' : JSON.stringify(event.subject)}${
         event.file === null ? '' : `: ${event.file}`
       }`;
+    case 'fault':
+      return `FAULT of the sink: ${event.cause}`;
     case 'disconnected':
       return `closed after ${event.durationMs} ms`;
   }
