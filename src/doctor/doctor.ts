@@ -11,7 +11,7 @@ import type { PortCheck } from './checks/check.ts';
 import { downgrade, injection, starttls, tls, versions } from './checks/encryption.ts';
 import { ehlo, greeting } from './checks/greeting.ts';
 import { latency, openRelay, rate, size } from './checks/policy.ts';
-import { tcp } from './checks/tcp.ts';
+import { judgeTcp, tcp } from './checks/tcp.ts';
 import { dane as daneCheck, keepsDane } from './domain/dane.ts';
 import { examineDomain } from './domain/examine.ts';
 import type { DomainOptions } from './domain/examine.ts';
@@ -80,30 +80,104 @@ export async function diagnose(text: string, target: Target, options: DoctorOpti
   const startMs = performance.now();
   const startedAt = new Date().toISOString();
   const findings: Finding[] = [];
-  const add = (finding: Finding): void => {
+  const add: Add = (finding, { told = false } = {}) => {
     findings.push(finding);
-    options.found?.(finding);
+    if (!told) options.found?.(finding);
   };
   if (target.kind === 'host') await examineHost(target.host, target.port, options, add);
   else await examineMailDomain(target.domain, options, add);
   return { target: text, kind: target.kind, startedAt, durationMs: Math.round(performance.now() - startMs), checks: findings, summary: summarize(findings) };
 }
 
-type Add = (finding: Finding) => void;
+/** `told`: it was called out already, when it was found. */
+type Add = (finding: Finding, how?: { readonly told?: boolean }) => void;
 
 async function examineHost(host: string, port: number | null, options: DoctorOptions, add: Add): Promise<void> {
   options.begun?.(`looking up ${host}`);
   const addresses = await lookUp(host, options, add);
   if (addresses.length === 0) return;
   const ports = port === null ? options.ports : [port];
-  const places = addresses.flatMap((address) => ports.map((number) => ({ host, address, port: number })));
+  const place = (address: string) => (number: number) => ({ host, address, port: number });
+  const several = addresses.length > 1;
   options.begun?.(`probing ${ports.map(String).join(', ')} of ${addresses.join(' and ')}`);
   // References are asked at the same time, so that a blocked network costs one timeout, not two.
   const references = referenceProbe(ports, options);
-  const all = await Promise.all(places.map((place) => probe(place, options)));
+  const first = familiesOf(addresses);
+  const others = addresses.filter((address) => !first.includes(address));
+  const probing = { findingsOf: (evidence: PortEvidence) => judge(evidence, { named: port !== null, usable: true, several }) };
+  const [found, elsewhere] = await Promise.all([
+    probeAll(
+      first.flatMap((address) => ports.map(place(address))),
+      options,
+      probing,
+    ),
+    reachAll(
+      others.flatMap((address) => ports.map(place(address))),
+      options,
+    ),
+  ]);
+  // The ones that were chosen may be the dead ones: then another is looked at in their place.
+  const instead = found.some(connected) ? undefined : elsewhere.find(connected)?.address;
+  const all = instead === undefined ? found : [...found, ...(await probeAll(ports.map(place(instead)), options, probing))];
   const usable = all.some((evidence) => evidence.capabilities !== null || evidence.capabilitiesTls !== null);
-  for (const evidence of all) for (const finding of judge(evidence, { named: port !== null, usable, several: addresses.length > 1 })) add(finding);
+  const dead = deadAddresses([...found, ...elsewhere]);
+  for (const evidence of all) {
+    if (dead.some(({ subject }) => subject === subjectOf(evidence, true))) continue;
+    for (const finding of judge(evidence, { named: port !== null, usable, several })) add(finding, { told: connected(evidence) });
+  }
+  for (const one of dead) add(one);
   for (const finding of await outbound(all, references, options)) add(finding);
+}
+
+const connected = ({ connect }: Pick<PortEvidence, 'connect'>): boolean => 'value' in connect;
+
+type Probing = {
+  readonly role?: Role;
+  /** Called as soon as a port is done that could be connected to: what it says does not hang on the others. */ readonly findingsOf: (evidence: PortEvidence) => readonly Finding[];
+};
+
+async function probeAll(places: readonly Place[], options: DoctorOptions, { role, findingsOf }: Probing): Promise<readonly PortEvidence[]> {
+  return Promise.all(
+    places.map(async (place) => {
+      const evidence = await probe(place, options, role);
+      if (connected(evidence)) for (const finding of findingsOf(evidence)) options.found?.(finding);
+      return evidence;
+    }),
+  );
+}
+
+/** Addresses of a host beyond the first of each family, and how many of them are tried: whether they take a connection at all. */
+const ADDRESSES = 8;
+
+type Reached = Pick<PortEvidence, keyof Place | 'connect' | 'timeoutMs'>;
+
+async function reachAll(places: readonly Place[], options: DoctorOptions): Promise<readonly Reached[]> {
+  const { helo, context, timeoutMs, signal } = options;
+  return Promise.all(
+    places.slice(0, ADDRESSES * options.ports.length).map(async (place) => {
+      const opened = await Conversation.open(place, { helo, context, timeoutMs, ...(signal === undefined ? {} : { signal }) });
+      if ('failure' in opened) return { ...place, timeoutMs, connect: opened };
+      opened.conversation.close();
+      return { ...place, timeoutMs, connect: { value: null, ms: opened.conversation.connectMs } };
+    }),
+  );
+}
+
+/** Where some addresses of a host serve a port, the others of that family have to: clients are given them in turn. */
+function deadAddresses(reached: readonly Reached[]): Finding[] {
+  return reached.flatMap((one) => {
+    const served = reached.some((other) => other.host === one.host && other.port === one.port && other.address.includes(':') === one.address.includes(':') && connected(other));
+    if (connected(one) || !served) return [];
+    const verdict = judgeTcp(one);
+    const cause = `${verdict.cause ?? ''} Other addresses of ${one.host} are served: clients are given all of them in turn, so that some connections fail or wait.`;
+    const fix = `Mend the server at ${one.address}, or take the address out of the DNS of ${one.host}.`;
+    return [finding(tcp, { ...verdict, title: 'one of several addresses does not answer', cause, fix }, { subject: subjectOf(one, true), host: one.host, port: one.port })];
+  });
+}
+
+function subjectOf({ host, address, port }: Place, several: boolean): string {
+  if (host === address) return address.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  return several ? `${host}[${address}]:${port}` : `${host}:${port}`;
 }
 
 /** Hosts of a domain that are probed; the best ones. */
@@ -121,21 +195,28 @@ async function examineMailDomain(domain: string, options: DoctorOptions, add: Ad
     seen.set(key, n);
     add(finding({ id: n === 1 ? check.id : `${check.id}-${n}`, title: check.title }, { durationMs, ...verdict }, { subject, host: null, port: null }));
   }
-  const places = hosts.slice(0, HOSTS).flatMap(({ host, addresses }) => familiesOf(addresses).map((address) => ({ host, address, port: options.mxPort })));
+  const best = hosts.slice(0, HOSTS);
+  const place = (host: string) => (address: string) => ({ host, address, port: options.mxPort });
+  const places = best.flatMap(({ host, addresses }) => familiesOf(addresses).map(place(host)));
   if (places.length === 0) return;
   options.begun?.(`probing port ${options.mxPort} of ${hosts.map(({ host }) => host).join(', ')}`);
   const references = referenceProbe([options.mxPort], options);
-  const all = await Promise.all(places.map((place) => probe(place, { ...options, login: null }, 'mx')));
-  const usable = all.some((evidence) => evidence.capabilities !== null);
-  for (const evidence of all) {
+  const others = best.flatMap(({ host, addresses }) => addresses.filter((address) => !familiesOf(addresses).includes(address)).map(place(host)));
+  const findingsOf = (usable: boolean) => (evidence: PortEvidence) => {
     const kept = keepsDane(dane, domain, evidence);
-    for (const one of judge(evidence, { named: false, usable, several: true })) add(kept?.vouched === true ? vouched(one) : one);
-    const of = { subject: `${evidence.host}[${evidence.address}]:${evidence.port}`, host: evidence.host, port: evidence.port };
-    if (kept !== null) add(finding(daneCheck, kept.verdict, of));
     const policy = keepsPolicy(sts, evidence);
-    if (policy !== null) add(finding(mtaSts, policy, of));
-  }
-  for (const one of greetingNames(all)) add(one);
+    const of = { subject: `${evidence.host}[${evidence.address}]:${evidence.port}`, host: evidence.host, port: evidence.port };
+    return [
+      ...judge(evidence, { named: false, usable, several: true }).map((one) => (kept?.vouched === true ? vouched(one) : one)),
+      ...(kept === null ? [] : [finding(daneCheck, kept.verdict, of)]),
+      ...(policy === null ? [] : [finding(mtaSts, policy, of)]),
+      ...greetingNames([evidence]),
+    ];
+  };
+  const [all, elsewhere] = await Promise.all([probeAll(places, { ...options, login: null }, { role: 'mx', findingsOf: findingsOf(true) }), reachAll(others, options)]);
+  const usable = all.some((evidence) => evidence.capabilities !== null);
+  for (const evidence of all) for (const one of findingsOf(usable)(evidence)) add(one, { told: connected(evidence) });
+  for (const one of deadAddresses([...all, ...elsewhere]).filter(({ subject }) => elsewhere.some((other) => subjectOf(other, true) === subject))) add(one);
   for (const one of await outbound(all, references, options)) add(one);
 }
 
@@ -170,7 +251,7 @@ function familiesOf(addresses: readonly string[]): string[] {
   return [addresses.find((address) => !address.includes(':')), addresses.find((address) => address.includes(':'))].filter((address) => address !== undefined);
 }
 
-/** A and AAAA, with the time they took; the first of each family is probed. */
+/** A and AAAA, with the time they took. */
 async function lookUp(host: string, { resolver }: DoctorOptions, add: Add): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
   if (host === 'localhost') return ['127.0.0.1'];
@@ -181,7 +262,7 @@ async function lookUp(host: string, { resolver }: DoctorOptions, add: Add): Prom
   const v6 = aaaa.status === 'found' ? aaaa.records : [];
   const verdict = dnsVerdict(host, [a, aaaa], [...v4, ...v6]);
   add(finding({ id: 'dns', title: 'address records' }, { ...verdict, durationMs }, { subject: host, host, port: null }));
-  return familiesOf([...v4, ...v6]);
+  return [...v4, ...v6];
 }
 
 function dnsVerdict(host: string, answers: readonly Awaited<ReturnType<Resolver['a']>>[], addresses: readonly string[]): Verdict {
@@ -223,8 +304,8 @@ type Frame = { readonly named: boolean; readonly usable: boolean; readonly sever
 
 /** The findings of one port. A port that nobody named and that is simply not served is no fault where another one works. */
 function judge(evidence: PortEvidence, { named, usable, several }: Frame): Finding[] {
-  const { host, address, port } = evidence;
-  const subject = several && host !== address ? `${host}[${address}]:${port}` : address.includes(':') && host === address ? `[${host}]:${port}` : `${host}:${port}`;
+  const { host, port } = evidence;
+  const subject = subjectOf(evidence, several);
   const findings = PORT_CHECKS.flatMap((check) => {
     const verdict = check.judge(evidence);
     return verdict === null ? [] : [finding(check, verdict, { subject, host, port })];

@@ -32,6 +32,8 @@ export type Animal = {
   /** null: healthy, and nothing may be found. */
   readonly fault: string | null;
   readonly keep: readonly Kept[];
+  /** Other animals that have to be there too. */
+  readonly beside?: readonly string[];
   /** What the doctor is asked about; default: the first port that is kept. `HOST` stands for its name. */
   readonly target?: string;
   readonly args?: readonly string[];

@@ -15,7 +15,8 @@ const AT_ONCE = 6;
 
 const names = process.argv.slice(2);
 const chosen = ANIMALS.filter(({ name }) => names.length === 0 || names.includes(name));
-const { ground, resolver } = await keep(chosen);
+const beside = new Set(chosen.flatMap((animal) => animal.beside ?? []));
+const { ground, resolver } = await keep(ANIMALS.filter((animal) => chosen.includes(animal) || beside.has(animal.name)));
 const config = join(tempDir('cfg'), 'postern.toml');
 writeFileSync(config, `hostname = "doctor.zoo.test"\n[dns]\nservers = ["${resolver}"]\n[delivery]\nca_file = "${ground.certificates.caFile}"\n`);
 

@@ -108,6 +108,10 @@ async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
       blocklists: options.blocklist.length === 0 ? config.doctor.blocklists : options.blocklist.filter((zone) => zone !== 'none'),
       mxPort: config.delivery.mxPort,
       begun: (what) => cli.out.note(`${what} ...`),
+      // Whoever watches sees what is wrong as it is found; the whole follows in order.
+      ...(process.stderr.isTTY && !cli.json
+        ? { found: ({ status, title, subject }) => (status === 'fail' || status === 'warn' ? cli.out.note(`${status}: ${title} (${subject})`) : undefined) }
+        : {}),
     };
     const once = async (): Promise<Report> => diagnose(text, await parseTarget(text, resolver, options.as ?? null), settings);
     if (options.watch !== undefined) return await watch(cli, once, options.watch);

@@ -6,7 +6,7 @@ import { ms } from './check.ts';
 import type { PortCheck } from './check.ts';
 import { shortened } from './handshake.ts';
 
-const SLOW_MS = 5000;
+const SLOW_MS = 3000;
 
 export const greeting: PortCheck = {
   id: 'banner',
@@ -41,12 +41,12 @@ export const greeting: PortCheck = {
         title: late ? 'no greeting' : failure.kind === 'protocol' ? 'not an SMTP server' : 'connection closed at once',
         evidence: failure.text,
         cause: late
-          ? `The connection is open, but ${host} says nothing: the server is overloaded, delays strangers (tarpit), or something else listens on port ${port}.`
+          ? `The connection is open, but ${host} says nothing: the server is overloaded, delays strangers (tarpit), awaits a PROXY header (it is set up to stand behind a balancer), or something else listens on port ${port}.`
           : failure.kind === 'protocol'
             ? `What listens on port ${port} does not speak SMTP.`
             : `${host} takes the connection and closes it without a word: a firewall, a blocklist or an access rule (TCP wrappers) turns this address away, or the server behind a balancer is down.`,
         fix: late
-          ? 'Look at the load and the log of the server; a client should wait up to 5 minutes for the greeting (RFC 5321 4.5.3.2.1).'
+          ? 'Look at the load and the log of the server, and at what it expects of a balancer (Postfix: smtpd_upstream_proxy_protocol; Exim: hosts_proxy); a client should wait up to 5 minutes for the greeting (RFC 5321 4.5.3.2.1).'
           : 'Look at the log of the server and its access rules; check that the port is the one of the mail server.',
         durationMs,
       };

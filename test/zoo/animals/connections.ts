@@ -59,6 +59,7 @@ export const CONNECTIONS: readonly Animal[] = [
   },
   {
     name: 'host-drops-25',
+    beside: ['healthy-postfix'],
     fault: 'the host drops port 25, the network does not',
     keep: [{ by: 'nftables', port: 25, verdict: 'drop' }],
     target: 'HOST:25',
@@ -81,6 +82,13 @@ export const CONNECTIONS: readonly Animal[] = [
     ],
     args: QUICK,
     expect: { check: 'banner', status: 'fail', title: /no greeting/, cause: /says nothing/, fix: /log of the server/, evidence: /timed out/ },
+  },
+  {
+    name: 'awaits-proxy-header',
+    fault: 'the server is set up for a balancer and awaits its PROXY header',
+    keep: [{ by: 'postfix', port: 587, options: { smtpd_upstream_proxy_protocol: 'haproxy', smtpd_upstream_proxy_timeout: '60s' } }],
+    args: QUICK,
+    expect: { check: 'banner', status: 'fail', title: /no greeting/, cause: /awaits a PROXY header/, fix: /smtpd_upstream_proxy_protocol/, evidence: /timed out/ },
   },
   {
     name: 'slow-greeting',

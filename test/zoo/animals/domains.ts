@@ -14,8 +14,9 @@ type Records = { readonly mx?: string; readonly spf?: string; readonly dkim?: st
 const records = ({ mx = `@ MX 10 ${HOST}.`, spf = '@ TXT "v=spf1 mx -all"', dkim = DKIM, dmarc = '_dmarc TXT "v=DMARC1; p=reject"', more = '' }: Records = {}): string =>
   [mx, spf, dkim, dmarc, more].filter((line) => line !== '').join('\n');
 
-const about = (name: string, ...args: string[]): Pick<Animal, 'name' | 'target' | 'args'> => ({
+const about = (name: string, ...args: string[]): Pick<Animal, 'name' | 'beside' | 'target' | 'args'> => ({
   name,
+  beside: ['healthy-postfix'],
   target: `${name}.test`,
   args: ['--as', 'domain', '--selector', 's1', ...(args.includes('--blocklist') ? [] : ['--blocklist', 'none']), ...args],
 });
@@ -245,6 +246,7 @@ export const DOMAINS: readonly Animal[] = [
   },
   {
     ...about('sts-broken-host'),
+    beside: ['expired-mx'],
     fault: 'MTA-STS enforced, and the mail host shows an expired certificate',
     keep: [...withPolicy('sts-broken-host', policyText('enforce', 'expired-mx.zoo.test'), { mx: '@ MX 10 expired-mx.zoo.test.' })],
     expect: {
@@ -348,6 +350,23 @@ export const DOMAINS: readonly Animal[] = [
     keep: [{ by: 'knot', broken: 'mute', records: '' }],
     expect: { check: 'mx', status: 'fail', title: /DNS gives no answer/, cause: /do not answer/, fix: /name servers/, evidence: /SERVFAIL|no answer|timed out/i },
     follows: ['spf', 'dkim', 'dmarc', 'mta-sts', 'tlsrpt'],
+  },
+  {
+    name: 'one-address-dead',
+    fault: 'one of two addresses of the host is not served',
+    keep: [
+      { by: 'postfix', port: 587, host: 'mail.one-address-dead.test' },
+      { by: 'knot', records: 'mail A ADDRESS\nmail A 127.19.0.1\nmail A 127.20.254.2' },
+    ],
+    target: 'mail.one-address-dead.test:587',
+    expect: {
+      check: 'tcp',
+      status: 'fail',
+      title: /one of several addresses does not answer/,
+      cause: /nothing listens on port 587/,
+      fix: /DNS of mail\.one-address-dead\.test/,
+      evidence: /ECONNREFUSED/,
+    },
   },
   {
     name: 'no-such-host',
