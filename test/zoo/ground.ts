@@ -22,24 +22,25 @@ export type Ground = {
 export async function layGround(names: readonly string[]): Promise<Ground> {
   const dir = tempDir('zoo');
   const run = (command: string, ...args: string[]): void => void execFileSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  const over = (path: string, text: string): void => {
-    const file = join(dir, path.replaceAll('/', '-'));
-    writeFileSync(file, text, { mode: 0o644 });
-    run('/bin/mount', '--bind', file, path);
-  };
   run('/bin/chmod', '755', dir);
   run('/bin/ip', 'link', 'set', 'lo', 'up');
-  run('/bin/mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=${[...UNPACKED, '/usr'].join(':')}`, '/usr');
-  for (const path of ['/run', '/var/spool', '/var/lib/opensmtpd']) {
-    mkdirSync(path, { recursive: true });
-    run('/bin/mount', '-t', 'tmpfs', '-o', 'mode=755', 'none', path);
-  }
-  mkdirSync('/var/lib/opensmtpd/empty');
+  // Files of /etc are not covered one by one: whoever replaces one outside, as adduser does, would uncover it here.
   const ids = USERS.map((user, i) => ({ user, id: FIRST_ID + i }));
-  over('/etc/passwd', `${readFileSync('/etc/passwd', 'utf8')}${ids.map(({ user, id }) => `${user}:x:${id}:${id}::/var/lib/opensmtpd/empty:/usr/sbin/nologin\n`).join('')}`);
-  over('/etc/group', `${readFileSync('/etc/group', 'utf8')}${ids.map(({ user, id }) => `${user}:x:${id}:\n`).join('')}`);
-  over('/etc/resolv.conf', 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n');
-  over('/etc/hosts', '127.0.0.1 localhost\n');
+  const own: Readonly<Record<string, string>> = {
+    passwd: `${readFileSync('/etc/passwd', 'utf8')}${ids.map(({ user, id }) => `${user}:x:${id}:${id}::/var/lib/opensmtpd/empty:/usr/sbin/nologin\n`).join('')}`,
+    group: `${readFileSync('/etc/group', 'utf8')}${ids.map(({ user, id }) => `${user}:x:${id}:\n`).join('')}`,
+    'resolv.conf': 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n',
+    hosts: '127.0.0.1 localhost\n',
+  };
+  mkdirSync(join(dir, 'etc'), { mode: 0o755 });
+  for (const [name, text] of Object.entries(own)) writeFileSync(join(dir, 'etc', name), text, { mode: 0o644 });
+  for (const [path, above] of [
+    ['/usr', UNPACKED],
+    ['/etc', [join(dir, 'etc')]],
+    ['/var/lib', ['/var/cache/postern-tests/opensmtpd/var/lib']],
+  ] as const)
+    run('/bin/mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=${[...above, path].join(':')}`, path);
+  for (const path of ['/run', '/var/spool']) run('/bin/mount', '-t', 'tmpfs', '-o', 'mode=755', 'none', path);
   const addresses = new Map(names.map((name, i) => [name, `127.20.${Math.floor(i / 200)}.${(i % 200) + 1}`]));
   return {
     certificates: await openCertificates(),
