@@ -42,6 +42,8 @@ export const METRICS = {
   postern_certificate_renewal_failures: { type: 'gauge', help: 'Failed renewals in a row, by the first name of the certificate.', labels: ['name'] },
   postern_self_warnings: { type: 'gauge', help: 'What the server finds wrong with itself and its surroundings, by check.', labels: ['check'] },
   postern_self_checked_timestamp_seconds: { type: 'gauge', help: 'When the server last looked at itself.', labels: [] },
+  postern_http_requests_total: { type: 'counter', help: 'Requests to the API, by operation and class of the answer (2xx, 4xx, 5xx).', labels: ['operation', 'status'] },
+  postern_http_request_seconds: { type: 'histogram', help: 'From a request to the API to its answer.', labels: [], bounds: ANSWER_SECONDS },
   postern_resident_memory_bytes: { type: 'gauge', help: 'Resident memory of the process.', labels: [] },
   postern_start_timestamp_seconds: { type: 'gauge', help: 'When the process started.', labels: [] },
 } as const satisfies Record<string, Definition>;

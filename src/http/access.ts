@@ -42,7 +42,7 @@ export function door({ settings, rates }: DoorParts): MiddlewareHandler<Env> {
     if (corsOrigins.length > 0) context.header('vary', 'Origin');
     if (allowed) {
       context.header('access-control-allow-origin', origin);
-      context.header('access-control-expose-headers', 'Retry-After, Location');
+      context.header('access-control-expose-headers', 'Retry-After, Location, Idempotent-Replayed');
     }
     if (allowed && context.req.method === 'OPTIONS' && context.req.header('access-control-request-method') !== undefined) {
       context.header('access-control-allow-methods', 'GET, POST, PUT, PATCH, DELETE');

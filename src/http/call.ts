@@ -21,6 +21,8 @@ export type CallParts = {
   readonly rates: Rates;
   /** Requests a second that one token or person may make, unless it has a limit of its own. */
   readonly perSecond: () => number;
+  /** One-way observer (metrics). */
+  readonly observe: (operation: string, status: number, durationMs: number) => void;
   readonly log: Log;
   /** Of bodies of heavy operations. */
   readonly memory: Memory;
@@ -29,7 +31,22 @@ export type CallParts = {
 /** Puts the operations on the app, in their order. */
 export function mount(app: Hono<Env>, operations: readonly Operation[], parts: CallParts): void {
   for (const operation of operations) {
-    app.on(operation.method, operation.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => handle(operation, context, parts));
+    app.on(operation.method, operation.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => observed(operation, context, parts));
+  }
+}
+
+async function observed(operation: Operation, context: Context<Env>, parts: CallParts): Promise<Response> {
+  const startMs = performance.now();
+  let status = 500;
+  try {
+    const response = await handle(operation, context, parts);
+    status = response.status;
+    return response;
+  } catch (error) {
+    if (error instanceof ProblemError) status = error.problem.status;
+    throw error;
+  } finally {
+    parts.observe(operation.id, status, performance.now() - startMs);
   }
 }
 

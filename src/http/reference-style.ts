@@ -1,8 +1,8 @@
 // How the reference at /docs looks: light and dark, narrow and wide, no font or picture from anywhere.
 
 export const STYLE = `
-:root { color-scheme: light dark; --text: #1b1f24; --soft: #57606a; --line: #d5dae0; --back: #ffffff; --panel: #f5f7f9; --link: #0b5cad; }
-@media (prefers-color-scheme: dark) { :root { --text: #e8ebee; --soft: #a5aeb8; --line: #3a424c; --back: #14181d; --panel: #1d232a; --link: #7fb8f5; } }
+:root { color-scheme: light dark; --text: #1b1f24; --soft: #57606a; --line: #d5dae0; --back: #ffffff; --panel: #f5f7f9; --link: #0b5cad; --post: #17692f; --delete: #a8261c; --change: #7a4f00; }
+@media (prefers-color-scheme: dark) { :root { --text: #e8ebee; --soft: #a5aeb8; --line: #3a424c; --back: #14181d; --panel: #1d232a; --link: #7fb8f5; --post: #74d18f; --delete: #ff948a; --change: #f0bd5c; } }
 * { box-sizing: border-box; }
 body { margin: 0; display: grid; grid-template-columns: 18rem minmax(0, 1fr); color: var(--text); background: var(--back); font: 16px/1.5 system-ui, sans-serif; }
 a { color: var(--link); }
@@ -13,6 +13,8 @@ nav { position: sticky; top: 0; height: 100vh; overflow: auto; padding: 1rem; bo
 nav ul { list-style: none; margin: 0; padding: 0; }
 nav ul ul { padding: .25rem 0 .75rem .75rem; }
 nav li { margin: .25rem 0; }
+nav a { text-decoration: none; }
+nav a:hover { text-decoration: underline; }
 main { padding: 1.5rem clamp(1rem, 4vw, 3rem); max-width: 64rem; }
 h1 { line-height: 1.2; margin-top: 0; }
 h2 { margin-top: 3rem; padding-bottom: .25rem; border-bottom: 1px solid var(--line); }
@@ -26,6 +28,10 @@ th, td { text-align: left; vertical-align: top; padding: .375rem .5rem .375rem 0
 th { font-weight: 400; width: 12rem; }
 td:nth-child(2) { color: var(--soft); width: 8rem; }
 .call span { display: inline-block; min-width: 4rem; padding: 0 .5rem; border: 1px solid currentColor; border-radius: .25rem; text-align: center; font-size: .8rem; font-weight: 600; }
+.call .post { color: var(--post); }
+.call .get { color: var(--link); }
+.call .delete { color: var(--delete); }
+.call .put, .call .patch { color: var(--change); }
 .refusals { color: var(--soft); font-size: .875rem; }
 summary { cursor: pointer; color: var(--link); }
 @media (max-width: 48rem) {

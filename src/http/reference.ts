@@ -115,6 +115,11 @@ function innerOf(property: Json): Json | null {
 
 /** What a value is, in a few words of HTML. */
 function kind(schema: Json): string {
+  const fallback = schema['default'] === undefined ? '' : `, default <code>${escape(JSON.stringify(schema['default']))}</code>`;
+  return `${bareKind(schema)}${fallback}`;
+}
+
+function bareKind(schema: Json): string {
   if (typeof schema['$ref'] === 'string') return reference(schema['$ref']);
   const choices = (schema['anyOf'] ?? schema['oneOf']) as readonly Json[] | undefined;
   if (choices !== undefined) return choices.map(kind).join(' or ');
@@ -125,7 +130,6 @@ function kind(schema: Json): string {
   const words = [typeof type === 'string' ? type : type.join(' or '), ...(format === undefined ? [] : [format])];
   if (minimum !== undefined) words.push(`from ${minimum}`);
   if (maximum !== undefined) words.push(`to ${maximum}`);
-  if (schema['default'] !== undefined) words.push(`default ${JSON.stringify(schema['default'])}`);
   return escape(words.join(', '));
 }
 

@@ -12,6 +12,7 @@ import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import type { Vault } from '#base/vault.ts';
 import type { Suppressions } from '#queue/suppression.ts';
+import type { Metrics } from '#events/metrics.ts';
 import type { Directory } from '#store/directory.ts';
 import { byToken, door } from './access.ts';
 import type { DoorSettings } from './access.ts';
@@ -94,6 +95,8 @@ export type AppParts = HealthParts &
     readonly url: () => string;
     /** Of the program. */
     readonly version: string;
+    /** Where requests are counted. */
+    readonly counted: Metrics;
     readonly log: Log;
   };
 
@@ -158,6 +161,10 @@ export function createApp(parts: AppParts): Hono<Env> {
     rates,
     memory: openMemory(LARGE_BYTES),
     perSecond: () => parts.door().requestsPerToken,
+    observe(operation, status, durationMs) {
+      parts.counted.add('postern_http_requests_total', [operation, `${Math.floor(status / 100)}xx`]);
+      parts.counted.observe('postern_http_request_seconds', durationMs);
+    },
     log: parts.log,
   });
   app.route('/.well-known', mtaStsRoutes(parts));

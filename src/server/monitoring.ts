@@ -29,9 +29,10 @@ export async function readiness(parts: { draining: boolean; workers: Workers; st
 }
 
 /** The Prometheus text of the whole process. */
-export async function collectMetrics(parts: { workers: Workers; store: StoreHost; certificates: Certificates; self: SelfService }): Promise<string> {
-  const { workers, store, certificates, self } = parts;
+export async function collectMetrics(parts: { workers: Workers; store: StoreHost; certificates: Certificates; self: SelfService; counted: Metrics }): Promise<string> {
+  const { workers, store, certificates, self, counted } = parts;
   const metrics = new Metrics();
+  metrics.merge(counted.snapshot());
   const [counts] = await Promise.all([
     withinTime(
       store.admin.counts().catch(() => null),

@@ -10,6 +10,7 @@ import { PosternError, errorText } from '#base/failure.ts';
 import type { Log } from '#base/log.ts';
 import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { linkFor } from '#http/routes/people.ts';
+import { Metrics } from '#events/metrics.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { openResolver } from '#dns/resolver.ts';
@@ -195,8 +196,10 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   });
   closing.push(() => self.stop());
   const reached = { url: '' };
+  const counted = new Metrics();
   const app = createApp({
     log,
+    counted,
     version: options.version,
     door: () => live.config.http,
     vault: secrets.vault,
@@ -225,7 +228,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     },
     flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
-    metrics: () => collectMetrics({ workers, store, certificates, self }),
+    metrics: () => collectMetrics({ workers, store, certificates, self, counted }),
   });
   const management = await listenOnSocket(app, socketPath(dataDir));
   closing.push(() => management.close());

@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { z } from 'zod';
 import { silentLog } from '#base/log.ts';
+import { Metrics } from '#events/metrics.ts';
 import { openRates } from '#http/rates.ts';
 import { createApp, listenOnTcp, operationsOf } from '#http/server.ts';
 import type { AppParts, HttpServer } from '#http/server.ts';
@@ -23,9 +24,11 @@ import { openDatabase } from '#store/sqlite/database.ts';
 const dir = mkdtempSync(join(tmpdir(), 'postern-access-'));
 const directory = openDirectory(join(dir, 'directory.db'), new Int32Array(new SharedArrayBuffer(4)));
 const settings = { corsOrigins: ['https://app.example.com'], trustedProxies: [] as string[], requestsPerAddress: 10_000, requestsPerToken: 10_000 };
+const counted = new Metrics();
 const none = (): never => assert.fail('not asked for');
 const parts = {
   log: silentLog,
+  counted,
   version: '1.2.3',
   door: () => settings,
   directory,
@@ -182,6 +185,20 @@ test('too many requests: 429 with Retry-After, by token and by address; wrong to
   assert.equal((await ask('/health/live', { headers: { 'x-forwarded-for': '203.0.113.9, 198.51.100.7' } })).status, 200, 'the nearest hop counts, not what the client says');
   settings.requestsPerAddress = 10_000;
   settings.trustedProxies = [];
+});
+
+test('requests are counted by operation and class of the answer, whatever a path says', async () => {
+  await ask('/v1/nothing/../../x');
+  await ask('/v1/credentials');
+  const text = counted.render();
+  assert.match(text, /postern_http_requests_total\{operation="addToken",status="2xx"\} \d+/);
+  assert.match(text, /postern_http_requests_total\{operation="listCredentials",status="4xx"\} \d+/);
+  const names = [...text.matchAll(/operation="([^"]*)"/g)].map((match) => match[1]);
+  const known = new Set(operationsOf(parts).map(({ id }) => id));
+  assert.ok(
+    names.every((name) => known.has(name ?? '')),
+    'labels come from the document, never from the wire',
+  );
 });
 
 test('a bucket fills again, and memory is bounded', () => {

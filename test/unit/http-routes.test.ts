@@ -53,6 +53,7 @@ before(async () => {
   metrics.observe('postern_accept_seconds', 4);
   parts = {
     log: silentLog,
+    counted: new Metrics(),
     vault: openVault(Buffer.alloc(32, 7)),
     url: () => 'http://localhost:8025',
     version: '1.2.3',
