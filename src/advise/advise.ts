@@ -2,10 +2,11 @@
 // it. Pure: nothing is looked up, no connection made. RFC 6409, RFC 8314.
 
 import { LIBRARIES, fillSnippet } from '#knowledge/libraries.ts';
-import type { Library } from '#knowledge/libraries.ts';
+import type { Library, SnippetValues } from '#knowledge/libraries.ts';
 import { ordered, others } from './candidates.ts';
 import { USABLE, isDead, standingOf } from './evidence.ts';
 import type { Standing } from './evidence.ts';
+import { httpApiOf } from './http-api.ts';
 import { ownServer } from './own-server.ts';
 import type { ServerPort } from './own-server.ts';
 import { hostOf } from './question.ts';
@@ -21,6 +22,8 @@ export type Choice = {
   /** null where there is none to give: an HTTP API, or a library that cannot do this. */
   readonly snippet: string | null;
 };
+
+const HTTPS_PORT = 443;
 
 /** The first five are the contract's. */
 export type Advice = {
@@ -62,28 +65,23 @@ export function advise(question: Question): Advice {
     usable: best !== null && !(question.survey?.depth === 'session' && question.survey.problem !== null),
   };
   const rest = others(candidates, first).filter((one) => best === null || isOpen(question, one));
-  const alternatives = [...rest.map((one) => choiceOf(question, one, library)), ...httpApi(question)];
+  const lastResort = question.scenario === 'locked-cloud' || question.scenario === 'esp' ? [httpApi(question)] : [];
+  const alternatives = rest.map((one) => choiceOf(question, one, library));
   // An own server's configuration is the answer, unless it was asked what goes into a client of it.
   const server = own !== null && question.library === null ? own : null;
   const shown = server === null ? library : { id: 'postern', name: 'Postern', file: 'postern.toml' };
   const answer = { library: { id: shown.id, name: shown.name, file: shown.file }, ...common };
   if (best === null && isEverythingBlocked(question, candidates)) {
-    const [http] = httpApi(question, true);
-    return {
-      port: http.port,
-      encryption: http.encryption,
-      why: nothingWorks(question, candidates),
-      alternatives: alternatives.filter(({ encryption }) => encryption !== 'https'),
-      snippet: null,
-      ...answer,
-    };
+    const { port, encryption, snippet } = httpApi(question);
+    const shell = snippet === null ? null : { id: 'postern-http', name: "Postern's HTTP API", file: 'send.sh' };
+    return { port, encryption, why: nothingWorks(question, candidates), alternatives, snippet, ...answer, library: shell };
   }
   const why = best === null ? nothingWorks(question, candidates) : reasons(question, { best, candidates, asked, library });
   return {
     port: first.port,
     encryption: encryptionOf(first),
     why,
-    alternatives,
+    alternatives: [...alternatives, ...lastResort],
     snippet: server === null ? snippetOf(question, first, library) : server.snippet,
     ...answer,
   };
@@ -148,30 +146,24 @@ function choiceOf(question: Question, one: ServedPort, library: Library): Choice
 }
 
 function snippetOf(question: Question, { port, tls }: ServedPort, library: Library): string | null {
-  const { username, provider, from, to } = question;
-  const ownAddress = provider !== null && /whole mail address/i.test(provider.username);
-  return fillSnippet(library, tls, { host: hostOf(question).host, port, username: username ?? provider?.login ?? (ownAddress ? from : 'your-username'), from, to });
+  return fillSnippet(library, tls, valuesOf(question, port));
 }
 
-function httpApi({ scenario, provider }: Question, always: true): readonly [Choice];
-function httpApi({ scenario, provider }: Question): readonly Choice[];
-function httpApi({ scenario, provider }: Question, always = false): readonly Choice[] {
-  if (!always && scenario !== 'locked-cloud' && scenario !== 'esp') return [];
-  const whose = provider === null ? 'of the mail service, if it has one' : `of ${provider.name}, if your plan has it`;
-  return [
-    {
-      port: 443,
-      encryption: 'https',
-      why: `The HTTP API ${whose}: a network that lets web traffic out cannot block it. Mail has to be handed over in its own format.`,
-      snippet: null,
-    },
-  ];
+function valuesOf(question: Question, port: number): SnippetValues {
+  const { username, provider, from, to } = question;
+  const ownAddress = provider !== null && /whole mail address/i.test(provider.username);
+  return { host: hostOf(question).host, port, username: username ?? provider?.login ?? (ownAddress ? from : 'your-username'), from, to };
+}
+
+function httpApi(question: Question): Choice {
+  return { port: HTTPS_PORT, encryption: 'https', ...httpApiOf(question.provider, valuesOf(question, HTTPS_PORT)) };
 }
 
 function notesOf(question: Question, library: Library): string[] {
   const { provider } = question;
   const { host, placeholder } = hostOf(question);
-  const notes = question.scenario === 'own-server' && question.library === null ? [] : library.traps.map((trap) => `${library.name}: ${trap}`);
+  const notes = [...(question.remarks ?? [])];
+  if (!(question.scenario === 'own-server' && question.library === null)) notes.push(...library.traps.map((trap) => `${library.name}: ${trap}`));
   if (provider !== null) {
     notes.push(`${provider.name}, username: ${provider.username} Password: ${provider.password}`, ...provider.notes.map((note) => `${provider.name}: ${note}`));
     for (const other of provider.hosts) notes.push(`${provider.name}: ${other.host} for ${other.for}.`);

@@ -29,7 +29,13 @@ export type Question = Evidence & {
   readonly username: string | null;
   readonly from: string;
   readonly to: string;
+  /** What whoever asks knows besides; told among the notes. */
+  readonly remarks?: readonly string[];
 };
+
+/** Of a server that shows a certificate of its own making. */
+export const SELF_SIGNED =
+  'This server shows a self-signed certificate, which the snippet refuses, as it must: give it one that clients can verify (tls.mode = "acme" or "files"), or have the client trust DATA/tls/cert.pem.';
 
 export const PLACEHOLDERS: Readonly<Record<Scenario, string>> = {
   app: 'smtp.example.com',

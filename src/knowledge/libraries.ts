@@ -21,7 +21,11 @@ const HARMLESS = /^[A-Za-z0-9][A-Za-z0-9.@_+=-]*$/;
  */
 export function fillSnippet(library: Library, tls: 'implicit' | 'starttls', values: SnippetValues): string | null {
   const snippet = library.snippets[tls];
-  if (snippet === null) return null;
+  return snippet === null ? null : fillTemplate(snippet, values);
+}
+
+/** The same for a text that belongs to no library. */
+export function fillTemplate(template: string, values: SnippetValues): string {
   for (const [name, value] of Object.entries(values)) {
     if (HARMLESS.test(String(value))) continue;
     throw new PosternError(
@@ -33,5 +37,5 @@ export function fillSnippet(library: Library, tls: 'implicit' | 'starttls', valu
       { exitCode: 2 },
     );
   }
-  return snippet.replaceAll(/\{\{(host|port|username|from|to)\}\}/g, (_, name: keyof SnippetValues) => String(values[name]));
+  return template.replaceAll(/\{\{(host|port|username|from|to)\}\}/g, (_, name: keyof SnippetValues) => String(values[name]));
 }

@@ -3,7 +3,7 @@
 import type { SecureContext } from 'node:tls';
 import { advise } from '#advise/advise.ts';
 import type { Survey } from '#advise/evidence.ts';
-import { findLibrary, findProvider, hostOf, tlsOfPort } from '#advise/question.ts';
+import { SELF_SIGNED, findLibrary, findProvider, hostOf, tlsOfPort } from '#advise/question.ts';
 import type { Question } from '#advise/question.ts';
 import { systemClock } from '#base/clock.ts';
 import type { Config } from '#config/config.ts';
@@ -24,7 +24,7 @@ export function openAdvisor({ config, tlsContext, listeners }: AdvisorParts): Ad
     .filter(({ profile }) => profile !== 'mx')
     .map(({ profile, port }) => ({ port, tls: profile === 'submissions' ? ('implicit' as const) : ('starttls' as const) }));
   return async ({ scenario, library, provider, host, ports, blocked, username, from, to, probe }) => {
-    const { hostname, dns } = config();
+    const { hostname, dns, tls } = config();
     const service = provider === null ? null : findProvider(provider);
     const here = host === null && service === null;
     const question: Question = {
@@ -38,6 +38,7 @@ export function openAdvisor({ config, tlsContext, listeners }: AdvisorParts): Ad
       username,
       from,
       to,
+      remarks: here && tls.mode === 'self-signed' ? [SELF_SIGNED] : [],
     };
     // What cannot stand in a snippet is said before anybody is kept waiting.
     const first = advise(question);

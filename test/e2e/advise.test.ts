@@ -3,7 +3,10 @@
 // Needs: root, python3, curl
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import type { Advice } from '#advise/advise.ts';
@@ -11,7 +14,7 @@ import { makeAuthority } from '../support/authority.ts';
 import { startBlackhole } from '../support/blackhole.ts';
 import { messages, startPostern } from '../support/postern.ts';
 import type { Postern } from '../support/postern.ts';
-import { run, tempDir } from '../support/temp.ts';
+import { atEnd, run, tempDir } from '../support/temp.ts';
 import type { Done } from '../support/temp.ts';
 
 const authority = makeAuthority();
@@ -109,10 +112,40 @@ test('this very server by its name: the ports that it listens on', async () => {
   const other = await startPostern({ hostname: 'mail.own.test' });
   const { advice } = await ask(other, '--host', 'mail.own.test');
   assert.equal(advice.port, other.port('submission'));
+  assert.match(advice.notes[0] ?? '', /self-signed certificate.*tls\.mode/);
   const others = new Map(advice.alternatives.map(({ port, encryption }) => [port, encryption]));
   assert.equal(others.get(other.port('submissions')), 'implicit-tls');
   assert.equal(others.get(other.port('alternate')), 'starttls-required');
   assert.ok(advice.snippet?.includes(`mail.own.test:${other.port('submission')}`));
+});
+
+test('the HTTP API, when every mail port is closed: as it is handed out, over HTTPS only', async () => {
+  const { cert, key } = authority.issue([WHOLE]);
+  // The web server with TLS in front.
+  const target = new URL(whole.http);
+  const front = createServer({ cert, key }, (incoming, answer) => {
+    const onward = request({ host: target.hostname, port: target.port, method: incoming.method, path: incoming.url, headers: incoming.headers }, (reply) => {
+      answer.writeHead(reply.statusCode ?? 502, reply.headers);
+      reply.pipe(answer);
+    });
+    onward.on('error', () => answer.destroy());
+    incoming.pipe(onward);
+  });
+  front.listen(443, WHOLE);
+  await once(front, 'listening');
+  atEnd(() => front.close());
+  const { code, advice } = await ask(whole, '--scenario', 'locked-cloud', '--blocked', '465,587,2525', '--host', WHOLE, '--from', 'app@example.com');
+  assert.equal(code, 1);
+  assert.deepEqual([advice.port, advice.encryption], [443, 'https']);
+  await whole.credential('web', '--domain', 'example.com');
+  const { token } = await whole.json<{ token: string }>('token', 'add', 'shop', '--scope', 'messages:send');
+  const file = join(tempDir('adv'), 'send.sh');
+  writeFileSync(file, advice.snippet ?? '');
+  const send = (env: Readonly<Record<string, string>>): Promise<Done> => run('/bin/sh', [file], { env: { ...process.env, POSTERN_TOKEN: token, ...env } });
+  const done = await send({ CURL_CA_BUNDLE: authority.caFile });
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /"id"/);
+  assert.notEqual((await send({})).code, 0, 'a certificate of an unknown authority is taken');
 });
 
 test("an own server's configuration is one", async () => {

@@ -84,6 +84,16 @@ describe('the short answers', () => {
     const closed = ask({ scenario: 'locked-cloud', blocked: [465, 587, 2525] });
     assert.equal(short(closed), '443 https');
     assert.equal(closed.usable, false);
+    assert.match(closed.snippet ?? '', /--proto '=https' 'https:\/\/smtp\.example\.com\/v1\/messages'/);
+    assert.equal(closed.library?.id, 'postern-http');
+    // A service has a format of its own.
+    const service = ask({ scenario: 'locked-cloud', provider: findProvider('mailgun'), blocked: [465, 587, 2525] });
+    assert.equal(service.snippet, null);
+    assert.match(service.alternatives.map(({ why }) => why).join(' ') + service.why, /HTTP API/);
+  });
+
+  it('what whoever asks knows besides stands among the notes', () => {
+    assert.equal(ask({ remarks: ['It is so.'] }).notes[0], 'It is so.');
   });
 
   it('587 blocked: 2525', () => {

@@ -8,7 +8,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { advise } from '#advise/advise.ts';
 import type { Survey } from '#advise/evidence.ts';
-import { SCENARIOS, findLibrary, findProvider, tlsOfPort } from '#advise/question.ts';
+import { SCENARIOS, SELF_SIGNED, findLibrary, findProvider, tlsOfPort } from '#advise/question.ts';
 import type { Question, Scenario, ServedPort } from '#advise/question.ts';
 import { systemClock } from '#base/clock.ts';
 import { PosternError } from '#base/failure.ts';
@@ -109,6 +109,7 @@ async function answer(cli: Cli, options: Options): Promise<ReturnType<typeof adv
     username: options.user ?? null,
     from: options.from,
     to: options.to,
+    remarks: isOwn(config, options.host) && config.tls.mode === 'self-signed' ? [SELF_SIGNED] : [],
   };
   // What cannot stand in a snippet is said before anybody is kept waiting.
   const first = advise(question);
@@ -116,9 +117,13 @@ async function answer(cli: Cli, options: Options): Promise<ReturnType<typeof adv
   return advise({ ...question, survey: await look(cli, config, question, options) });
 }
 
+function isOwn(config: Config, host: string | undefined): boolean {
+  return host !== undefined && canonicalDomain(host) === config.hostname;
+}
+
 /** Of this very server, by its name: what it listens on. It may not have been given the usual ports. */
 function ownPorts(config: Config, serverFile: string, host: string | undefined): readonly ServedPort[] | null {
-  if (host === undefined || canonicalDomain(host) !== config.hostname) return null;
+  if (!isOwn(config, host)) return null;
   try {
     const { listeners } = JSON.parse(readFileSync(serverFile, 'utf8')) as { listeners: readonly { profile: string; port: number; tls: string }[] };
     const served = listeners.filter(({ profile }) => profile !== 'mx').map(({ port, tls }): ServedPort => ({ port, tls: tls === 'implicit' ? 'implicit' : 'starttls' }));
