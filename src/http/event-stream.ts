@@ -6,6 +6,8 @@ export type StreamedEvent = { readonly id: string; readonly event: string; reado
 
 /** Proxies cut connections that say nothing for a minute. */
 const ALIVE_MS = 15_000;
+/** Signs of life that nobody took: whoever listens has stopped reading. */
+const MAX_UNREAD = 8;
 
 export function eventStream(context: Context, source: AsyncIterable<StreamedEvent>): Response {
   const events = source[Symbol.asyncIterator]();
@@ -14,7 +16,12 @@ export function eventStream(context: Context, source: AsyncIterable<StreamedEven
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
       controller.enqueue(encoder.encode('retry: 3000\n\n'));
-      alive = setInterval(() => controller.enqueue(encoder.encode(':\n\n')), ALIVE_MS).unref();
+      alive = setInterval(() => {
+        if ((controller.desiredSize ?? 0) > -MAX_UNREAD) return controller.enqueue(encoder.encode(':\n\n'));
+        clearInterval(alive);
+        controller.error(new Error('nobody reads'));
+        void events.return?.();
+      }, ALIVE_MS).unref();
     },
     async pull(controller) {
       const { value, done } = await events.next();

@@ -38,6 +38,8 @@ import { domainOperations } from './routes/domains.ts';
 import type { AdviceService } from './views/advice.ts';
 import type { DoctorService } from './views/doctor.ts';
 import type { DomainService } from './views/domain.ts';
+import { eventOperations } from './routes/events.ts';
+import type { EventParts } from './routes/events.ts';
 import { healthOperations } from './routes/health.ts';
 import type { HealthParts } from './routes/health.ts';
 import { messageOperations } from './routes/messages.ts';
@@ -57,6 +59,8 @@ import { sendingOperations } from './routes/sending.ts';
 import { serverOperations } from './routes/server.ts';
 import { sessionOperations } from './routes/session.ts';
 import type { ServerInfo } from './routes/server.ts';
+import { statisticsOperations } from './routes/statistics.ts';
+import type { StatisticsParts } from './routes/statistics.ts';
 import { suppressionOperations } from './routes/suppressions.ts';
 import { tlsOperations } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
@@ -75,8 +79,10 @@ const CONNECTIONS = 200;
 
 export type AppParts = HealthParts &
   MessageParts &
+  EventParts &
   MtaStsParts & {
     readonly directory: Directory;
+    readonly statistics: StatisticsParts['statistics'];
     readonly domains: DomainService;
     readonly doctor: DoctorService;
     readonly advise: AdviceService;
@@ -111,6 +117,8 @@ export function operationsOf(parts: AppParts, rates = openRates(systemClock)): r
     trustedProxies: () => parts.door().trustedProxies,
   };
   const projectOf = async (name: string): Promise<string | null> => (await directory.credentials()).find((credential) => credential.name === name)?.project ?? null;
+  const credentialsOf = async (project: string): Promise<readonly string[]> =>
+    (await directory.credentials()).filter((credential) => credential.project === project).map(({ name }) => name);
   return [
     ...sendingOperations(() => parts.sending),
     ...messageOperations(parts),
@@ -119,6 +127,8 @@ export function operationsOf(parts: AppParts, rates = openRates(systemClock)): r
     ...credentialOperations(directory),
     ...domainOperations(() => parts.domains),
     ...suppressionOperations(parts.suppressions, directory),
+    ...eventOperations(() => parts),
+    ...statisticsOperations(() => ({ statistics: parts.statistics, admin: parts.admin, flushHistory: parts.flushHistory, credentialsOf })),
     ...serverOperations(() => parts.server()),
     ...doctorOperations(() => parts.doctor),
     ...selfOperations(() => parts.self),

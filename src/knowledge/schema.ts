@@ -129,3 +129,18 @@ export const portSchema = z.strictObject({
 });
 
 export const historySchema = z.strictObject({ year: z.int().min(1980).max(2030), event: sentence, source });
+
+const percent = z.number().min(0).max(100);
+
+export const baselineSchema = z.strictObject({
+  submissionByPort: z.strictObject({
+    note: sentence,
+    years: z.array(z.strictObject({ year: z.int(), '587': percent, '465': percent, '25': percent, '2525': percent })).min(5),
+  }),
+  encryptedInbound: z.strictObject({
+    note: sentence,
+    year: z.int(),
+    /** `receiver` of receivers.json; null: the whole world. */
+    providers: z.array(z.strictObject({ receiver: word.nullable(), name: z.string().min(2), percent })).min(3),
+  }),
+});

@@ -11,6 +11,7 @@ import type { Log } from '#base/log.ts';
 import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { linkFor } from '#http/routes/people.ts';
 import { Metrics } from '#events/metrics.ts';
+import { openFeed } from '#events/feed.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { openResolver } from '#dns/resolver.ts';
@@ -218,6 +219,9 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     admin: store.admin,
     history: store.history,
     transcripts: store.transport.transcripts,
+    events: store.events,
+    feed: openFeed({ tide: store.tide, flush: () => store.flushHistory(), log }),
+    statistics: store.statistics,
     suppressions: store.suppressions,
     sending: {
       submit: (submission) => workers.submit(submission),

@@ -12,6 +12,8 @@ import type { Changed, NewMessage, OnceUsed, QueueAdmin, Selection } from '#queu
 import type { Envelope } from '#queue/records.ts';
 import type { Suppressions } from '#queue/suppression.ts';
 import { openDirectory } from './directory.ts';
+import { openEventLog } from './event-log.ts';
+import type { EventLog } from './event-log.ts';
 import { openHistoryReader } from './history.ts';
 import type { HistoryReader } from './history.ts';
 import { connectQueue } from './sqlite/client.ts';
@@ -19,11 +21,13 @@ import { keepIndexed, openSearch } from './history/search.ts';
 import type { QueueClient } from './sqlite/client.ts';
 import { openDatabase } from './sqlite/database.ts';
 import type { ThreadMessage, ThreadNotice, ThreadOptions } from './sqlite/thread.ts';
+import { openStatistics } from './statistics.ts';
+import type { StatisticsReader } from './statistics.ts';
 import { suppressionsOf } from './suppressions.ts';
 import { openTransport } from './transport.ts';
 import type { Transport } from './transport.ts';
 
-export type StoreOptions = Omit<ThreadOptions, 'sieve'> & {
+export type StoreOptions = Omit<ThreadOptions, 'sieve' | 'tide'> & {
   /** Moved by every change of the directory; shared with the workers' readers. */
   readonly generation: Int32Array;
   /** The store thread died: nothing can be accepted any more. */
@@ -37,6 +41,10 @@ export type StoreHost = {
   workerGone(worker: number): Promise<number>;
   readonly admin: QueueAdmin;
   readonly history: HistoryReader;
+  readonly events: EventLog;
+  readonly statistics: StatisticsReader;
+  /** Moves with each commit that changes a message's fate. */
+  readonly tide: Int32Array;
   readonly directory: ReturnType<typeof openDirectory>;
   readonly transport: Transport;
   readonly suppressions: Suppressions;
@@ -59,7 +67,7 @@ const MAIN = 0;
 export async function openStore(options: StoreOptions): Promise<StoreHost> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const { generation, died, ...rest } = options;
-  const threadOptions: ThreadOptions = { ...rest, sieve: createSieve() };
+  const threadOptions: ThreadOptions = { ...rest, sieve: createSieve(), tide: new SharedArrayBuffer(4) };
   const thread = new Worker(new URL(`./sqlite/thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), { workerData: threadOptions, name: 'store' });
   await opened(thread);
   let closing = false;
@@ -76,6 +84,8 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
   const directory = openDirectory(join(options.dataDir, 'directory.db'), generation);
   const search = openSearch(join(options.dataDir, 'search.db'), join(options.dataDir, 'history.db'));
   const indexing = keepIndexed(search);
+  const events = openEventLog(join(options.dataDir, 'history.db'));
+  const statistics = openStatistics(join(options.dataDir, 'history.db'));
   const history = openHistoryReader(join(options.dataDir, 'history.db'), search);
   const transport = openTransport(join(options.dataDir, 'transport.db'), { nowMs: () => systemClock.nowMs() });
   return {
@@ -83,6 +93,9 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
     workerGone: (worker) => main.call({ verb: 'workerGone', worker }) as Promise<number>,
     admin: queueAdmin(main),
     history,
+    events,
+    statistics,
+    tide: new Int32Array(threadOptions.tide),
     directory,
     transport,
     suppressions: suppressionsOf(main),
@@ -100,6 +113,8 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
       transport.close();
       indexing.stop();
       history.close();
+      events.close();
+      statistics.close();
       search.close();
       await main.close();
       const closed = new Promise<void>((resolve) => {

@@ -23,6 +23,8 @@ export type Exercise = {
   readonly byName?: true;
   /** Keeps the cookie that comes with the answer. */
   readonly cookie?: string;
+  /** It does not end by itself: the beginning is enough. */
+  readonly stream?: true;
   /** Called again until the answer is so; for what happens in its own time. */
   readonly until?: (body: never) => boolean;
 };
@@ -130,6 +132,15 @@ export function exercises(known: Known): readonly (() => Exercise)[] {
     () => ({ operation: 'getSuppression', params: { address: 'nobody@taking.test' }, status: 404 }),
     () => ({ operation: 'removeSuppression', params: { address: 'gone@taking.test' }, status: 200 }),
     () => ({ operation: 'removeSuppression', params: { address: 'gone@taking.test' }, status: 404 }),
+    () => ({ operation: 'listEvents', query: { types: 'message.accepted,message.deferred', since: '1h', limit: '5' }, status: 200, learn: { event: 'events.0.id', next: 'next' } }),
+    () => ({ operation: 'listEvents', query: { after: known['next'] ?? '' }, status: 200 }),
+    () => ({ operation: 'listEvents', query: { types: 'nothing' }, status: 422 }),
+    () => ({ operation: 'streamEvents', query: { after: 'evt_0_0' }, status: 200, stream: true }),
+    ...['Mail', 'Latency', 'Port', 'Encryption', 'Failure', 'Queue'].flatMap((name) => [
+      (): Exercise => ({ operation: `get${name}Statistics`, query: { span: 'minute', since: '1h' }, status: 200 }),
+      (): Exercise => ({ operation: `get${name}Statistics`, query: { span: 'minute', since: '3650d' }, status: 422 }),
+    ]),
+    () => ({ operation: 'getMailStatistics', query: { credential: 'live' }, status: 200 }),
 
     () => ({ operation: 'listQueue', query: { state: 'deferred' }, status: 200 }),
     () => ({ operation: 'listQueue', query: { state: 'gone' }, status: 422 }),

@@ -98,9 +98,16 @@ async function call(operation: Operation, exercise: Omit<Exercise, 'operation' |
     ...(payload === undefined ? {} : { body: payload }),
     signal: AbortSignal.timeout(30_000),
   });
-  const text = await response.text();
+  const text = exercise.stream === true ? await beginning(response) : await response.text();
   const json = /[/+]json/.test(response.headers.get('content-type') ?? '');
   return { status: response.status, headers: response.headers, text, body: json ? (JSON.parse(text) as unknown) : text };
+}
+
+async function beginning(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  const { value } = (await reader?.read()) ?? {};
+  await reader?.cancel();
+  return Buffer.from(value ?? new Uint8Array()).toString();
 }
 
 /** What came must be said in the document: the status, the media type, and every field. */

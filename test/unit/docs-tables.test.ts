@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLog } from '#base/log.ts';
 import { CLASSES } from '#knowledge/classes.ts';
+import { EVENT_TYPE_NAMES } from '#events/event.ts';
 import { METRICS } from '#events/metrics.ts';
 import { createApp } from '#http/server.ts';
 import type { AppParts } from '#http/server.ts';
@@ -94,6 +95,15 @@ test('every metric has a row in docs/operations.md that names its labels, and ev
     const labels = new Set(names.flatMap((name) => METRICS[name as keyof typeof METRICS].labels as readonly string[]));
     for (const label of labels) assert.ok(codes(row['what it tells'] ?? '').includes(label), `${names[0]} does not name its label ${label}`);
   }
+});
+
+test('every event has a row in docs/webhooks.md, and every row is an event', () => {
+  const rows = tableRows(page('docs/webhooks.md'), 'event');
+  assertSame(
+    rows.flatMap((row) => codes(row['event'] ?? '')),
+    EVENT_TYPE_NAMES,
+    'the table of events in docs/webhooks.md',
+  );
 });
 
 test('every route of the API is in docs/api.md, and every request there is a route', () => {

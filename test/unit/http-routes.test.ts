@@ -11,6 +11,7 @@ import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
 import { openVault } from '#base/vault.ts';
 import { openApi } from '#cli/api.ts';
+import { openFeed } from '#events/feed.ts';
 import { Metrics } from '#events/metrics.ts';
 import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { AppParts, HttpServer } from '#http/server.ts';
@@ -78,6 +79,9 @@ before(async () => {
     admin: store.admin,
     history: store.history,
     transcripts: store.transport.transcripts,
+    events: store.events,
+    feed: openFeed({ tide: store.tide, flush: () => store.flushHistory(), log: silentLog }),
+    statistics: store.statistics,
     server: () => ({ version: '0', hostname: 'relay.example.net', startedAtMs: 0, listeners: [] }),
     suppressions: store.suppressions,
     sending: { submit: () => assert.fail(), once: () => assert.fail(), directory: store.directory, messageSizeBytes: () => 1_000_000, log: silentLog },

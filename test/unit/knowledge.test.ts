@@ -10,12 +10,13 @@ import { CLASSES } from '#knowledge/classes.ts';
 import { explainFailure, explainReply } from '#knowledge/explain.ts';
 import { FAILURE_ROWS, findFailureText } from '#knowledge/failures.ts';
 import { compilePhrases } from '#knowledge/phrases.ts';
+import { BASELINES } from '#knowledge/baselines.ts';
 import { RECEIVERS, receiverOf } from '#knowledge/receivers.ts';
 import { REPLY_ROWS, findReply, retryHelps, whoActs } from '#knowledge/replies.ts';
 import { PROVIDERS } from '#knowledge/providers.ts';
 import { LIBRARIES, fillSnippet } from '#knowledge/libraries.ts';
 import { PORTS, PORT_HISTORY } from '#knowledge/ports.ts';
-import { classSchema, failureSchema, historySchema, librarySchema, portSchema, providerSchema, receiverSchema, replySchema } from '#knowledge/schema.ts';
+import { baselineSchema, classSchema, failureSchema, historySchema, librarySchema, portSchema, providerSchema, receiverSchema, replySchema } from '#knowledge/schema.ts';
 import { page } from '../support/markdown.ts';
 
 const data = (name: string): unknown => JSON.parse(page(`src/knowledge/${name}.json`));
@@ -51,6 +52,16 @@ describe('the data files', () => {
       }
     });
   }
+
+  it('baselines: the shares of a year are a whole, in order, and providers are receivers', () => {
+    const { submissionByPort, encryptedInbound } = baselineSchema.parse(BASELINES);
+    for (const { year, ...shares } of submissionByPort.years) assert.equal(shares[25] + shares[465] + shares[587] + shares[2525], 100, String(year));
+    assert.deepEqual(
+      submissionByPort.years.map(({ year }) => year),
+      Array.from({ length: submissionByPort.years.length }, (_, i) => 2015 + i),
+    );
+    for (const { receiver } of encryptedInbound.providers) assert.ok(receiver === null || RECEIVERS.some(({ id }) => id === receiver), String(receiver));
+  });
 
   it('ports: the four, and their history in order', () => {
     for (const port of PORTS) portSchema.parse(port);

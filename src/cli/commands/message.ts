@@ -9,7 +9,7 @@ import { examplesFor } from '#cli/examples.ts';
 import { dateText, replyText, sizeText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import { cut } from '#cli/width.ts';
-import type { MessageView } from '#http/routes/messages.ts';
+import type { MessageRowView, MessageView } from '#http/routes/messages.ts';
 import type { Security } from '#queue/records.ts';
 import { STATUSES } from '#http/views/message.ts';
 import { withoutUndefined } from '#http/wire.ts';
@@ -57,8 +57,22 @@ export function register(program: Command, cli: Cli): void {
     .action((id: string) => body(cli, id));
 }
 
+/** Page by page: one may be short and not the last. */
+async function search(cli: Cli, { limit, ...filter }: Listed): Promise<{ messages: MessageRowView[]; next: string | null }> {
+  const api = openApi({ dataDir: cli.dataDir() });
+  const messages: MessageRowView[] = [];
+  let next: string | null = null;
+  do {
+    const left = messages.length === 0 ? limit : String(Number(limit) - messages.length);
+    const page = await api.messages(withoutUndefined({ ...filter, limit: left, before: next ?? undefined }) as MessageQuery);
+    messages.push(...page.messages);
+    next = page.next;
+  } while (next !== null && messages.length < Number(limit));
+  return { messages, next };
+}
+
 async function list(cli: Cli, options: Listed): Promise<void> {
-  const { messages, next } = await openApi({ dataDir: cli.dataDir() }).messages(withoutUndefined(options) as MessageQuery);
+  const { messages, next } = await search(cli, options);
   const filtered = Object.keys(withoutUndefined(options)).length > 1;
   // A search that finds nothing is bad news; an empty server is not.
   if (messages.length === 0 && filtered) process.exitCode = 1;

@@ -26,7 +26,7 @@ const FILTER = z.strictObject({
   status: z.enum(STATUSES).optional(),
   since: since.optional(),
   credential: credentialName.optional(),
-  text: z.string().min(1).max(500).optional().describe('words of the subject and the addresses, beginnings of words too; or an address, `@domain`, a Message-ID, an id'),
+  text: z.string().min(1).max(500).optional().describe('words of the subject and the addresses, the last one may be a beginning; or an address, `@domain`, a Message-ID, an id'),
   before: messageId.optional().describe('the value of "next"'),
   limit,
 });
@@ -54,7 +54,7 @@ export function messageOperations(parts: MessageParts): readonly Operation[] {
       example: { query: { to: 'example.com', since: '24h' } },
       run: async ({ query: { since: sinceMs, ...given }, identity }) => {
         const filter = withoutUndefined({ ...given, sinceMs, project: identity.project ?? undefined });
-        await parts.flushHistory();
+        await soon(parts.flushHistory());
         const { rows, next } = await parts.history.list({ ...filter, limit: given.limit });
         return { messages: toWire(rows), next };
       },
@@ -115,9 +115,22 @@ function transcriptView({ messageId: _messageId, startedAtMs, ...attempt }: Atte
   return { startedAt: new Date(startedAtMs).toISOString(), ...attempt };
 }
 
+/** A list need not wait for all that happens while it is asked for. */
+const FLUSH_MS = 80;
+
+async function soon(flushed: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([flushed, new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_MS)))]);
+  clearTimeout(timer);
+}
+
 async function detailOf(parts: MessageParts, id: string, identity: Identity): Promise<MessageDetail> {
-  await parts.flushHistory();
-  const detail = await parts.history.show(id);
+  await soon(parts.flushHistory());
+  let detail = await parts.history.show(id);
+  if (detail === null) {
+    await parts.flushHistory();
+    detail = await parts.history.show(id);
+  }
   if (detail === null || !sees(identity, detail.project)) throw notFound(`message ${id}`, 'Look for it with: postern message list. History is kept for [queue] history.');
   return detail;
 }

@@ -272,7 +272,7 @@ function prepare(database: Database) {
     oldest: database.prepare(`SELECT key FROM message WHERE id < ? AND updated_at < ? ORDER BY id LIMIT ${TRIM_MESSAGES}`),
     removeMessages: database.prepare('DELETE FROM message WHERE key IN (SELECT value FROM json_each(?))'),
     removeDetails: database.prepare('DELETE FROM detail WHERE key IN (SELECT value FROM json_each(?))'),
-    trimLog: database.prepare(`DELETE FROM log WHERE seq IN (SELECT seq FROM log WHERE at < ? ORDER BY seq LIMIT ${TRIM_LOG_ROWS})`),
+    trimLog: database.prepare(`DELETE FROM log WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM log ORDER BY seq LIMIT ${TRIM_LOG_ROWS}) WHERE at < ?)`),
     logAfter: database.prepare('SELECT seq, at, changes FROM log WHERE seq > ? ORDER BY seq'),
     detail: database.prepare('SELECT envelope, events FROM detail WHERE key = (SELECT key FROM message WHERE id = ?)'),
   } satisfies Record<string, Statement>;

@@ -28,6 +28,8 @@ export type ThreadOptions = {
   readonly reserveBytes: number;
   readonly captureMs: number;
   readonly sieve: SharedArrayBuffer;
+  /** Moved by each commit that changes a message's fate. */
+  readonly tide: SharedArrayBuffer;
 } & HistoryBounds;
 /** What main says to the thread on its own port, beside the operations of the admin port. */
 export type ThreadMessage = { readonly connect: MessagePort; readonly worker: number } | { readonly close: true };
@@ -58,6 +60,7 @@ class StoreThread {
   readonly #folding: Folding<{ readonly source: Source; readonly q: number }>;
   readonly #reserve: Reserve;
   readonly #options: ThreadOptions;
+  readonly #tide: Int32Array;
   readonly #sources = new Set<Source>();
   readonly #verbs: LongVerb[] = [];
   #scheduled = false;
@@ -71,6 +74,7 @@ class StoreThread {
 
   constructor(options: ThreadOptions) {
     this.#options = options;
+    this.#tide = new Int32Array(options.tide);
     this.#database = openDatabase(join(options.dataDir, 'queue.db'), QUEUE_MIGRATIONS, { synchronous: 'FULL' });
     // Held for the life of the process: a second server on the same data must not start.
     this.#engine = new Engine(this.#database, { lanes: this.#lanes, sieve: openSieve(options.sieve), clock: systemClock });
@@ -222,6 +226,7 @@ class StoreThread {
       }
       statements.commit.run();
       this.#folding.committed();
+      if (this.#engine.events.length > 0) Atomics.add(this.#tide, 0, 1);
       return value;
     } catch (error) {
       if (this.#database.isTransaction) statements.rollback.run();
