@@ -117,8 +117,8 @@ export function operationsOf(parts: AppParts, rates = openRates(systemClock)): r
     trustedProxies: () => parts.door().trustedProxies,
   };
   const projectOf = async (name: string): Promise<string | null> => (await directory.credentials()).find((credential) => credential.name === name)?.project ?? null;
-  const credentialsOf = async (project: string): Promise<readonly string[]> =>
-    (await directory.credentials()).filter((credential) => credential.project === project).map(({ name }) => name);
+  const credentialsOf = async (project: string | null): Promise<readonly string[]> =>
+    (await directory.credentials()).filter((credential) => project === null || credential.project === project).map(({ name }) => name);
   return [
     ...sendingOperations(() => parts.sending),
     ...messageOperations(parts),

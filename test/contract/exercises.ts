@@ -141,6 +141,7 @@ export function exercises(known: Known): readonly (() => Exercise)[] {
       (): Exercise => ({ operation: `get${name}Statistics`, query: { span: 'minute', since: '3650d' }, status: 422 }),
     ]),
     () => ({ operation: 'getMailStatistics', query: { credential: 'live' }, status: 200 }),
+    () => ({ operation: 'getMailStatistics', query: { credential: 'nobody' }, status: 404 }),
 
     () => ({ operation: 'listQueue', query: { state: 'deferred' }, status: 200 }),
     () => ({ operation: 'listQueue', query: { state: 'gone' }, status: 422 }),

@@ -18,8 +18,8 @@ export type StatisticsParts = {
   readonly statistics: StatisticsReader;
   readonly admin: Pick<QueueAdmin, 'lanes' | 'counts'>;
   readonly flushHistory: () => Promise<void>;
-  /** The credentials of a project. */
-  readonly credentialsOf: (project: string) => Promise<readonly string[]>;
+  /** The credentials of a project; null: all. */
+  readonly credentialsOf: (project: string | null) => Promise<readonly string[]>;
 };
 
 const HOUR_MS = 3_600_000;
@@ -176,7 +176,7 @@ function spanOf({ span, fromMs, untilMs }: Window): { span: Window['span']; from
 
 /** Whose counts; null: all. */
 async function namesFor(parts: StatisticsParts, credential: string | null, { project }: Identity): Promise<readonly string[] | null> {
-  if (project === null) return credential === null ? null : [credential];
+  if (project === null && credential === null) return null;
   const own = await parts.credentialsOf(project);
   if (credential !== null && !own.includes(credential)) throw notFound(`credential ${credential}`, 'List the ones there are with GET /v1/credentials.');
   return credential === null ? own : [credential];
