@@ -6,13 +6,16 @@ import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startPostfix } from '../support/postfix.ts';
-import { ROOT } from '../support/postern.ts';
+import { ROOT, startPostern } from '../support/postern.ts';
+import { accepted, connectTo } from '../support/submit.ts';
 import { freePort, run, startProcess, tempDir, until } from '../support/temp.ts';
 import type { Done, Running } from '../support/temp.ts';
 
 type Event = Readonly<Record<string, unknown>> & { readonly event: string };
 type Sink = { readonly port: number; readonly caFile: string; readonly dir: string; readonly process: Running; events(): Event[]; of(event: string): Event[] };
 
+const passwordFile = join(tempDir(), 'upstream');
+writeFileSync(passwordFile, 'upstream secret\n', { mode: 0o600 });
 const NODE = ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/cli/run.ts')];
 const postern = (...args: readonly string[]): Promise<Done> => run(process.execPath, [...NODE, ...args], { cwd: tempDir() });
 
@@ -204,6 +207,42 @@ test('Postfix as client: greylisted mail arrives in the end, one bad recipient k
   await until('the message whose reply was lost comes again', () => lossy.of('message').length >= 2, 40_000);
   const ids = lossy.of('message').map((one) => one['messageId']);
   assert.equal(new Set(ids).size, 1, 'it is the same message');
+});
+
+test('Postern as client: through a sink that greylists, closes after each message and is slow, everything arrives once', async () => {
+  const sink = await startSink('--personality', 'greylist=1s,close-after=1,latency=5ms', '--auth', '--user', 'up', '--password-file', passwordFile);
+  const server = await startPostern({
+    config: `[delivery]
+allow_private_addresses = true
+ca_file = "${sink.caFile}"
+
+[queue]
+retry = { first = "1s", factor = 1, max = "1s", jitter = 0 }
+
+[[route]]
+type = "smarthost"
+host = "127.0.0.1"
+ports = [${sink.port}]
+username = "up"
+password_file = "${passwordFile}"
+`,
+  });
+  const credential = await server.credential('app', '--live');
+  const client = await connectTo(server.port('submission'), { credential });
+  for (const name of ['one', 'two', 'three']) await accepted(client, { to: [`${name}@receiver.test`] });
+  await client.quit();
+  await until('all three are there', () => sink.of('message').length >= 3, 40_000).catch((error: unknown) => {
+    throw new Error(`${String(error)}\n${sink.process.output()}\n${server.process.output()}`);
+  });
+  assert.deepEqual(
+    sink
+      .of('message')
+      .flatMap(({ to }) => to as string[])
+      .toSorted(),
+    ['one@receiver.test', 'three@receiver.test', 'two@receiver.test'],
+  );
+  assert.ok(sink.of('message').every(({ tls, username }) => String(tls).startsWith('TLSv1.3') && username === 'up'));
+  assert.ok(sink.of('refused').some(({ personality }) => personality === 'greylist'));
 });
 
 test('LMTP: Postfix hands over, and postern send by a Unix socket', async () => {

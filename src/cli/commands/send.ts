@@ -10,7 +10,7 @@ import { climb } from '#cli/send/ladder.ts';
 import type { Attempt, Dialling } from '#cli/send/ladder.ts';
 import { checkLoad, isLoad } from '#cli/send/load-limits.ts';
 import { runLoad } from '#cli/send/load.ts';
-import { registerOptions, usage } from '#cli/send/options.ts';
+import { NOTHING, registerOptions, usage } from '#cli/send/options.ts';
 import type { Options } from '#cli/send/options.ts';
 import { planTarget } from '#cli/send/plan.ts';
 import type { Target } from '#cli/send/plan.ts';
@@ -22,7 +22,9 @@ import type { Said } from '#cli/send/transaction.ts';
 import { outboundTls } from '#tls/context.ts';
 
 export function register(program: Command, cli: Cli): void {
-  registerOptions(program.command('send').description('send a message and show what is said; or many, and measure')).action((options: Options) => send(cli, options));
+  registerOptions(program.command('send').description('send a message and show what is said; or many, and measure')).action((options: Options) =>
+    send(cli, { ...NOTHING, ...options }),
+  );
 }
 
 async function send(cli: Cli, options: Options): Promise<void> {

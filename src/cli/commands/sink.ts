@@ -28,8 +28,8 @@ type Options = {
   address: string;
   socket?: string;
   lmtp?: boolean;
-  personality: string[];
-  reply: string[];
+  personality?: string[];
+  reply?: string[];
   list?: boolean;
   tls?: 'starttls' | 'implicit' | 'none';
   cert?: string;
@@ -73,13 +73,16 @@ export function register(program: Command, cli: Cli): void {
   program
     .command('sink')
     .description('receive mail for tests: take it, or misbehave as asked; deliver none of it')
+    .optionsGroup('Where:')
     .option('--port <port>', 'port to listen on; 0 for any', parsePort, 1025)
     .option('--address <address>', 'address to listen on', '127.0.0.1')
     .option('--socket <path>', 'listen on this Unix socket instead')
     .option('--lmtp', 'speak LMTP: LHLO, and an answer for each recipient')
-    .option('--personality <name[=value]>', 'how to behave (repeat for more, or with commas); see --list', collect, [])
-    .option('--reply <rule>', 'STEP[:PATTERN]=ACT: what to say or do at this step (repeat for more)', collect, [])
+    .optionsGroup('How it behaves:')
+    .option('--personality <name[=value]>', 'how to behave (repeat for more, or with commas); see --list', collect)
+    .option('--reply <rule>', 'STEP[:PATTERN]=ACT: what to say or do at this step (repeat for more)', collect)
     .option('--list', 'show all personalities, and end')
+    .optionsGroup('Encryption and login:')
     .addOption(new Option('--tls <mode>', 'starttls (default), implicit (default on ports ending in 465), or none').choices(['starttls', 'implicit', 'none']))
     .option('--cert <file>', 'show this certificate, PEM, with --key; default: one made now')
     .option('--key <file>', 'its private key, PEM')
@@ -88,11 +91,13 @@ export function register(program: Command, cli: Cli): void {
     .option('--user <name>', 'take this login only; with --auth')
     .option('--password-file <file>', 'file with its password; - reads standard input')
     .option('--hostname <name>', 'name in the greeting and on the certificate', 'localhost')
-    .option('--size <size>', 'largest message, like 10MB', parseBytes, 50_000_000)
+    .optionsGroup('What it takes and keeps:')
+    .addOption(new Option('--size <size>', 'largest message, like 10MB').argParser(parseBytes).default(50_000_000, '50MB'))
     .option('--recipients <number>', 'most recipients of a message', parseNumber('--recipients', 1_000_000), 1000)
     .option('--save <dir>', 'keep each message in this directory: ID.eml as it came, ID.json with the envelope')
     .option('--count <number>', 'end after so many messages', parseNumber('--count', 1_000_000_000))
     .option('--within <seconds>', 'end with exit code 1 when --count messages have not come in this time', parseNumber('--within', 86_400))
+    .optionsGroup('How long, and what it shows:')
     .option('--timeout <seconds>', 'patience with a client that says nothing', parseNumber('--timeout', 86_400), 300)
     .option('--ready-file <file>', 'write {"pid", "address", "port", "tls", "caFile"} there as JSON once it listens')
     .option('--transcript', 'show what is said, too, without passwords')
@@ -132,7 +137,7 @@ async function sink(cli: Cli, options: Options): Promise<void> {
 }
 
 function readSettings(cli: Cli, options: Options, emit: Settings['emit']): Settings {
-  const behaviour = readBehaviour(options.personality, options.reply);
+  const behaviour = readBehaviour(options.personality ?? [], options.reply ?? []);
   if (isIP(options.address) === 0) throw usage(`--address ${JSON.stringify(options.address)} is no IP address.`, 'Write it like 127.0.0.1 or ::1.');
   if (canonicalDomain(options.hostname) === null) throw usage(`--hostname ${JSON.stringify(options.hostname)} is no host name.`, 'Write it like mx.example.com.');
   if (options.within !== undefined && options.count === undefined) throw usage('--within needs a number of messages to wait for.', 'Give it with --count.');
@@ -282,7 +287,7 @@ function parseNumber(option: string, most: number): (text: string) => number {
   };
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 

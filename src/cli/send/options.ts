@@ -54,6 +54,9 @@ export type Options = {
   readonly loadHost?: string;
 };
 
+/** What may be said again and again, and was not said at all. */
+export const NOTHING = { to: [], cc: [], bcc: [], attach: [], header: [], orcpt: [], without: [] } as const;
+
 const MECHANISMS: readonly ClientMechanism[] = ['PLAIN', 'LOGIN', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'XOAUTH2', 'OAUTHBEARER', 'CRAM-MD5'];
 
 const EXAMPLES = `
@@ -79,11 +82,13 @@ Exit codes: 0 accepted for all recipients; 1 refused or failed; 2 usage; 3 no co
 
 export function registerOptions(command: Command): Command {
   return command
-    .option('--to <address>', 'recipient, as address or "Name <address>" (repeat for more)', collect, [])
-    .option('--cc <address>', 'recipient of a copy (repeat for more)', collect, [])
-    .option('--bcc <address>', 'recipient that no header names (repeat for more)', collect, [])
+    .optionsGroup('Who and to whom:')
+    .option('--to <address>', 'recipient, as address or "Name <address>" (repeat for more)', collect)
+    .option('--cc <address>', 'recipient of a copy (repeat for more)', collect)
+    .option('--bcc <address>', 'recipient that no header names (repeat for more)', collect)
     .option('--from <address>', 'author; "<>" for none (default: postern@ and the name of this machine)')
     .option('--mail-from <address>', 'sender of the envelope; "<>" for none (default: the author)')
+    .optionsGroup('Where:')
     .option('--host <host>', 'server to send to (default: the one of the data directory)')
     .option('--port <port>', 'only this port (default: 465, then 587, then 2525)', parsePort)
     .option('-4, --ipv4', 'only its IPv4 addresses')
@@ -93,6 +98,7 @@ export function registerOptions(command: Command): Command {
     .option('--socket <path>', 'Unix socket to send to, in the clear')
     .option('--helo <name>', 'name to say in EHLO (default: the name of this machine)')
     .option('--timeout <seconds>', 'patience with each step', parseSeconds, 30)
+    .optionsGroup('Encryption and login:')
     .addOption(
       new Option('--tls <mode>', 'require (default): TLS from the first byte on ports ending in 465, else STARTTLS; implicit: from the first byte; none: in the clear').choices([
         'require',
@@ -112,23 +118,27 @@ export function registerOptions(command: Command): Command {
         .choices(MECHANISMS)
         .argParser(parseMechanism),
     )
+    .optionsGroup('The message:')
     .option('--file <file>', 'send this message instead of one that is made; - reads standard input')
     .option('--subject <text>', 'subject of the message', 'Test message from Postern')
     .option('--body <text>', 'text of the message', 'This message was sent by "postern send".')
     .option('--html <text>', 'the same as HTML')
-    .option('--attach <file>', 'attach this file; ";type=TYPE" and ";name=NAME" may follow (repeat for more)', collect, [])
-    .option('--header <field>', '"Name: value", in the place of fields of that name (repeat for more)', collect, [])
+    .option('--attach <file>', 'attach this file; ";type=TYPE" and ";name=NAME" may follow (repeat for more)', collect)
+    .option('--header <field>', '"Name: value", in the place of fields of that name (repeat for more)', collect)
     .option('--utf8', 'write names, subject and --header in UTF-8 as they are, which needs SMTPUTF8')
+    .optionsGroup('Delivery:')
     .option('--notify <list>', 'DSN wanted: never, or a list of success, failure, delay')
     .addOption(new Option('--ret <what>', 'what a DSN brings back').choices(['full', 'hdrs']))
     .option('--envid <text>', 'id of the envelope that a DSN repeats')
-    .option('--orcpt <address>', 'original recipient, "rfc822;address" or the address (repeat: one for each recipient)', collect, [])
+    .option('--orcpt <address>', 'original recipient, "rfc822;address" or the address (repeat: one for each recipient)', collect)
     .option('--requiretls', 'ask for TLS on every hop (REQUIRETLS)')
-    .option('--without <extensions>', 'do not use these although they are offered, with commas: PIPELINING,CHUNKING,...', collectWords, [])
+    .option('--without <extensions>', 'do not use these although they are offered, with commas: PIPELINING,CHUNKING,...', collectWords)
     .option('--proxy-source <address[:port]>', 'say a PROXY header first, with this client in it')
+    .optionsGroup('What is done and shown:')
     .addOption(new Option('--quit-after <step>', 'send nothing: end after EHLO (and TLS), the login, or the recipients').choices(['ehlo', 'auth', 'rcpt']))
     .option('--dry-run', 'print the message, and connect to nobody')
     .option('--quiet', 'show the result only')
+    .optionsGroup('Load:')
     .option('--count <number>', 'send so many messages, and measure', parseNumber('--count', 1_000_000), 1)
     .option('--connections <number>', 'on so many connections at once', parseNumber('--connections', 500), 1)
     .option('--per-connection <number>', 'open a new connection after so many messages', parseNumber('--per-connection', 1_000_000))
@@ -167,7 +177,7 @@ export function usage(cause: string, fix: string): PosternError {
   return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }
 
-function collectWords(value: string, before: readonly string[]): string[] {
+function collectWords(value: string, before: readonly string[] = []): string[] {
   return [
     ...before,
     ...value
@@ -177,6 +187,6 @@ function collectWords(value: string, before: readonly string[]): string[] {
   ];
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
