@@ -29,6 +29,7 @@ const COMMANDS: readonly { readonly name: string; readonly summary: string; read
   { name: 'serve', summary: 'run the server', load: () => import('./commands/serve.ts') },
   { name: 'send', summary: 'send one message and show what is said', load: () => import('./commands/send.ts') },
   { name: 'sink', summary: 'receive mail for tests, or misbehave as asked', load: () => import('./commands/sink.ts') },
+  { name: 'sendmail', summary: 'hand mail over like the classic sendmail command', load: () => import('./commands/sendmail.ts') },
   { name: 'message', summary: 'what became of every message', load: () => import('./commands/message.ts') },
   { name: 'queue', summary: 'see the queue and change it', load: () => import('./commands/queue.ts') },
   { name: 'credential', summary: 'who may submit mail', load: () => import('./commands/credential.ts') },
@@ -58,6 +59,11 @@ Exit codes: 0 done; 1 bad news (a delivery failed, nothing found); 2 usage or co
 
 /** Runs the program with these arguments (without node and script). Returns the exit code; never rejects. */
 export async function main(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
+  const classic = classicArguments(args);
+  if (classic !== null) {
+    const { runSendmail } = await import('./commands/sendmail.ts');
+    return runSendmail(classic.args, { env }, classic.dataDir ?? (env['POSTERN_DATA'] || null));
+  }
   const program = createProgram();
   // Asked before the arguments are parsed, as they may be what is wrong.
   const asked = args.slice(0, args.includes('--') ? args.indexOf('--') : args.length).includes('--json');
@@ -131,6 +137,15 @@ function cliOf(program: Command, { env, json }: { env: Cli['env']; json: () => b
       return loadConfig({ file: configFile(), env, directory: resolve('.') });
     },
   };
+}
+
+/** What stands behind `sendmail`: that command reads its arguments by itself, as the classic one does. Null: it is another command. */
+function classicArguments(args: readonly string[]): { readonly args: readonly string[]; readonly dataDir: string | null } | null {
+  const at = args.indexOf('sendmail');
+  const before = args.slice(0, Math.max(at, 0));
+  if (at === -1 || commandName(args.slice(0, at + 1)) !== 'sendmail' || args[at + 1] === '--help') return null;
+  const attached = before.find((arg) => arg.startsWith('--data='))?.slice('--data='.length);
+  return { args: args.slice(at + 1), dataDir: attached ?? before[before.indexOf('--data') + 1 || before.length] ?? null };
 }
 
 const VALUED = new Set(['--config', '--data']);

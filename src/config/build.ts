@@ -115,6 +115,7 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       requestsPerToken: values.httpPerToken,
       requestsPerAddress: values.httpPerAddress,
     },
+    sendmail: { socket: values.sendmailSocket ?? null, credential: values.sendmailCredential ?? null },
     workers: { count: values.workers },
     log: { level: values.logLevel, format: values.logFormat },
   };

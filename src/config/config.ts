@@ -161,6 +161,7 @@ export type Config = {
     readonly requestsPerToken: number;
     readonly requestsPerAddress: number;
   };
+  readonly sendmail: { readonly socket: string | null; readonly credential: string | null };
   readonly workers: { readonly count: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'pretty' };
 };

@@ -23,6 +23,7 @@ const TABLES: Readonly<Record<string, string>> = {
   queue: 'How long and how often delivery is tried.',
   limits: 'What clients may do.',
   http: 'The API, health and metrics.',
+  sendmail: 'Mail that accounts of this machine hand over, see [sendmail.md](sendmail.md).',
   workers: 'Threads.',
   log: 'The log.',
 };

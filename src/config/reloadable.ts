@@ -17,6 +17,7 @@ const RELOADABLE = [
   'http.trustedProxies',
   'http.requestsPerToken',
   'http.requestsPerAddress',
+  'sendmail.credential',
   'queue.maxAgeMs',
   'queue.delayWarningMs',
   'queue.retry',

@@ -296,6 +296,14 @@ export const ROWS = {
     doc: 'Requests a second from one client address; of an IPv6 one, from its /64.',
   }),
 
+  sendmailSocket: row('sendmail.socket', kind.text, {
+    doc: 'A Unix socket on which every account of this machine may hand over mail, and do nothing else, with `postern sendmail`; for example `/run/postern/sendmail.sock`. Without it only those who may open the management socket can.',
+  }),
+  sendmailCredential: row('sendmail.credential', kind.text, {
+    ...live,
+    doc: 'The credential under whose rules, limits and mode that mail is sent. Without it: as any sender, live.',
+  }),
+
   workers: row('workers.count', kind.integer(1, 64), {
     fallback: defaultWorkers(),
     fallbackText: 'half the cores, at least 1',

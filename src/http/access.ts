@@ -62,7 +62,7 @@ export function door({ settings, rates }: DoorParts): MiddlewareHandler<Env> {
 /** The address that asks: of the connection, or what the proxies that are trusted say of it, the nearest one that is no such proxy. */
 function clientOf(context: Context<Env>, trustedProxies: readonly string[]): string {
   const { access, address } = context.env;
-  if (access === 'socket') return '';
+  if (access !== 'tcp') return '';
   let client = canonicalIp(address);
   const trusted = openNetworks(trustedProxies);
   const hops = (context.req.header('x-forwarded-for') ?? '').split(',').map((hop) => canonicalIp(hop.trim()));

@@ -74,7 +74,7 @@ async function handle(operation: Operation, context: Context<Env>, parts: CallPa
 }
 
 async function identityOf(operation: Operation, context: Context<Env>, parts: CallParts): Promise<Identity> {
-  if (context.env.access === 'socket') return atSocket(context);
+  if (context.env.access !== 'tcp') return atSocket(context);
   for (const identify of parts.identify) {
     const identity = await identify(context);
     if (identity === null) continue;

@@ -5,8 +5,8 @@ import type { Context } from 'hono';
 import type { Scope } from './scopes.ts';
 
 export type Identity = {
-  /** `nobody`: an operation that is open to everyone, over TCP. */
-  readonly kind: 'socket' | 'token' | 'session' | 'nobody';
+  /** `local`: an account of this machine, on the socket that is for sending only. `nobody`: an operation that is open to everyone, over TCP. */
+  readonly kind: 'socket' | 'local' | 'token' | 'session' | 'nobody';
   /** For people: the account, the token's name, the person. */
   readonly name: string;
   /** Of the token or the person; null where there is none. */
@@ -23,8 +23,8 @@ export function sees(identity: Pick<Identity, 'project'>, project: string | null
   return identity.project === null || identity.project === project;
 }
 
-/** How a request came in: through the socket's file permission, or over TCP. */
-export type Access = 'socket' | 'tcp';
+/** How a request came in: through the management socket's file permission, through the one of the socket for sending, or over TCP. */
+export type Access = 'socket' | 'local' | 'tcp';
 
 export type Env = {
   Bindings: {
@@ -45,5 +45,6 @@ export const NOBODY: Identity = { kind: 'nobody', name: 'nobody', id: null, scop
 /** Whoever may open the socket may do everything; the account's name is its own word, and good enough for the audit log. */
 export function atSocket(context: Context<Env>): Identity {
   const name = context.req.header('postern-account')?.slice(0, 64) ?? '';
-  return { ...NOBODY, kind: 'socket', name: /^[\w.@-]+$/.test(name) ? name : 'socket', scopes: ['admin'] };
+  const local = context.env.access === 'local';
+  return { ...NOBODY, kind: local ? 'local' : 'socket', name: /^[\w.@-]+$/.test(name) ? name : 'socket', scopes: local ? ['messages:send'] : ['admin'] };
 }

@@ -24,6 +24,8 @@ export type SendingParts = {
   readonly once: (key: string) => Promise<OnceUsed | null>;
   readonly directory: Pick<Directory, 'credential' | 'domains'>;
   readonly messageSizeBytes: () => number;
+  /** Whose rules hold for accounts of this machine; null: any sender, live. */
+  readonly localCredential: () => string | null;
   readonly log: Log;
 };
 
@@ -91,8 +93,9 @@ async function send(parts: SendingParts, asking: Asking, order: Order): Promise<
   const limitBytes = parts.messageSizeBytes();
   if (content.length > limitBytes) throw tooBig(limitBytes);
   const submission: Submission = {
-    entrance: asking.identity.kind === 'socket' ? 'local' : 'api',
+    entrance: isLocal(asking.identity) ? 'local' : 'api',
     sender,
+    by: asking.identity.name,
     clientAddress: asking.client,
     mail: mailOf(order),
     recipients: recipientsOf(order),
@@ -125,16 +128,22 @@ function repeated(before: OnceUsed, hash: string): Sent {
   });
 }
 
+function isLocal({ kind }: Identity): boolean {
+  return kind === 'socket' || kind === 'local';
+}
+
 /** A credential that was named; else who asks: a project as its domains, everybody else as any. */
-async function senderOf({ directory }: SendingParts, identity: Identity, { credential, sandbox }: Order['how']): Promise<SubmissionSender> {
+async function senderOf({ directory, localCredential }: SendingParts, identity: Identity, { credential: wanted, sandbox }: Order['how']): Promise<SubmissionSender> {
   const { project } = identity;
+  // On the socket that is open to every account, the operator has said whose rules hold.
+  const credential = identity.kind === 'local' ? (localCredential() ?? undefined) : wanted;
   if (credential !== undefined) {
     const found = await directory.credential(credential);
     if (found === null || (project !== null && found.project !== project)) throw noCredential(credential);
     return { credential, sandbox };
   }
   const mode = sandbox ? 'sandbox' : 'live';
-  const vouched = identity.kind === 'socket' ? identity.name : `${identity.kind}:${identity.name}`;
+  const vouched = isLocal(identity) ? identity.name : `${identity.kind}:${identity.name}`;
   if (project === null) return { vouched, domains: [], mode, project };
   const domains = (await directory.domains()).filter((domain) => domain.project === project).map((domain) => domain.name);
   if (domains.length > 0) return { vouched, domains, mode, project };

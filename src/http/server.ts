@@ -1,8 +1,10 @@
 // The HTTP side: one app, served on the management socket (whoever may open it may do everything) and on TCP (tokens). Owns limits and
 // listening, and the order of the operations; what they do is in routes/.
 
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { createServer } from 'node:http';
+import { connect } from 'node:net';
 import type { Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
@@ -230,6 +232,28 @@ export async function listenOnSocket(app: Hono<Env>, path: string): Promise<Http
   await listening;
   await chmod(path, 0o600);
   return { address: path, port: 0, close: () => close(server) };
+}
+
+/** Serves the sending of mail to every account of this machine. The directory is made if it is not there; what else lies there stays. */
+export async function listenForAccounts(app: Hono<Env>, path: string): Promise<HttpServer> {
+  // Every account has to come through; the server's own files are for nobody else.
+  if ((await mkdir(dirname(path), { recursive: true })) !== undefined) await chmod(dirname(path), 0o755);
+  // What a server that is gone has left behind; of one that is there it would be taken away.
+  if ((await lstat(path).catch(() => null))?.isSocket() === true && !(await answers(path))) await rm(path, { force: true });
+  const server = createHttpServer(app, 'local');
+  await listen(server, { path }, path);
+  await chmod(path, 0o666);
+  return { address: path, port: 0, close: () => close(server) };
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
 }
 
 /** Serves the app on TCP. Rejects with PosternError when the address cannot be had. */

@@ -15,6 +15,8 @@ import type { Sender } from './authenticate.ts';
 export type Submission = {
   readonly entrance: Extract<Entrance, 'api' | 'local'>;
   readonly sender: SubmissionSender;
+  /** The token, or the account of this machine. */
+  readonly by: string;
   /** '' where it came through the socket. */
   readonly clientAddress: string;
   readonly mail: MailCommand;
@@ -121,7 +123,7 @@ function recordOf({ vouched, domains, mode, project }: Extract<SubmissionSender,
   };
 }
 
-function connectionOf({ entrance, clientAddress, sender }: Submission, identity: Sender): Connection<Sender> {
+function connectionOf({ entrance, clientAddress, by }: Submission, identity: Sender): Connection<Sender> {
   return {
     id: randomUUID().slice(0, 8),
     profile: entrance,
@@ -129,7 +131,7 @@ function connectionOf({ entrance, clientAddress, sender }: Submission, identity:
     clientPort: 0,
     localAddress: '',
     localPort: 0,
-    helo: 'vouched' in sender ? sender.vouched : identity.credential,
+    helo: by,
     extended: true,
     tls: null,
     identity,

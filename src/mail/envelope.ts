@@ -33,5 +33,10 @@ function blockAt(fields: readonly Field[], at: number): Field[] {
 
 /** Each mailbox once, as it was written first. */
 export function distinct(addresses: readonly Address[]): Address[] {
-  return [...new Map(addresses.toReversed().map((address) => [`${address.local}@${address.domain}`, address])).values()].toReversed();
+  const found = new Map<string, Address>();
+  for (const address of addresses) {
+    const key = address.domain === '' ? address.text : `${address.local}@${address.domain}`;
+    if (!found.has(key)) found.set(key, address);
+  }
+  return [...found.values()];
 }

@@ -12,7 +12,7 @@ import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { linkFor } from '#http/routes/people.ts';
 import { Metrics } from '#events/metrics.ts';
 import { openFeed } from '#events/feed.ts';
-import { createApp, listenOnSocket, listenOnTcp } from '#http/server.ts';
+import { createApp, listenForAccounts, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
 import { openResolver } from '#dns/resolver.ts';
 import { examineSelf } from '#doctor/self/examine.ts';
@@ -228,6 +228,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
       once: (key) => store.once(key),
       directory: store.directory,
       messageSizeBytes: () => live.config.limits.messageSizeBytes,
+      localCredential: () => live.config.sendmail.credential,
       log,
     },
     flushHistory: () => store.flushHistory(),
@@ -236,6 +237,10 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   });
   const management = await listenOnSocket(app, socketPath(dataDir));
   closing.push(() => management.close());
+  if (config.sendmail.socket !== null) {
+    const local = await listenForAccounts(app, config.sendmail.socket);
+    closing.push(() => local.close());
+  }
   const http = await listenOnTcp(app, config.http);
   closing.push(() => http.close());
   const httpUrl = urlOf(http);

@@ -6,7 +6,7 @@ import type { Database } from './sqlite/database.ts';
 export type AuditEntry = {
   readonly id: number;
   readonly atMs: number;
-  readonly kind: 'socket' | 'token' | 'session' | 'nobody';
+  readonly kind: 'socket' | 'local' | 'token' | 'session' | 'nobody';
   /** Of the account, the token or the person. */
   readonly name: string;
   readonly actorId: string | null;

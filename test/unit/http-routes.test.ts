@@ -84,7 +84,7 @@ before(async () => {
     statistics: store.statistics,
     server: () => ({ version: '0', hostname: 'relay.example.net', startedAtMs: 0, listeners: [] }),
     suppressions: store.suppressions,
-    sending: { submit: () => assert.fail(), once: () => assert.fail(), directory: store.directory, messageSizeBytes: () => 1_000_000, log: silentLog },
+    sending: { submit: () => assert.fail(), once: () => assert.fail(), directory: store.directory, messageSizeBytes: () => 1_000_000, localCredential: () => null, log: silentLog },
     self: { last: () => ({ everyMs: 1000, warnings: [], report: null }), look: () => assert.fail('no look is asked for') },
     flushHistory: () => store.flushHistory(),
     readiness: async () => ({ ready: reloads < 100, checks: {} }),

@@ -26,6 +26,7 @@ const EXAMPLES = `
 Examples:
   postern suppression list --to example.net
   postern suppression list --reason bounced --json
+  postern suppression show nobody@example.net
   postern suppression add ann@example.net --reason unsubscribed --sender news.example.com
   postern suppression remove ann@example.net
   postern suppression import bounces.csv              (one address a line, or ADDRESS,REASON,NOTE)
@@ -115,6 +116,8 @@ async function remove(cli: Cli, addresses: readonly string[], { sender }: { send
 async function importFile(cli: Cli, file: string, options: Entry): Promise<void> {
   const api = openApi({ dataDir: cli.dataDir() });
   const total = { entries: 0, added: 0 };
+  // Before anything is read: without a server there is nobody to take it.
+  await api.suppressions({ limit: '1' });
   for await (const entries of batches(file, options)) {
     const { entries: read, added } = await api.importSuppressions(entries);
     total.entries += read;

@@ -11,7 +11,7 @@ const ENTRY = z
   .object({
     id: z.int(),
     at: time,
-    kind: z.enum(['socket', 'token', 'session', 'nobody']),
+    kind: z.enum(['socket', 'local', 'token', 'session', 'nobody']),
     name: z.string().describe('of the account, the token or the person'),
     actorId: z.string().nullable(),
     project: z.string().nullable(),

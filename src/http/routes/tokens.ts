@@ -53,7 +53,7 @@ export function tokenOperations(tokens: () => TokenStore): readonly Operation[] 
       tag: 'Access',
       summary: 'Who is asking',
       scope: 'known',
-      answer: z.object({ kind: z.enum(['socket', 'token', 'session']), name: z.string(), scopes, project: z.string().nullable() }).meta({ id: 'Identity' }),
+      answer: z.object({ kind: z.enum(['socket', 'local', 'token', 'session']), name: z.string(), scopes, project: z.string().nullable() }).meta({ id: 'Identity' }),
       run: ({ identity: { kind, name, scopes: has, project } }) => ({ kind: kind as 'token', name, scopes: has, project }),
     }),
     operation({
