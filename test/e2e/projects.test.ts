@@ -30,7 +30,7 @@ before(async () => {
   postern = await startPostern({ profiles: ['submission'] });
   for (const project of ['shop', 'news']) {
     await postern.json('domain', 'add', `${project}.test`, '--project', project);
-    const scopes = ['messages:read', 'messages:send', 'queue:write', 'credentials:write', 'domains:write', 'audit:read', 'suppressions:write', 'tokens:write'];
+    const scopes = ['messages:read', 'messages:send', 'queue:write', 'credentials:write', 'domains:write', 'audit:read', 'suppressions:write', 'tokens:write', 'doctor:run'];
     token[project] = (await postern.json<{ token: string }>('token', 'add', project, '--project', project, ...scopes.flatMap((scope) => ['--scope', scope]))).token;
     const credential = await postern.json<Credential>('credential', 'add', project, '--live', '--domain', `${project}.test`, '--project', project);
     const client = await connectTo(postern.port('submission'), { credential });
@@ -51,6 +51,14 @@ test('messages: each its own, the operator all; by list, by id, their content an
     assert.ok(!JSON.stringify(foreign.body).includes('news.test'), part);
   }
   for (const part of ['', '/body', '/content', '/transcripts']) assert.equal((await ask('shop', `/v1/messages/${id['shop']}${part}`)).status, 200, part);
+});
+
+test("what the server finds wrong with itself is the operator's: it names the domains of all", async () => {
+  for (const method of ['GET', 'POST']) {
+    const refused = await ask('shop', '/v1/self', undefined, method);
+    assert.deepEqual([refused.status, refused.body['code']], [403, 'outside-project']);
+  }
+  assert.equal((await ask('operator', '/v1/self')).status, 200);
 });
 
 test('the queue: foreign messages are neither seen nor touched; what is shared is not for projects', async () => {

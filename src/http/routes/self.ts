@@ -3,8 +3,10 @@
 import { z } from 'zod';
 import type { Report } from '#doctor/report.ts';
 import { time } from '#http/fields.ts';
+import type { Identity } from '#http/identity.ts';
 import { operation } from '#http/operation.ts';
 import type { Operation } from '#http/operation.ts';
+import { outsideProject } from '#http/problem.ts';
 import { toWire } from '#http/wire.ts';
 import type { Wire } from '#http/wire.ts';
 import { REPORT } from '#http/views/doctor.ts';
@@ -59,7 +61,10 @@ export function selfOperations(self: () => SelfService): readonly Operation[] {
       description: 'Outbound port 25, certificates, the records of its domains, the name of its addresses and blocklists, as it last looked.',
       scope: 'doctor:run',
       answer: STATE,
-      run: () => toWire(self().last()),
+      run({ identity }) {
+        ofTheOperator(identity);
+        return toWire(self().last());
+      },
     }),
     operation({
       method: 'POST',
@@ -70,7 +75,15 @@ export function selfOperations(self: () => SelfService): readonly Operation[] {
       scope: 'doctor:run',
       answer: STATE,
       audit: false,
-      run: async () => toWire(await self().look()),
+      async run({ identity }) {
+        ofTheOperator(identity);
+        return toWire(await self().look());
+      },
     }),
   ];
+}
+
+/** It names the domains of everybody, and looks at the network. */
+function ofTheOperator({ project }: Identity): void {
+  if (project !== null) throw outsideProject('What the server finds wrong with itself is not the business of a project.', 'Use a token without a project.');
 }
