@@ -6,6 +6,8 @@ import { dirname, resolve } from 'node:path';
 import process from 'node:process';
 
 const LINE = /^\/\/ Needs: (.+)$/gm;
+// Types alone are erased, and need nothing.
+const TYPES = /^(?:import|export) type [^;]*;$/gm;
 const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*'(\.{1,2}\/[^']+)'/g;
 
 /** What `file` needs: by name, the file that says so. Follows relative imports, each file once. */
@@ -18,7 +20,7 @@ export function needsOf(file) {
     seen.add(path);
     const source = readFileSync(path, 'utf8');
     for (const [, names] of source.matchAll(LINE)) for (const name of names.split(',')) if (!needs.has(name.trim())) needs.set(name.trim(), path);
-    for (const [, imported] of source.matchAll(IMPORT)) waiting.push(resolve(dirname(path), imported));
+    for (const [, imported] of source.replace(TYPES, '').matchAll(IMPORT)) waiting.push(resolve(dirname(path), imported));
   }
   return needs;
 }

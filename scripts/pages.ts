@@ -6,11 +6,13 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { commandsReference } from '#cli/reference.ts';
 import { configurationReference } from '#config/reference.ts';
+import { zooPage } from '../test/zoo/page.ts';
 
 /** The pages by name, each with what makes its text. */
 export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   'commands.md': commandsReference,
   'configuration.md': configurationReference,
+  'zoo.md': zooPage,
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -45,3 +45,6 @@ export type Animal = {
 };
 
 export const hostOf = (name: string): string => `${name}.zoo.test`;
+
+/** The address that is on the blocklist of the zoo, list.test. */
+export const LISTED = '192.0.2.66';

@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util';
 import { visit } from './box.ts';
 import type { Visit } from './box.ts';
 import { ANIMALS } from './list.ts';
-import { judge, softwareOf } from './verdict.ts';
+import { softwareOf } from './software.ts';
+import { judge } from './verdict.ts';
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' }, findings: { type: 'boolean' } } });
 const unknown = positionals.filter((name) => !ANIMALS.some((animal) => animal.name === name));

@@ -7,7 +7,8 @@ import { hostOf } from './animal.ts';
 import { visit } from './box.ts';
 import type { Visit } from './box.ts';
 import { ANIMALS } from './list.ts';
-import { judge, softwareOf } from './verdict.ts';
+import { softwareOf } from './software.ts';
+import { judge } from './verdict.ts';
 
 const visits = new Map<string, Visit>();
 

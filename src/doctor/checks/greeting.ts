@@ -91,14 +91,16 @@ export const ehlo: PortCheck = {
     if ('failure' in step)
       return {
         status: 'fail',
+        title: 'EHLO is not answered',
         evidence: step.failure.text,
-        cause: 'The server did not answer EHLO.',
+        cause: `The server did not answer EHLO: it ${step.failure.kind === 'timeout' ? 'hangs or delays strangers (tarpit)' : 'broke the connection off'}, or a filter on the way did.`,
         fix: 'Look at the log of the server; a filter between (an SMTP-inspecting firewall) may break the conversation.',
         durationMs,
       };
     if (offered === null)
       return {
         status: 'fail',
+        title: 'EHLO is refused',
         evidence: replyText(step.value),
         cause:
           step.value.code >= 500

@@ -15,6 +15,8 @@ export type RelayTry = {
   /** `own`: the shape hides the stranger in a local part of the server's own host. `control`: nobody's mailbox there, to tell routing from taking anything. */
   readonly kind: 'stranger' | 'own' | 'control';
   readonly reply: string;
+  /** The refusal is not about this shape: without a login, or for now, nothing is taken. */
+  readonly everything: boolean;
 };
 
 /**
@@ -52,8 +54,7 @@ async function tryAll(conversation: Conversation, place: Place, candidates: read
     if (i < candidates.length - 1 && !first.accepted && refusedForDomain(first.reply)) continue;
     tries.push(first);
     for (const shape of others) {
-      // Without a login nothing is taken: the other shapes would be told the same.
-      if (/^5(?:30|38)|^503/.test(tries.at(-1)?.reply ?? '')) return tries;
+      if (tries.at(-1)?.everything === true) return tries;
       const done = await attempt(conversation, shape);
       if (done === null) return tries;
       tries.push(done);
@@ -124,7 +125,12 @@ async function attempt(conversation: Conversation, shape: Shape): Promise<RelayT
   ] as const;
   const [mail, rcpt] = await conversation.sayAll(lines);
   if (mail === undefined || 'failure' in mail) return null;
-  if (mail.value.code !== 250) return { ...shape, accepted: false, reply: replyText(mail.value) };
+  const { code } = mail.value;
+  if (code !== 250) return { ...shape, accepted: false, reply: replyText(mail.value), everything: wantsLogin(code) || code < 500 };
   if (rcpt === undefined || 'failure' in rcpt) return null;
-  return { ...shape, accepted: rcpt.value.code === 250 || rcpt.value.code === 251, reply: replyText(rcpt.value) };
+  return { ...shape, accepted: rcpt.value.code === 250 || rcpt.value.code === 251, reply: replyText(rcpt.value), everything: wantsLogin(rcpt.value.code) };
+}
+
+function wantsLogin(code: number): boolean {
+  return code === 530 || code === 538 || code === 503;
 }

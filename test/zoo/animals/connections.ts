@@ -152,6 +152,6 @@ export const CONNECTIONS: readonly Animal[] = [
     name: 'helo-only',
     fault: 'EHLO is refused, only HELO is known',
     keep: [{ by: 'postfix', port: 25, options: { smtpd_command_filter: 'regexp:{{/^EHLO.*/ XEHLO}}' } }],
-    expect: { check: 'ehlo', status: 'fail', title: /EHLO/, cause: /refuses EHLO/, fix: /inspection/, evidence: /^5\d\d / },
+    expect: { check: 'ehlo', status: 'fail', title: /EHLO is refused/, cause: /refuses EHLO/, fix: /inspection/, evidence: /^5\d\d / },
   },
 ];

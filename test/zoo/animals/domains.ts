@@ -1,7 +1,7 @@
 // Domains: what they publish of themselves, right and wrong. Most let one healthy server take their mail.
 
+import { LISTED } from '../animal.ts';
 import type { Animal } from '../animal.ts';
-import { LISTED } from '../keepers/zones.ts';
 
 const HOST = 'healthy-postfix.zoo.test';
 const ADDRESS_HOST = '@ MX 10 mx\nmx A ADDRESS';

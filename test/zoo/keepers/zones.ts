@@ -3,7 +3,7 @@
 import { X509Certificate, createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { startDns } from '../../support/dns.ts';
-import { hostOf } from '../animal.ts';
+import { LISTED, hostOf } from '../animal.ts';
 import type { Ground } from '../ground.ts';
 import type { CertificateKind } from './certificates.ts';
 
@@ -20,9 +20,6 @@ export type Zones = {
   /** Whether the address leads back to a name; default: yes. */
   readonly reverse?: false | string;
 };
-
-/** A list that has one address on it. */
-export const LISTED = '192.0.2.66';
 
 export async function keepZones(kept: readonly { name: string; keep: Zones }[], names: readonly string[], ground: Ground): Promise<string> {
   const hosts = names.map((name) => `${name} A ${ground.address(name)}`);
