@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Resolver } from '#dns/resolver.ts';
 import type { OwnCertificate, OwnRecord, SelfCheck, SelfContext, SelfVerdict } from '#doctor/self/check.ts';
-import { ownCertificates, ownRecords } from '#doctor/self/standing.ts';
+import { ownCertificates, ownDns, ownRecords } from '#doctor/self/standing.ts';
 
 const DAY_MS = 86_400_000;
 const NOW_MS = Date.parse('2026-11-24T12:00:00Z');
@@ -48,4 +49,16 @@ test('records: right, missing, wrong, not known', async () => {
   assert.deepEqual([signing.status, signing.title], ['fail', 'records: 1 missing, 1 wrong']);
   assert.match(signing.evidence, /missing: TXT dkim-rsa\.shop\.test \(dkim-rsa\)\nwrong: TXT spf\.shop\.test \(spf\): it names others/);
   assert.equal((await judge(ownRecords, records(record('spf', 'right'), record('tlsrpt', 'missing')))).status, 'warn');
+});
+
+test('the resolver: one zone that is broken is not its fault, silence about all is', async () => {
+  const failed = { status: 'failed', cause: 'timeout', detail: 'no answer within 5 s' } as const;
+  const resolver = (answering: string | null): Resolver =>
+    ({ a: async (name: string) => (name === answering ? { status: 'no-domain', authenticated: false, ttlSeconds: 1 } : failed) }) as unknown as Resolver;
+  const facts = { hostname: 'relay.test', references: ['mx.example.net', '192.0.2.1'], sendsNothing: null };
+  assert.equal((await judge(ownDns, { ...facts, resolver: resolver('mx.example.net') })).status, 'pass');
+  const silent = await judge(ownDns, { ...facts, resolver: resolver(null) });
+  assert.equal(silent.status, 'fail');
+  assert.match(silent.evidence, /relay\.test: no answer within 5 s\nmx\.example\.net: no answer/);
+  assert.equal((await judge(ownDns, { ...facts, resolver: resolver(null), sendsNothing: 'nothing' })).status, 'skip');
 });

@@ -4,9 +4,9 @@ import { summarize } from '#doctor/report.ts';
 import type { Finding, Report } from '#doctor/report.ts';
 import type { SelfCheck, SelfContext } from './check.ts';
 import { outbound } from './outbound.ts';
-import { ownBlocklists, ownCertificates, ownName, ownPtr, ownRecords } from './standing.ts';
+import { ownBlocklists, ownCertificates, ownDns, ownName, ownPtr, ownRecords } from './standing.ts';
 
-const CHECKS: readonly SelfCheck[] = [outbound, ownCertificates, ownRecords, ownName, ownPtr, ownBlocklists];
+const CHECKS: readonly SelfCheck[] = [outbound, ownCertificates, ownRecords, ownDns, ownName, ownPtr, ownBlocklists];
 
 export const SELF_CHECKS: readonly string[] = CHECKS.map(({ id }) => id);
 

@@ -1,5 +1,6 @@
 // How this server and its domains stand: its certificates, its domains' records, the name of its addresses. RFC 5280, RFC 1912 2.1.
 
+import { isIP } from 'node:net';
 import { findAddresses } from '#dns/mx.ts';
 import { blocklists, isPrivate, reverse } from '#doctor/domain/addresses.ts';
 import type { AddressContext } from '#doctor/domain/addresses.ts';
@@ -75,6 +76,30 @@ export const ownRecords: SelfCheck = {
 function recordText({ type, name, purpose, status, cause }: OwnRecord): string {
   return `${status}: ${type} ${name} (${purpose})${cause === null ? '' : `: ${cause}`}`;
 }
+
+export const ownDns: SelfCheck = {
+  id: 'own-dns',
+  title: 'resolver of this server',
+  async judge({ hostname, references, resolver, sendsNothing }) {
+    const subject = 'resolver';
+    if (sendsNothing !== null) return skipped(subject, sendsNothing);
+    // One zone that is broken is not the resolver's fault: several are asked about.
+    const names = [hostname, ...references.filter((name) => isIP(name) === 0)];
+    const answers = await Promise.all(names.map(async (name) => ({ name, answer: await resolver.a(name) })));
+    const evidence = answers.map(({ name, answer }) => `${name}: ${answer.status === 'failed' ? answer.detail : 'answered'}`).join('\n');
+    if (answers.some(({ answer }) => answer.status !== 'failed')) return [{ subject, status: 'pass', evidence }];
+    return [
+      {
+        subject,
+        status: 'fail',
+        title: 'the resolver gives no answers',
+        evidence,
+        cause: 'Without DNS no mail is delivered, and mail that comes in cannot be judged: all of it waits.',
+        fix: 'Look at the resolver that dns.servers names (else /etc/resolv.conf), and at the way to it.',
+      },
+    ];
+  },
+};
 
 export const ownName: SelfCheck = {
   id: 'own-name',
