@@ -11,6 +11,8 @@ export type Circumstances = {
   readonly mode: DmarcMode;
   readonly dmarc: DmarcVerdict;
   readonly arc: ArcVerdict;
+  /** The domain of the mailing list that passed the message on and signed it; null: none did. */
+  readonly list: string | null;
   /** Domains whose seals are believed. */
   readonly trustedSealers: readonly string[];
   readonly recipients: readonly Address[];
@@ -50,7 +52,10 @@ function failed(of: Circumstances): Disposition {
   if (arc.result === 'pass' && sealer !== undefined && trustedSealers.includes(sealer) && /\bdmarc\s*=\s*pass\b/i.test(arc.claimed ?? '')) {
     return accepted(`${sealer}, whose seals are trusted here, found that it passed DMARC`);
   }
-  return dmarc.policy === 'reject' ? refused(of, dmarc.reason) : { what: 'quarantined', why: dmarc.reason };
+  if (dmarc.policy !== 'reject') return { what: 'quarantined', why: dmarc.reason };
+  // Lists change what they pass on, and for a refusal their subscribers are struck off (RFC 9989 7.4).
+  if (of.list !== null) return { what: 'quarantined', why: `${dmarc.reason}; but the mailing list of ${of.list} signed it` };
+  return refused(of, dmarc.reason);
 }
 
 /** The policy is known, but whether it applies is not: another time it will be. A policy that is not known applies to nothing. */

@@ -37,6 +37,8 @@ export type Forwarding = {
   admit(transaction: Transaction, rcpt: RcptCommand): Reply | null;
   /** Where the mail of a transaction goes. `received`: it came by port 25. */
   destinations(transaction: Transaction, received: boolean): readonly Destination[];
+  /** The domains of ours that the next host is to believe: rewritten senders, and senders of ours that are passed on as they are. */
+  inNameOf(destinations: readonly Destination[], from: ReversePath): readonly string[];
   /** Who seals a message that goes there; null: nobody. */
   sealAs(destinations: readonly Destination[]): SigningKey | null;
 };
@@ -88,6 +90,13 @@ export function openForwarding(parts: ForwardParts): Forwarding {
         }
       }
       return [...found.values()];
+    },
+    inNameOf(destinations, from) {
+      const names = destinations.flatMap(({ to, via, srsDomain }) => {
+        if (srsDomain !== undefined) return [srsDomain];
+        return via !== undefined && from !== null && parts.isLocal(from.domain) && parts.wayOf(to.domain).leaves ? [from.domain] : [];
+      });
+      return [...new Set(names)];
     },
     sealAs(destinations) {
       const { seal, srsDomain } = parts.settings();

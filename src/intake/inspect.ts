@@ -58,12 +58,20 @@ export type Arrival = {
   readonly recipients: readonly Address[];
   /** All recipients are addresses that only an answer to mail of ours can know: it is judged, but not refused for that. */
   readonly proved?: boolean;
+  /** The domains of ours in whose name the message would leave for another site. */
+  readonly inNameOf?: readonly string[];
   /** The message leaves for another site, and this key seals it. */
   readonly sealAs?: SigningKey | null;
 };
 
 /** What came of it: a refusal, or the fields to put on top. `authentication` is null for clients that are not judged. */
-export type Inspected = { readonly refusal: Reply | null; readonly fields: string; readonly authentication: Authentication | null };
+export type Inspected = {
+  readonly refusal: Reply | null;
+  readonly fields: string;
+  readonly authentication: Authentication | null;
+  /** Whoever it leaves for is to see its own sender: in our name an author would pass that nobody has proved. */
+  readonly ownSender: boolean;
+};
 
 export type Inspection = {
   /** The header, once it is complete, and who stands in its From. */
@@ -99,7 +107,7 @@ function notInspected(hostname: string): Inspection {
   return {
     header() {},
     body() {},
-    finish: () => Promise.resolve({ refusal: null, fields: formatAuthenticationResults(hostname, null), authentication: null }),
+    finish: () => Promise.resolve({ refusal: null, fields: formatAuthenticationResults(hostname, null), authentication: null, ownSender: false }),
     abort() {},
   };
 }
@@ -177,19 +185,23 @@ class Judgement implements Inspection {
       const [spf, dkim, arc] = await Promise.all([this.#spf, checks.dkim(), checks.arc()]);
       const dmarc = await checks.dmarc(identifiersOf(spf, dkim));
       const { dmarc: mode, trustedSealers } = this.#parts.settings();
-      const disposition = dispositionOf({
+      const judged = dispositionOf({
         mode,
         proved: this.#arrival.proved ?? false,
         dmarc,
         arc,
+        list: signingList(checks.fields, dkim),
         trustedSealers,
         recipients: this.#arrival.recipients,
         anonymous: this.#anonymous,
       });
+      const borrowed = borrowedName(dmarc, this.#arrival.inNameOf ?? []);
+      const unlent = judged.what === 'accepted' || judged.what === 'quarantined' ? this.#lending(borrowed, dmarc) : null;
+      const disposition: Disposition = unlent === null ? judged : { what: unlent.code < 500 ? 'deferred' : 'rejected', why: unlent.lines[0] ?? '' };
       const authentication = this.#record({ spf, dkim, arc, dmarc }, disposition);
-      const refusal = await this.#refusal(authentication, spf);
+      const refusal = unlent ?? (await this.#refusal(authentication, spf));
       const seal = refusal === null ? await this.#seal(checks, authentication) : '';
-      return { refusal, fields: seal + this.#fields(authentication), authentication };
+      return { refusal, fields: seal + this.#fields(authentication), authentication, ownSender: borrowed !== null };
     } finally {
       this.#resolver.end();
     }
@@ -237,6 +249,13 @@ class Judgement implements Inspection {
     }
   }
 
+  /** The sender itself claims to be of ours: with it, too, the message would pass at the next host, because it comes from us. */
+  #lending(borrowed: string | null, { result, reason }: DmarcVerdict): Reply | null {
+    const { from, inNameOf = [] } = this.#arrival;
+    if (borrowed === null || from === null || !inNameOf.includes(from.domain)) return null;
+    return result === 'temperror' ? REPLIES.dmarcUnknown(borrowed, reason) : REPLIES.notPassedOn(borrowed);
+  }
+
   async #refusal({ disposition, dmarc }: Authentication, spf: SpfResult): Promise<Reply | null> {
     const { domain, reason } = dmarc;
     if (disposition === 'deferred') return REPLIES.dmarcUnknown(domain ?? '', reason);
@@ -274,4 +293,23 @@ export function withoutForged(hostname: string, head: Buffer, fields: readonly F
   if (!fields.some((field) => isForged(hostname, field))) return { head, fields };
   const kept = Buffer.concat(removeFields(head, fields, (field) => isForged(hostname, field)));
   return { head: kept, fields: parseHeaders(kept).fields };
+}
+
+/** The domain of the list that the message went through, if a signature of that domain is good. */
+function signingList(fields: readonly Field[], dkim: readonly DkimVerdict[]): string | null {
+  const host = /<[^<>@]*?\.?([a-z0-9-]+(?:\.[a-z0-9-]+)+)>\s*$/i.exec(fields.find((field) => field.name === 'list-id')?.value() ?? '')?.[1]?.toLowerCase();
+  if (host === undefined) return null;
+  const signed = dkim.find(({ result, domain }) => result === 'pass' && domain !== null && (host === domain || host.endsWith(`.${domain}`)));
+  return signed?.domain ?? null;
+}
+
+/**
+ * The author's domain, when nothing authenticates it and one of these names would: SPF passes for the name at the next host, and the name belongs to
+ * the author's organization.
+ */
+function borrowedName({ result, domain, policyDomain }: DmarcVerdict, names: readonly string[]): string | null {
+  if (domain === null || result === 'pass' || result === 'none') return null;
+  const organization = policyDomain ?? domain;
+  const related = (name: string): boolean => name === organization || name.endsWith(`.${organization}`) || organization.endsWith(`.${name}`);
+  return names.some(related) ? domain : null;
 }

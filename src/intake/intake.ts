@@ -206,7 +206,7 @@ class Incoming implements MessageSink {
   readonly #nowMs: number;
   readonly #body: IncomingBody;
   readonly #inspection: Inspection | null;
-  readonly #destinations: readonly Destination[];
+  #destinations: readonly Destination[];
   #head: Head | null = null;
   /** Who signs, and the hash of the body as far as it has come. */
   #signature: { readonly by: Signatory; readonly hash: BodyHash } | null = null;
@@ -239,7 +239,13 @@ class Incoming implements MessageSink {
     const received = connection.profile === 'mx';
     this.#destinations = parts.forwarding.destinations(this.#transaction, received);
     const proved = back !== undefined || transaction.recipients.every((rcpt) => parts.forwarding.isRewritten(rcpt.to));
-    this.#inspection = received ? parts.inspector.begin({ ...arrivalOf(connection, transaction), proved, sealAs: parts.forwarding.sealAs(this.#destinations) }) : null;
+    this.#inspection = received ? parts.inspector.begin({ ...arrivalOf(connection, transaction), proved, ...this.#passedOn() }) : null;
+  }
+
+  /** What of it leaves for another site, and in whose name. */
+  #passedOn(): Pick<Parameters<Inspector['begin']>[0], 'inNameOf' | 'sealAs'> {
+    const { forwarding } = this.#parts;
+    return { inNameOf: forwarding.inNameOf(this.#destinations, this.#transaction.mail.from), sealAs: forwarding.sealAs(this.#destinations) };
   }
 
   write(chunk: Buffer): MaybePromise<Reply | void> {
@@ -292,7 +298,7 @@ class Incoming implements MessageSink {
 
   /** Waits for the judgement; what it has to say goes below our Received, as trace fields do. */
   async #inspected(head: Head, inspection: Inspection): Promise<Reply> {
-    const { refusal, fields, authentication } = await inspection.finish();
+    const { refusal, fields, authentication, ownSender } = await inspection.finish();
     this.#authentication = authentication;
     if (authentication !== null) this.#parts.observe?.judged(authentication);
     if (refusal !== null) {
@@ -300,6 +306,7 @@ class Incoming implements MessageSink {
       this.abort();
       return refusal;
     }
+    if (ownSender) this.#destinations = this.#destinations.map(({ srsDomain: _srsDomain, ...destination }) => destination);
     const [first, ...rest] = head.chunks as [Buffer, ...Buffer[]];
     const added = Buffer.from(fields, 'latin1');
     const chunks = [first.subarray(0, head.receivedBytes), added, first.subarray(head.receivedBytes), ...rest].filter((chunk) => chunk.length > 0);

@@ -119,6 +119,11 @@ export const REPLIES = {
       ...(explanation === null ? [] : [`The sender's domain says: ${short(explanation)}`]),
       `To mend it, sign the mail with DKIM as ${domain}, or send it from a server that the SPF record of the domain names`,
     ]),
+  notPassedOn: (domain: string) =>
+    reply(550, '5.7.26', [
+      `Not passed on: nothing proves that the message is from ${domain}, and from here it would be believed`,
+      `To mend it, sign the mail with DKIM as ${domain}, or send it from a server that the SPF record of the domain names`,
+    ]),
   dmarcUnknown: (domain: string, why: string) => reply(451, '4.7.0', `The DMARC policy for ${domain} could not be applied, try again later: ${short(why)}`),
   fromRefused: (why: string) => reply(550, '5.7.1', `Refused: ${short(why)}; send one From field, with addresses of one domain`),
   headerRefused: (why: string) => reply(550, '5.6.0', why),

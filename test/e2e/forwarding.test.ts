@@ -200,3 +200,27 @@ test('SRS of another forwarder is shortened, and leads back to that one', async 
   assert.deepEqual((await arrived(sender, 'Second way back')).to, [theirs]);
   await client.quit();
 });
+
+test('an author of ours that nobody proved does not pass at the next host because we wrote the sender: it keeps its own', async () => {
+  const client = await connectTo(forwarder.port('mx'), { address: FORWARDER });
+  const content = message('the boss').replaceAll('app@sender.test', 'boss@local.test');
+  assert.match(content, /^From: .*boss@local\.test/m);
+  const [taken] = await submit(client, { from: 'eve@unsigned.test', to: ['plain@local.test'], content });
+  assert.ok(taken?.accepted, JSON.stringify(taken));
+  await client.quit();
+  assert.equal((await arrived(refuser, 'the boss')).from, 'eve@unsigned.test');
+});
+
+test('and with a sender of ours, from elsewhere, it is not passed on at all; by a server of ours it is', async () => {
+  const send = (from: string, to: string, subject: string) =>
+    run('/usr/bin/swaks', [
+      ...['--server', FORWARDER, '--port', String(forwarder.port('mx')), '--local-interface', from, '--from', 'boss@local.test', '--to', to],
+      ...['--header', `Subject: ${subject}`, '--header', 'From: boss@local.test'],
+    ]);
+  const forged = await send('127.49.0.66', 'plain@local.test', 'the boss again');
+  assert.match(forged.stdout, /550[ -]5\.7\.26 Not passed on: nothing proves that the message is from local\.test/);
+  // Kept here it is what p=none says: taken.
+  assert.equal((await send('127.49.0.66', 'box@local.test', 'the boss at home')).code, 0);
+  assert.equal((await send('127.0.0.1', 'plain@local.test', 'the boss indeed')).code, 0);
+  assert.equal((await arrived(refuser, 'the boss indeed')).from, 'boss@local.test');
+});

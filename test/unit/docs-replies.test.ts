@@ -26,6 +26,7 @@ const SHOWN: Made = {
   addressNotAllowed: ['192.0.2.7'],
   relayNotPermitted: ['example.org'],
   senderNotAllowed: ['other@example.org', ['example.com']],
+  notPassedOn: ['example.com'],
   dmarcRefused: ['example.com', 'neither SPF nor DKIM authenticates the message for example.com', null],
   dmarcUnknown: ['example.com', 'DKIM of example.com could not be checked: the DNS did not answer'],
   fromRefused: ['the message has 2 From fields; one may be there'],

@@ -1,7 +1,7 @@
 // The judgement on mail by port 25: what the verdicts lead to, as a table; then the inspector itself, with a DNS that answers, lies and stalls.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { Cancel, Clock } from '#base/clock.ts';
 import { systemClock } from '#base/clock.ts';
@@ -14,7 +14,10 @@ import { isForged, openInspector } from '#intake/inspect.ts';
 import type { Inspected, Inspector } from '#intake/inspect.ts';
 import type { ArcVerdict } from '#mail/arc/verify.ts';
 import type { DmarcVerdict } from '#mail/dmarc/evaluate.ts';
+import { BodyHash } from '#mail/dkim/canonical.ts';
 import { ownPen } from '#mail/dkim/pen.ts';
+import { signMessage } from '#mail/dkim/signer.ts';
+import type { SigningKey } from '#mail/dkim/signer.ts';
 import { parseHeaders } from '#mail/headers.ts';
 import { parseMailbox } from '#smtp/address.ts';
 import type { Address } from '#smtp/address.ts';
@@ -40,7 +43,7 @@ function address(text: string): Address {
 
 function of(result: DmarcVerdict['result'], policy: DmarcVerdict['policy'], more: Partial<Circumstances> = {}): Circumstances {
   const dmarc: DmarcVerdict = { result, domain: 'example.com', policyDomain: 'example.com', policy, testing: false, by: null, reason: 'because' };
-  return { mode: 'reject', dmarc, arc: NO_ARC, trustedSealers: [], recipients: [address('a@local.example')], anonymous: false, proved: false, ...more };
+  return { mode: 'reject', dmarc, arc: NO_ARC, list: null, trustedSealers: [], recipients: [address('a@local.example')], anonymous: false, proved: false, ...more };
 }
 
 describe('what the verdicts lead to', () => {
@@ -65,6 +68,7 @@ describe('what the verdicts lead to', () => {
       modes('rejected', 'quarantined'),
     ],
     ['fail, an answer to mail of ours', of('fail', 'reject', { proved: true }), modes('accepted', 'accepted')],
+    ['fail, but the mailing list that it went through signed it', of('fail', 'reject', { list: 'lists.example' }), modes('quarantined', 'quarantined')],
     ['several authors', of('permerror', null), modes('rejected', 'quarantined')],
     ['no author', of('permerror', null, { anonymous: true }), modes('quarantined', 'quarantined')],
     ['policy reject, not decidable now', of('temperror', 'reject'), modes('deferred', 'accepted')],
@@ -106,7 +110,15 @@ describe('fields that pretend to be of this host', () => {
   });
 });
 
-type Given = { readonly zone: Zone; readonly content: string; readonly from?: string | null; readonly helo?: string; readonly client?: string; readonly dmarc?: DmarcMode };
+type Given = {
+  readonly zone: Zone;
+  readonly content: string;
+  readonly from?: string | null;
+  readonly helo?: string;
+  readonly client?: string;
+  readonly dmarc?: DmarcMode;
+  readonly inNameOf?: readonly string[];
+};
 
 async function inspect(given: Given): Promise<Inspected> {
   return inspectBy(inspectorOf(given, zoneResolver(given.zone)), given);
@@ -126,7 +138,13 @@ function inspectorOf(given: Given, resolver: Resolver, clock = systemClock): Ins
 
 function inspectBy(inspector: Inspector, given: Given): Promise<Inspected> {
   const from = given.from === undefined ? address('me@example.com') : given.from === null ? null : address(given.from);
-  const inspection = inspector.begin({ clientAddress: given.client ?? '192.0.2.7', helo: given.helo ?? 'client.example', from, recipients: [address('a@local.example')] });
+  const inspection = inspector.begin({
+    clientAddress: given.client ?? '192.0.2.7',
+    helo: given.helo ?? 'client.example',
+    from,
+    recipients: [address('a@local.example')],
+    inNameOf: given.inNameOf ?? [],
+  });
   const bytes = Buffer.from(given.content);
   const { fields, endOffset } = parseHeaders(bytes);
   inspection.header(bytes.subarray(0, endOffset), fields, authorOf(fields));
@@ -158,6 +176,55 @@ describe('the inspector', () => {
       /Authentication-Results: relay\.example\.net; spf=fail reason="203\.0\.113\.5 matches '-all' of example\.com" smtp\.mailfrom=example\.com; dkim=none; dmarc=fail /,
     );
     for (const line of fields.split('\r\n')) assert.ok(line.length <= 78, line);
+  });
+
+  it('a message that its mailing list signed is tagged, not refused; with a list of another name, or a list that did not sign, it is refused', async () => {
+    const key = generateKeyPairSync('ed25519');
+    const p = key.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('base64');
+    const zone: Zone = { ...REJECT, 's._domainkey.lists.example': [{ TXT: `v=DKIM1; k=ed25519; p=${p}` }] };
+    const body = 'x\r\n-- \r\nthe list\r\n';
+    const hash = new BodyHash('relaxed');
+    hash.update(Buffer.from(body));
+    const bodyHash = hash.digest();
+    const through = async (listId: string, signs: boolean): Promise<Inspected> => {
+      const header = `List-Id: ${listId}\r\nFrom: me@example.com\r\nSubject: [list] x\r\n\r\n`;
+      const signing: SigningKey = { domain: 'lists.example', selector: 's', algorithm: 'ed25519-sha256', privateKey: key.privateKey };
+      const signature = await signMessage([signing], { header: Buffer.from(header), bodyHash, nowMs: Date.now(), lifetimeMs: 1e6 }, ownPen);
+      return inspect({ zone, content: `${signs ? signature.toString() : ''}${header}${body}`, client: '203.0.113.5', from: 'list-bounces@lists.example' });
+    };
+    for (const listId of ['Talk <talk.lists.example>', '<lists.example>']) {
+      const { refusal, authentication } = await through(listId, true);
+      assert.deepEqual([refusal, authentication?.disposition], [null, 'quarantined'], listId);
+      assert.match(authentication?.why ?? '', /the mailing list of lists\.example signed it/);
+    }
+    for (const [listId, signs] of [
+      ['<talk.lists.example>', false],
+      ['<talk.other.example>', true],
+      ['<notlists.example>', true],
+      ['lists.example', true],
+    ] as const) {
+      assert.equal((await through(listId, signs)).refusal?.enhanced, '5.7.26', listId);
+    }
+  });
+
+  it('what would pass for an author of ours because it leaves in our name is told apart: only the author is forged, or the sender too', async () => {
+    const none: Zone = { ...REJECT, '_dmarc.example.com': [{ TXT: 'v=DMARC1; p=none' }], 'eve.example': [{ TXT: 'v=spf1 +all' }] };
+    const as = (given: Partial<Given>): Promise<Inspected> => inspect({ zone: none, content: MAIL, client: '203.0.113.5', inNameOf: ['example.com'], ...given });
+    const author = await as({ from: 'eve@eve.example' });
+    assert.deepEqual([author.refusal, author.ownSender, author.authentication?.disposition], [null, true, 'accepted']);
+    const both = await as({});
+    assert.deepEqual([both.refusal?.code, both.refusal?.enhanced, both.authentication?.disposition], [550, '5.7.26', 'rejected']);
+    assert.match(String(both.refusal?.lines), /Not passed on: nothing proves that the message is from example\.com/);
+    assert.equal((await as({ dmarc: 'off' })).refusal?.code, 550);
+    // Not passed on, passed on in the name of others, proved, of an author elsewhere: as ever.
+    assert.deepEqual([(await as({ inNameOf: [] })).refusal, (await as({ inNameOf: ['srs.example'] })).ownSender], [null, false]);
+    assert.deepEqual([(await as({ client: '192.0.2.7' })).refusal, (await as({ client: '192.0.2.7' })).ownSender], [null, false]);
+    assert.equal((await as({ from: 'eve@eve.example', content: 'From: x@eve.example\r\n\r\nx\r\n' })).ownSender, false);
+    // A name below or above the author's is of the same organization.
+    assert.equal((await as({ from: 'eve@eve.example', inNameOf: ['srs.example.com'] })).ownSender, true);
+    // What cannot be found out now is found out later.
+    const unknown = await as({ zone: { ...none, 'example.com': ['TIMEOUT'] } });
+    assert.equal(unknown.refusal?.code, 451);
   });
 
   it('a null sender is judged by the name of the client', async () => {
