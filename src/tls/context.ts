@@ -17,7 +17,7 @@ import type { KeyPair, KeyPairPaths } from './files.ts';
 export { ensureSelfSigned } from './files.ts';
 
 const EXPIRY_WARNING_MS = 14 * 86_400_000;
-/** Of a certificate that lives for days only, the last quarter. */
+/** Of a certificate that lives for days only and is renewed by itself, the last quarter. Whoever renews by hand hears of it in any case. */
 const EXPIRY_WARNING_SHARE = 1 / 4;
 export const TICKET_KEY_BYTES = 48;
 
@@ -173,8 +173,9 @@ function contextOf(pair: KeyPair, options: ServerTlsOptions, ticketKeys: Buffer)
 }
 
 /** So near its end that somebody should hear of it. */
-export function isExpiring({ validFromMs, expiresMs, nowMs }: { readonly validFromMs: number; readonly expiresMs: number; readonly nowMs: number }): boolean {
-  return expiresMs - nowMs < Math.min(EXPIRY_WARNING_MS, (expiresMs - validFromMs) * EXPIRY_WARNING_SHARE);
+export function isExpiring(dates: { readonly validFromMs: number; readonly expiresMs: number; readonly nowMs: number; readonly byHand: boolean }): boolean {
+  const { validFromMs, expiresMs, nowMs, byHand } = dates;
+  return expiresMs - nowMs < Math.min(EXPIRY_WARNING_MS, byHand ? Infinity : (expiresMs - validFromMs) * EXPIRY_WARNING_SHARE);
 }
 
 function warnOfDates({ pair, source }: Sourced, { clock, log }: ServerTlsOptions): void {
@@ -182,7 +183,7 @@ function warnOfDates({ pair, source }: Sourced, { clock, log }: ServerTlsOptions
   const fields = { path: pair.paths.cert, names: pair.names, expiresAt: new Date(pair.expiresAtMs).toISOString() };
   const fix = source === 'acme' ? 'See with "postern tls show" why it was not renewed, mend that, then: postern tls renew' : 'Renew the certificate, then reload with SIGHUP.';
   if (leftMs <= 0) log.warn('tls.expired', { ...fields, failure: { code: 'tls-expired', cause: 'The certificate has expired: clients that verify it refuse to connect.', fix } });
-  else if (isExpiring({ validFromMs: Date.parse(pair.leaf.validFrom), expiresMs: pair.expiresAtMs, nowMs: clock.nowMs() }))
+  else if (isExpiring({ validFromMs: Date.parse(pair.leaf.validFrom), expiresMs: pair.expiresAtMs, nowMs: clock.nowMs(), byHand: source === 'files' }))
     log.warn('tls.expires-soon', { ...fields, failure: { code: 'tls-expires-soon', cause: `The certificate expires in ${Math.ceil(leftMs / 86_400_000)} days.`, fix } });
   if (Date.parse(pair.leaf.validFrom) > clock.nowMs()) {
     log.warn('tls.not-yet-valid', {

@@ -213,10 +213,15 @@ test('an author of ours that nobody proved does not pass at the next host becaus
 
 test('and with a sender of ours, from elsewhere, it is not passed on at all; by a server of ours it is', async () => {
   const send = (from: string, to: string, subject: string) =>
-    run('/usr/bin/swaks', [
-      ...['--server', FORWARDER, '--port', String(forwarder.port('mx')), '--local-interface', from, '--from', 'boss@local.test', '--to', to],
-      ...['--header', `Subject: ${subject}`, '--header', 'From: boss@local.test'],
-    ]);
+    run(
+      '/usr/bin/swaks',
+      ['--server', FORWARDER, '--port', String(forwarder.port('mx')), '--local-interface', from, '--from', 'boss@local.test', '--to', to].concat([
+        '--header',
+        `Subject: ${subject}`,
+        '--header',
+        'From: boss@local.test',
+      ]),
+    );
   const forged = await send('127.49.0.66', 'plain@local.test', 'the boss again');
   assert.match(forged.stdout, /550[ -]5\.7\.26 Not passed on: nothing proves that the message is from local\.test/);
   // Kept here it is what p=none says: taken.

@@ -28,9 +28,10 @@ test('a certificate: right, near its end, at its end, not begun', async () => {
   assert.equal((await judge(ownCertificates, certificate(1, 90))).status, 'fail');
 });
 
-test('one that lives for days only is not near its end all its life', async () => {
-  assert.equal((await judge(ownCertificates, certificate(-2, 4))).status, 'pass');
-  assert.equal((await judge(ownCertificates, certificate(-5, 1))).status, 'warn');
+test('one that lives for days only is not near its end all its life, unless somebody has to renew it', async () => {
+  assert.equal((await judge(ownCertificates, certificate(-2, 4, 'acme'))).status, 'pass');
+  assert.equal((await judge(ownCertificates, certificate(-5, 1, 'acme'))).status, 'warn');
+  assert.equal((await judge(ownCertificates, certificate(-2, 4, 'operator'))).status, 'warn');
 });
 
 test('the fix is for whoever renews it', async () => {

@@ -49,8 +49,9 @@ export const certificateDates: PortCheck = {
     const [leaf] = facts.chain;
     const left = Math.floor(((leaf?.notAfterMs ?? 0) - nowMs) / DAY_MS);
     const text = `valid until ${day(leaf?.notAfterMs ?? 0)} (${left} days left)`;
-    // Short-lived certificates are always near their end: a third of the life is what renewal waits for.
-    const life = ((leaf?.notAfterMs ?? 0) - (leaf?.notBeforeMs ?? 0)) / DAY_MS;
+    // Short-lived certificates of authorities are always near their end: a third of the life is what renewal waits for. One that nobody vouches for is
+    // renewed by hand.
+    const life = facts.problem === null ? ((leaf?.notAfterMs ?? 0) - (leaf?.notBeforeMs ?? 0)) / DAY_MS : Infinity;
     if (left < Math.min(SOON_DAYS, life / 4))
       return {
         status: 'warn',

@@ -35,7 +35,7 @@ function certificateVerdict({ names, validFromMs, expiresMs, renewedBy }: OwnCer
       cause: 'Clients that check it refuse to connect.',
       fix: 'Check the clock of this machine, or use the certificate from its first day on.',
     };
-  if (isExpiring({ validFromMs, expiresMs, nowMs }))
+  if (isExpiring({ validFromMs, expiresMs, nowMs, byHand: renewedBy === 'operator' }))
     return {
       subject,
       status: 'warn',
