@@ -51,6 +51,12 @@ export function openForwarding(parts: ForwardParts): Forwarding {
   const rows = liveTable(parts.table);
   const counted = new WeakMap<Transaction, number>();
   const isRewritten = (to: Address): boolean => parts.srs.isRewritten(to.local) && (parts.isLocal(to.domain) || to.domain === parts.settings().srsDomain);
+  /** Whom a bounce goes back to. Mail that came round to us once more was rewritten here twice: the second name leads to the first. */
+  const backFrom = (rewritten: Address): Address | null => {
+    let back = parts.srs.reverse(rewritten.local, parts.clock.nowMs());
+    if (back !== null && isRewritten(back)) back = parts.srs.reverse(back.local, parts.clock.nowMs());
+    return back === null || isRewritten(back) ? null : back;
+  };
   const srsDomainOf = (from: ReversePath, via: Address, rewrite: boolean): string | null => {
     // A sender of ours has an SPF record that names this server already.
     if (from === null || !rewrite || parts.isLocal(from.domain)) return null;
@@ -58,7 +64,7 @@ export function openForwarding(parts: ForwardParts): Forwarding {
   };
   const follow = (rcpt: RcptCommand, from: ReversePath, received: boolean): Destination[] => {
     if (received && from === null && isRewritten(rcpt.to)) {
-      const back = parts.srs.reverse(rcpt.to.local, parts.clock.nowMs());
+      const back = backFrom(rcpt.to);
       return back === null ? [rcpt] : [{ ...rcpt, to: back, via: rcpt.to }];
     }
     return expand(rows(), rcpt.to).map((to) => {
@@ -72,7 +78,7 @@ export function openForwarding(parts: ForwardParts): Forwarding {
     isRewritten,
     admitBounce(from, to) {
       if (from !== null) return REPLIES.bouncesOnly;
-      return parts.srs.reverse(to.local, parts.clock.nowMs()) === null ? REPLIES.noSuchReturnPath : null;
+      return backFrom(to) === null ? REPLIES.noSuchReturnPath : null;
     },
     admit(transaction, rcpt) {
       if (rows().size === 0) return null;

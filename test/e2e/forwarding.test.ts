@@ -44,7 +44,8 @@ before(async () => {
   forwarder = await startPostern({
     hostname: 'fwd.local.test',
     address: FORWARDER,
-    config: `[dns]\nservers = ["${RESOLVER}"]\n[delivery]\nmx_port = ${mxPort}\nallow_private_addresses = true\n[inbound]\ndomains = ["local.test"]\n[[forward]]\nmatch = "info@local.test"\nto = ["box@target.test"]\n[[forward]]\nmatch = "gone@local.test"\nto = ["gone@refuser.test"]\n[[forward]]\nmatch = "plain@local.test"\nto = ["plain@refuser.test"]\n[[forward]]\nmatch = "both@local.test"\nto = ["both@local.test", "b@refuser.test"]\n[[route]]\nmatch = "local.test"\ntype = "capture"\n`,
+    env: { POSTERN_LISTENER__0__PORT: String(mxPort) },
+    config: `[dns]\nservers = ["${RESOLVER}"]\n[delivery]\nmx_port = ${mxPort}\nallow_private_addresses = true\n[inbound]\ndomains = ["local.test"]\n[[forward]]\nmatch = "info@local.test"\nto = ["box@target.test"]\n[[forward]]\nmatch = "gone@local.test"\nto = ["gone@refuser.test"]\n[[forward]]\nmatch = "plain@local.test"\nto = ["plain@refuser.test"]\n[[forward]]\nmatch = "both@local.test"\nto = ["both@local.test", "b@refuser.test"]\n[[forward]]\nmatch = "round@local.test"\nto = ["round@target.test"]\n[[route]]\nmatch = "local.test"\ntype = "capture"\n`,
   });
   await forwarder.cli('domain', 'add', 'local.test');
   const keys = await forwarder.cli('domain', 'show', 'local.test', '--zone');
@@ -53,7 +54,7 @@ before(async () => {
     address: TARGET,
     profiles: ['mx'],
     listener: '',
-    config: `[dns]\nservers = ["${RESOLVER}"]\n[inbound]\ndomains = ["target.test"]\n[[route]]\ntype = "capture"\n`,
+    config: `[dns]\nservers = ["${RESOLVER}"]\n[delivery]\nmx_port = ${mxPort}\nallow_private_addresses = true\n[inbound]\ndomains = ["target.test"]\n[[forward]]\nmatch = "round@target.test"\nto = ["round@local.test"]\n[[route]]\nmatch = "target.test"\ntype = "capture"\n`,
     env: { POSTERN_LISTENER__0__PORT: String(mxPort) },
   });
   await startDns(
@@ -228,4 +229,19 @@ test('and with a sender of ours, from elsewhere, it is not passed on at all; by 
   assert.equal((await send('127.49.0.66', 'box@local.test', 'the boss at home')).code, 0);
   assert.equal((await send('127.0.0.1', 'plain@local.test', 'the boss indeed')).code, 0);
   assert.equal((await arrived(refuser, 'the boss indeed')).from, 'boss@local.test');
+});
+
+test('two forwarders that lead to each other: the mail goes round until there are too many hops, and its sender hears of it once', async () => {
+  await sendSigned('round@local.test', 'round and round');
+  const report = await until('the report', () => sender.received.find((one) => one.from === '' && one.content.includes('round and round')), 60_000);
+  assert.deepEqual(report.to, ['app@sender.test']);
+  assert.match(report.content.toString(), /5\.4\.6/);
+  assert.equal(sender.received.filter((one) => one.content.includes('round and round')).length, 1);
+  for (const at of [forwarder, target]) {
+    const waiting = [...(await messages(at, 'queued', 0)), ...(await messages(at, 'deferred', 0))];
+    assert.deepEqual(
+      waiting.filter((one) => one.subject.includes('round')),
+      [],
+    );
+  }
 });

@@ -113,6 +113,15 @@ describe('bounces to rewritten senders', () => {
     assert.deepEqual(go(null, there.text), [`joe@sender.example via ${there.text}`]);
   });
 
+  it('of mail that came round to us, rewritten twice, too; and to nobody when the inner proof is none', () => {
+    const elsewhere = srs.forward(there, 'other.example', Date.now()) ?? assert.fail();
+    const again = srs.forward(elsewhere, 'local.example', Date.now()) ?? assert.fail();
+    assert.match(again.local, /^SRS1=[a-z2-7]+=local\.example==/);
+    assert.deepEqual(go(null, again.text), [`joe@sender.example via ${again.text}`]);
+    const made = srs.forward(address('SRS1=aaaaaaaaaa=local.example==aaaaaaaaaa=aa=victim.example=joe@other.example'), 'local.example', Date.now()) ?? assert.fail();
+    assert.equal(forwarding.admitBounce(null, made)?.enhanced, '5.1.1');
+  });
+
   it('come from nobody: anybody else is refused', () => {
     assert.deepEqual([forwarding.admitBounce(address('eve@evil.example'), there)?.code, forwarding.admitBounce(address('eve@evil.example'), there)?.enhanced], [550, '5.7.1']);
   });
