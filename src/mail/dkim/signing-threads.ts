@@ -95,6 +95,8 @@ class SigningThread {
     const wanted = jobs.flatMap((job) => job.wanted);
     const numbers = wanted.map(({ key }) => this.#numberOf(key, keys));
     this.#worker ??= this.#start();
+    // Idle, it keeps no process from its end.
+    this.#worker.ref();
     this.#worker.postMessage({ forget, keys, numbers, inputs: wanted.map(({ input }) => input) } satisfies Batch);
   }
 
@@ -129,13 +131,13 @@ class SigningThread {
       for (const job of lost) job.reject(new Error(`a thread that signs ended: ${cause === '' ? `code ${code}` : cause}`));
       this.#idle();
     });
-    worker.unref();
     return worker;
   }
 
   #answered({ signatures, failed }: Answer): void {
     const jobs = this.#jobs;
     this.#jobs = [];
+    this.#worker?.unref();
     let at = 0;
     let failures = 0;
     for (const { wanted, resolve, reject } of jobs) {
