@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import type { Cancel, Clock } from '#base/clock.ts';
 import { systemClock } from '#base/clock.ts';
 import { silentLog } from '#base/log.ts';
+import type { Log } from '#base/log.ts';
 import { boundResolver } from '#dns/bounded.ts';
 import type { Resolver } from '#dns/resolver.ts';
 import { dispositionOf } from '#intake/disposition.ts';
@@ -16,6 +17,7 @@ import type { ArcVerdict } from '#mail/arc/verify.ts';
 import type { DmarcVerdict } from '#mail/dmarc/evaluate.ts';
 import { BodyHash } from '#mail/dkim/canonical.ts';
 import { ownPen } from '#mail/dkim/pen.ts';
+import type { Pen } from '#mail/dkim/pen.ts';
 import { signMessage } from '#mail/dkim/signer.ts';
 import type { SigningKey } from '#mail/dkim/signer.ts';
 import { parseHeaders } from '#mail/headers.ts';
@@ -118,6 +120,9 @@ type Given = {
   readonly client?: string;
   readonly dmarc?: DmarcMode;
   readonly inNameOf?: readonly string[];
+  readonly sealAs?: SigningKey;
+  readonly pen?: Pen;
+  readonly log?: Log;
 };
 
 async function inspect(given: Given): Promise<Inspected> {
@@ -131,8 +136,8 @@ function inspectorOf(given: Given, resolver: Resolver, clock = systemClock): Ins
     clock,
     settings: () => ({ dmarc: given.dmarc ?? 'reject', dnsTimeoutMs: 5000, trustedSealers: [] }),
     isTrusted: () => false,
-    pen: ownPen,
-    log: silentLog,
+    pen: given.pen ?? ownPen,
+    log: given.log ?? silentLog,
   });
 }
 
@@ -144,6 +149,7 @@ function inspectBy(inspector: Inspector, given: Given): Promise<Inspected> {
     from,
     recipients: [address('a@local.example')],
     inNameOf: given.inNameOf ?? [],
+    sealAs: given.sealAs ?? null,
   });
   const bytes = Buffer.from(given.content);
   const { fields, endOffset } = parseHeaders(bytes);
@@ -225,6 +231,26 @@ describe('the inspector', () => {
     // What cannot be found out now is found out later.
     const unknown = await as({ zone: { ...none, 'example.com': ['TIMEOUT'] } });
     assert.equal(unknown.refusal?.code, 451);
+  });
+
+  it('what leaves is sealed; when the key cannot sign it leaves without, and the log says so', async () => {
+    const sealAs: SigningKey = { domain: 'local.example', selector: 's', algorithm: 'ed25519-sha256', privateKey: generateKeyPairSync('ed25519').privateKey };
+    const sealed = await inspect({ zone: REJECT, content: MAIL, sealAs });
+    assert.match(
+      sealed.fields,
+      /^ARC-Seal: i=1; .*d=local\.example;[^]*^ARC-Message-Signature: [^]*^ARC-Authentication-Results: i=1; relay\.example\.net;[^]*^Authentication-Results: /m,
+    );
+    const events: [string, unknown][] = [];
+    const log: Log = { ...silentLog, warn: (event, fields) => events.push([event, fields]) };
+    const pen: Pen = { sign: () => Promise.reject(new Error('no hands')) };
+    const bare = await inspect({ zone: REJECT, content: MAIL, sealAs, pen, log });
+    assert.deepEqual([bare.refusal, bare.authentication?.disposition], [null, 'accepted']);
+    assert.match(bare.fields, /^Authentication-Results: /);
+    assert.deepEqual(events, [['arc.not-sealed', { domain: 'local.example', selector: 's', cause: 'no hands' }]]);
+    // A chain that came broken is nobody's to mend, and what is refused is not passed on.
+    const broken = await inspect({ zone: REJECT, content: `ARC-Seal: i=1; a=rsa-sha256; cv=none; d=x.example; s=s; b=AAAA\r\n${MAIL}`, sealAs });
+    assert.deepEqual([broken.authentication?.arc.result, broken.fields.includes('ARC-Seal')], ['fail', false]);
+    assert.equal((await inspect({ zone: REJECT, content: MAIL, client: '203.0.113.5', sealAs })).fields.includes('ARC-Seal'), false);
   });
 
   it('a null sender is judged by the name of the client', async () => {
