@@ -297,9 +297,14 @@ export function withoutForged(hostname: string, head: Buffer, fields: readonly F
 
 /** The domain of the list that the message went through, if a signature of that domain is good. */
 function signingList(fields: readonly Field[], dkim: readonly DkimVerdict[]): string | null {
-  const host = /<[^<>@]*?\.?([a-z0-9-]+(?:\.[a-z0-9-]+)+)>\s*$/i.exec(fields.find((field) => field.name === 'list-id')?.value() ?? '')?.[1]?.toLowerCase();
-  if (host === undefined) return null;
-  const signed = dkim.find(({ result, domain }) => result === 'pass' && domain !== null && (host === domain || host.endsWith(`.${domain}`)));
+  const value =
+    fields
+      .find((field) => field.name === 'list-id')
+      ?.value()
+      .trimEnd() ?? '';
+  if (!value.endsWith('>')) return null;
+  const id = value.slice(value.lastIndexOf('<') + 1, -1).toLowerCase();
+  const signed = dkim.find(({ result, domain }) => result === 'pass' && domain !== null && (id === domain || id.endsWith(`.${domain}`)));
   return signed?.domain ?? null;
 }
 
