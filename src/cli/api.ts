@@ -19,6 +19,7 @@ import type { PersonMade } from '#http/routes/people.ts';
 import type { SuppressionInput, SuppressionView } from '#http/routes/suppressions.ts';
 import type { SelfView } from '#http/routes/self.ts';
 import type { TlsPolicyView, TlsReportDayView, TlsReportRowView } from '#http/routes/tls.ts';
+import type { DeliveryView, NewWebhookInput, ReplayInput, TestView, WebhookMade, WebhookView } from '#http/views/webhook.ts';
 import type { NewTokenInput, TokenMade, TokenView } from '#http/routes/tokens.ts';
 import type { Scope } from '#http/scopes.ts';
 import type { PersonView } from '#http/views/person.ts';
@@ -42,6 +43,16 @@ export type Api = {
   rotateCredential(name: string): Promise<CredentialSecret>;
   revokeCredential(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
   audit(query: AuditQuery): Promise<{ readonly entries: readonly AuditEntryView[]; readonly next: number | null }>;
+  webhooks(): Promise<{ readonly webhooks: readonly WebhookView[] }>;
+  webhook(id: string): Promise<WebhookView>;
+  addWebhook(input: NewWebhookInput): Promise<WebhookMade>;
+  rotateWebhook(id: string, overlapHours: number): Promise<WebhookMade>;
+  testWebhook(id: string): Promise<TestView>;
+  enableWebhook(id: string, skip: boolean): Promise<WebhookView>;
+  disableWebhook(id: string): Promise<WebhookView>;
+  replayWebhook(id: string, wanted: ReplayInput): Promise<{ readonly id: string; readonly events: number | null }>;
+  webhookDeliveries(id: string, limit: string): Promise<{ readonly deliveries: readonly DeliveryView[] }>;
+  removeWebhook(id: string): Promise<{ readonly id: string; readonly removed: boolean }>;
   tokens(): Promise<{ readonly tokens: readonly TokenView[] }>;
   addToken(input: NewTokenInput): Promise<TokenMade>;
   revokeToken(name: string): Promise<{ readonly name: string; readonly revoked: boolean }>;
@@ -96,6 +107,16 @@ export function openApi(options: { readonly dataDir: string }): Api {
     rotateCredential: (name) => post(`/v1/credentials/${part(name)}/rotate`),
     revokeCredential: (name) => remove(`/v1/credentials/${part(name)}`),
     audit: (query) => get(`/v1/audit?${new URLSearchParams(query)}`),
+    webhooks: () => get('/v1/webhooks'),
+    webhook: (id) => get(`/v1/webhooks/${part(id)}`),
+    addWebhook: (input) => post('/v1/webhooks', input),
+    rotateWebhook: (id, overlapHours) => post(`/v1/webhooks/${part(id)}/rotate`, { overlapHours }),
+    testWebhook: (id) => post(`/v1/webhooks/${part(id)}/test`),
+    enableWebhook: (id, skip) => post(`/v1/webhooks/${part(id)}/enable`, { skip }),
+    disableWebhook: (id) => post(`/v1/webhooks/${part(id)}/disable`),
+    replayWebhook: (id, wanted) => post(`/v1/webhooks/${part(id)}/replay`, wanted),
+    webhookDeliveries: (id, limit) => get(`/v1/webhooks/${part(id)}/deliveries?${new URLSearchParams({ limit })}`),
+    removeWebhook: (id) => remove(`/v1/webhooks/${part(id)}`),
     tokens: () => get('/v1/tokens'),
     addToken: (input) => post('/v1/tokens', input),
     revokeToken: (name) => remove(`/v1/tokens/${part(name)}`),

@@ -34,6 +34,7 @@ const COMMANDS: readonly { readonly name: string; readonly summary: string; read
   { name: 'queue', summary: 'see the queue and change it', load: () => import('./commands/queue.ts') },
   { name: 'credential', summary: 'who may submit mail', load: () => import('./commands/credential.ts') },
   { name: 'suppression', summary: 'addresses that get no more mail', load: () => import('./commands/suppression.ts') },
+  { name: 'webhook', summary: 'have events told to a URL', load: () => import('./commands/webhook.ts') },
   { name: 'token', summary: 'who may use the HTTP API', load: () => import('./commands/token.ts') },
   { name: 'person', summary: 'who may sign in to the dashboard', load: () => import('./commands/person.ts') },
   { name: 'audit', summary: 'who changed what', load: () => import('./commands/audit.ts') },

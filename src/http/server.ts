@@ -66,6 +66,8 @@ import type { StatisticsParts } from './routes/statistics.ts';
 import { suppressionOperations } from './routes/suppressions.ts';
 import { tlsOperations } from './routes/tls.ts';
 import type { TlsParts } from './routes/tls.ts';
+import { webhookOperations } from './routes/webhooks.ts';
+import type { WebhookService } from '#events/webhook/service.ts';
 import { tokenOperations } from './routes/tokens.ts';
 import { bySession } from './sign-in/cookie.ts';
 import { openChallenges } from './sign-in/passkeys.ts';
@@ -84,6 +86,7 @@ export type AppParts = HealthParts &
   EventParts &
   MtaStsParts & {
     readonly directory: Directory;
+    readonly webhooks: WebhookService;
     readonly statistics: StatisticsParts['statistics'];
     readonly domains: DomainService;
     readonly doctor: DoctorService;
@@ -129,6 +132,7 @@ export function operationsOf(parts: AppParts, rates = openRates(systemClock)): r
     ...credentialOperations(directory),
     ...domainOperations(() => parts.domains),
     ...suppressionOperations(parts.suppressions, directory),
+    ...webhookOperations(() => parts.webhooks),
     ...eventOperations(() => parts),
     ...statisticsOperations(() => ({ statistics: parts.statistics, admin: parts.admin, flushHistory: parts.flushHistory, credentialsOf })),
     ...serverOperations(() => parts.server()),

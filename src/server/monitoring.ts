@@ -1,6 +1,7 @@
 // What health and metrics tell: gathered from the workers, the store and the process at the moment somebody asks.
 
 import { Metrics } from '#events/metrics.ts';
+import type { WebhookService } from '#events/webhook/service.ts';
 import { SELF_CHECKS } from '#doctor/self/examine.ts';
 import type { Readiness } from '#http/routes/health.ts';
 import type { SelfService } from '#http/routes/self.ts';
@@ -29,7 +30,14 @@ export async function readiness(parts: { draining: boolean; workers: Workers; st
 }
 
 /** The Prometheus text of the whole process. */
-export async function collectMetrics(parts: { workers: Workers; store: StoreHost; certificates: Certificates; self: SelfService; counted: Metrics }): Promise<string> {
+export async function collectMetrics(parts: {
+  workers: Workers;
+  store: StoreHost;
+  certificates: Certificates;
+  self: SelfService;
+  counted: Metrics;
+  webhooks: Pick<WebhookService, 'measure'>;
+}): Promise<string> {
   const { workers, store, certificates, self, counted } = parts;
   const metrics = new Metrics();
   metrics.merge(counted.snapshot());
@@ -46,6 +54,7 @@ export async function collectMetrics(parts: { workers: Workers; store: StoreHost
     metrics.set('postern_queue_bytes', [], counts.bodyBytes);
     metrics.set('postern_queue_oldest_seconds', [], counts.oldestAtMs === null ? 0 : Math.max(0, (Date.now() - counts.oldestAtMs) / 1000));
   }
+  parts.webhooks.measure(metrics);
   for (const certificate of certificates.certificates())
     metrics.set('postern_certificate_expiry_timestamp_seconds', [certificate.names[0] ?? certificate.subject], certificate.expiresAtMs / 1000);
   for (const { names, nextAtMs, failures } of certificates.renewals()) {

@@ -11,6 +11,7 @@ import type { Log } from '#base/log.ts';
 import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { linkFor } from '#http/routes/people.ts';
 import { Metrics } from '#events/metrics.ts';
+import { openWebhooks } from '#events/webhook/service.ts';
 import { openFeed } from '#events/feed.ts';
 import { createApp, listenForAccounts, listenOnSocket, listenOnTcp } from '#http/server.ts';
 import type { HttpServer } from '#http/server.ts';
@@ -18,6 +19,7 @@ import { openResolver } from '#dns/resolver.ts';
 import { examineSelf } from '#doctor/self/examine.ts';
 import { openStore } from '#store/open.ts';
 import type { StoreHost } from '#store/open.ts';
+import { openWebhookQueue } from '#store/webhook-queue.ts';
 import type { PeopleStore } from '#store/people.ts';
 import { TICKET_KEY_BYTES } from '#tls/context.ts';
 import type { Config } from '#config/config.ts';
@@ -198,6 +200,19 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   closing.push(() => self.stop());
   const reached = { url: '' };
   const counted = new Metrics();
+  const feed = openFeed({ tide: store.tide, flush: () => store.flushHistory(), log });
+  const webhooks = openWebhooks({
+    ...outward,
+    webhooks: store.directory.webhooks,
+    queue: openWebhookQueue(join(dataDir, 'webhook.db'), Date.now),
+    events: store.events,
+    feed,
+    vault: secrets.vault,
+    hostname: config.hostname,
+    clock: systemClock,
+    log,
+  });
+  closing.push(() => webhooks.stop());
   const app = createApp({
     log,
     counted,
@@ -220,7 +235,8 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     history: store.history,
     transcripts: store.transport.transcripts,
     events: store.events,
-    feed: openFeed({ tide: store.tide, flush: () => store.flushHistory(), log }),
+    feed,
+    webhooks,
     statistics: store.statistics,
     suppressions: store.suppressions,
     sending: {
@@ -233,7 +249,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     },
     flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
-    metrics: () => collectMetrics({ workers, store, certificates, self, counted }),
+    metrics: () => collectMetrics({ workers, store, certificates, self, counted, webhooks }),
   });
   const management = await listenOnSocket(app, socketPath(dataDir));
   closing.push(() => management.close());
@@ -250,6 +266,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   const authority = certificates.start();
   reports.start();
   self.start();
+  webhooks.start();
   return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first, signInLink }, drain: () => (state.draining = true) };
 }
 

@@ -18,6 +18,8 @@ import { openDatabase } from './sqlite/database.ts';
 import type { Database } from './sqlite/database.ts';
 import { TOKEN_MIGRATION, openTokens } from './tokens.ts';
 import type { TokenStore } from './tokens.ts';
+import { WEBHOOK_MIGRATION, openWebhookStore } from './webhooks.ts';
+import type { WebhookStore } from './webhooks.ts';
 
 /** A credential as kept: never the password, only what verifies it. `secretHash` is SHA-256 of the generated 160-bit password. */
 export type Credential = {
@@ -76,6 +78,7 @@ export type DirectoryReader = {
 export type Directory = DirectoryReader &
   DomainKeyWriter & {
     readonly tokens: TokenStore;
+    readonly webhooks: WebhookStore;
     readonly audit: AuditStore;
     readonly people: PeopleStore;
     readonly reports: ReportStore;
@@ -123,6 +126,7 @@ const MIGRATIONS: readonly string[] = [
   'ALTER TABLE credential ADD COLUMN project TEXT; ALTER TABLE domain ADD COLUMN project TEXT',
   REPORT_MIGRATION,
   PEOPLE_MIGRATION,
+  WEBHOOK_MIGRATION,
 ];
 
 /** 160 bits, in base 32 without look-alikes: 32 characters that survive any shell, URL and configuration file. */
@@ -175,6 +179,7 @@ export function openDirectory(path: string, generation: Int32Array): Directory &
     ...reading(database),
     ...writeDomainKeys(database, changed),
     tokens: openTokens(database, Date.now),
+    webhooks: openWebhookStore(database, Date.now),
     audit: openAudit(database, Date.now),
     people: openPeople(database, Date.now),
     reports: openReports(database),

@@ -130,7 +130,7 @@ export async function openStore(options: StoreOptions): Promise<StoreHost> {
 
 /** Checks a data directory that no server uses: SQLite's own integrity check of each database. Returns what it complains of. */
 export function checkStore(dataDir: string): string[] {
-  return ['queue.db', 'history.db', 'search.db', 'directory.db', 'transport.db'].flatMap((name) => {
+  return ['queue.db', 'history.db', 'search.db', 'webhook.db', 'directory.db', 'transport.db'].flatMap((name) => {
     const database = openDatabase(join(dataDir, name), [], { synchronous: 'FULL', readOnly: true });
     const rows = database.prepare('PRAGMA integrity_check').all() as { integrity_check: string }[];
     database.close();

@@ -103,7 +103,7 @@ async function readAnswer(response: IncomingMessage, { from, maxBytes }: { from:
 }
 
 /** The name must stand among the alternative names: a common name does not count (RFC 9525 2). */
-function identityProblem(host: string, certificate: PeerCertificate): Error | undefined {
+export function identityProblem(host: string, certificate: PeerCertificate): Error | undefined {
   const problem = checkServerIdentity(host, certificate);
   if (problem !== undefined) return problem;
   if (new X509Certificate(certificate.raw).checkHost(host, { subject: 'never', partialWildcards: false }) !== undefined) return undefined;
@@ -111,10 +111,15 @@ function identityProblem(host: string, certificate: PeerCertificate): Error | un
 }
 
 function failureOf(error: unknown, { from, signal, timeoutMs }: { from: string; signal: AbortSignal; timeoutMs: number }): HttpsResult {
-  const code = errorCode(error) ?? '';
   if (signal.aborted) return other(`${from} did not answer within ${timeoutMs / 1000} seconds`);
+  return failureText(error, from);
+}
+
+/** Why there was no answer from `from`. */
+export function failureText(error: unknown, from: string): { readonly failure: 'certificate' | 'other'; readonly text: string } {
+  const code = errorCode(error) ?? '';
   if (CERTIFICATE_ERRORS.test(code)) return { failure: 'certificate', text: `the certificate of ${from} does not verify: ${errorText(error)} (${code})` };
-  return other(`${from} cannot be reached: ${errorText(error)}`);
+  return { failure: 'other', text: `${from} cannot be reached: ${errorText(error)}` };
 }
 
 function other(text: string): HttpsResult {

@@ -79,6 +79,7 @@ before(async () => {
     admin: store.admin,
     history: store.history,
     transcripts: store.transport.transcripts,
+    webhooks: {} as AppParts['webhooks'],
     events: store.events,
     feed: openFeed({ tide: store.tide, flush: () => store.flushHistory(), log: silentLog }),
     statistics: store.statistics,

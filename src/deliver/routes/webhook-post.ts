@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Duplex } from 'node:stream';
 import type { Cancel, Clock } from '#base/clock.ts';
 import { errorCode, errorText } from '#base/failure.ts';
-import { openWebhookSigner } from '#base/webhook.ts';
+import { openWebhookSigner, retryAfterMs } from '#base/webhook.ts';
 import type { Content, Delivery, Hop, HopReply, HopResult, Refusal } from '#deliver/connector.ts';
 import type { Route } from '#deliver/route.ts';
 import type { ClientFailure } from '#smtp/client.ts';
@@ -30,7 +30,6 @@ export type PostParts = {
 /** Of an answer's body no more is read than what a person looks at. */
 const MAX_ANSWER_BYTES = 16 * 1024;
 const MAX_TEXT = 300;
-const MAX_RETRY_AFTER_MS = 86_400_000;
 /** Content is not converted for a webhook. */
 const KEYWORDS = new Map([
   ['8BITMIME', ''],
@@ -235,7 +234,7 @@ function replyOf(response: IncomingMessage, text: string, nowMs: number): HopRep
   if (status >= 200 && status < 300) return { accepted: true, phase: 'final', reply: { code: 250, enhanced: '2.0.0', lines } };
   const row = ANSWERS.find((one) => one.when(status)) ?? UNEXPECTED;
   const { code, enhanced, explained } = row;
-  return { accepted: false, phase: 'final', reply: { code, enhanced, lines }, explained, retryAfterMs: retryAfter(response.headers['retry-after'], nowMs) };
+  return { accepted: false, phase: 'final', reply: { code, enhanced, lines }, explained, retryAfterMs: retryAfterMs(response.headers['retry-after'] ?? null, nowMs) };
 }
 
 function refusedHere({ code, enhanced, text, class: name, cause, fix }: Refusal): HopReply {
@@ -320,13 +319,6 @@ const ANSWERS: readonly Answer[] = [
     explained: { class: 'webhook-failing', cause: 'The application behind the webhook has a fault.', fix: 'It is tried again by itself; look into the log of the application.' },
   },
 ];
-
-/** Seconds or a date (RFC 9110 10.2.3); null without one. */
-function retryAfter(value: string | undefined, nowMs: number): number | null {
-  if (value === undefined) return null;
-  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - nowMs;
-  return Number.isFinite(ms) && ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : null;
-}
 
 function failureOf(kind: ClientFailure['kind'], code: string, text: string, possibleDuplicate: boolean): ClientFailure {
   return { phase: possibleDuplicate ? 'final' : 'body', kind, reply: null, code, text, possibleDuplicate };
