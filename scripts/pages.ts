@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { commandsReference } from '#cli/reference.ts';
+import { personalitiesReference } from '#cli/sink/reference.ts';
 import { configurationReference } from '#config/reference.ts';
 import { zooPage } from '../test/zoo/page.ts';
 
 /** The pages by name, each with what makes its text. */
 export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   'commands.md': commandsReference,
+  'personalities.md': personalitiesReference,
   'configuration.md': configurationReference,
   'zoo.md': zooPage,
 };

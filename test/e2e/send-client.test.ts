@@ -27,7 +27,7 @@ type Answer = {
   readonly replies: readonly { readonly to: string; readonly accepted: boolean; readonly code: number }[];
   readonly failure: { readonly class: string } | null;
   readonly steps: readonly { readonly step: string; readonly ms: number }[];
-  readonly attempts: readonly { readonly chain: readonly { readonly selfSigned: boolean; readonly validUntil?: string }[] }[];
+  readonly attempts: readonly { readonly chain: readonly { readonly selfSigned: boolean; readonly validUntil?: string }[]; readonly steps: readonly { readonly step: string }[] }[];
   readonly transcript: readonly { readonly direction: string; readonly text: string }[];
 };
 type Load = {
@@ -105,9 +105,7 @@ test('text, HTML, attachments with names of any script, several recipients: as a
     '--from',
     'Jörg Müller <me@sender.test>',
     '--to',
-    '"Ann, B." <ann@receiver.test>',
-    '--to',
-    'two@receiver.test',
+    '"Ann, B." <ann@receiver.test>, two@receiver.test',
     '--cc',
     'cc@receiver.test',
     '--bcc',
@@ -224,7 +222,12 @@ test('TLS: protocol, cipher, chain and verdict; another name to verify; --insecu
   assert.equal((await sendJson(...sink.to, '--to', 'a@receiver.test', '--tls-server-name', 'localhost')).code, 0);
   const other = await sendJson(...sink.to, '--to', 'a@receiver.test', '--tls-server-name', 'other.test');
   assert.deepEqual([other.code, other.answer.failure?.class], [1, 'certificate-name']);
-  assert.ok((other.answer.attempts[0]?.chain.length ?? 0) >= 2, 'the certificate that was refused is shown');
+  const [refused] = other.answer.attempts;
+  assert.ok(refused !== undefined && refused.chain.length >= 2 && refused.chain[0]?.validUntil !== undefined, 'the certificate that was refused is shown');
+  assert.deepEqual(
+    refused.steps.map(({ step }) => step),
+    ['connect', 'greeting', 'ehlo', 'starttls', 'tls'],
+  );
   const insecure = await send('send', ...sink.to, '--to', 'a@receiver.test', '--tls-server-name', 'other.test', '--insecure');
   assert.equal(insecure.code, 0);
   assert.match(insecure.stderr, /--insecure: certificates are not verified/);

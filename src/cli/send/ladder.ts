@@ -21,6 +21,8 @@ export type Attempt = {
   readonly port: number | null;
   readonly encryption: string;
   readonly transcript: readonly TranscriptEntry[];
+  /** Where the time went until it was ready for MAIL, or was not. */
+  readonly steps: readonly StepTime[];
   /** Leaf first, up to the anchor where it is known here. */
   readonly chain: readonly CertificateFacts[];
   readonly failure: (Explanation & { readonly text: string }) | null;
@@ -67,7 +69,7 @@ async function tryOne(cli: Cli, dialling: Dialling, { rung, address }: Place): P
   const recorder = new Recorder(show ? printEntry : null);
   const chain: CertificateFacts[] = [];
   const result = await connectClient({ ...clientOptions(dialling, { rung, address }), recorder, ...judging(dialling, rung, chain) });
-  const common = { address, port, encryption, chain };
+  const common = { address, port, encryption, steps: recorder.steps, chain };
   if ('client' in result) return { attempt: { ...common, transcript: recorder.entries, failure: null }, reached: { client: result.client, rung, address, recorder } };
   const { failure } = result;
   const explained = { ...byHand(explainFailure(failure, { host: target.host, port })), text: failure.text };

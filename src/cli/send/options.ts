@@ -83,7 +83,7 @@ Exit codes: 0 accepted for all recipients; 1 refused or failed; 2 usage; 3 no co
 export function registerOptions(command: Command): Command {
   return command
     .optionsGroup('Who and to whom:')
-    .option('--to <address>', 'recipient, as address or "Name <address>" (repeat for more)', collect)
+    .option('--to <address>', 'recipient, as address or "Name <address>" (repeat for more, or with commas)', collect)
     .option('--cc <address>', 'recipient of a copy (repeat for more)', collect)
     .option('--bcc <address>', 'recipient that no header names (repeat for more)', collect)
     .option('--from <address>', 'author; "<>" for none (default: postern@ and the name of this machine)')

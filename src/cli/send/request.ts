@@ -35,7 +35,7 @@ export function readRequest(options: Options): Request {
   const name = canonicalDomain(systemHostname()) ?? 'localhost';
   const helo = options.helo ?? name;
   if (!/^[\x21-\x7e]{1,255}$/.test(helo)) throw usage(`--helo ${JSON.stringify(helo)} is no host name.`, 'Write it like client.example.com, or [192.0.2.1].');
-  const people = { to: options.to.map(mailboxIn('--to')), cc: options.cc.map(mailboxIn('--cc')), bcc: options.bcc.map(mailboxIn('--bcc')) };
+  const people = { to: listIn('--to', options.to), cc: listIn('--cc', options.cc), bcc: listIn('--bcc', options.bcc) };
   const all = [...people.to, ...people.cc, ...people.bcc];
   if (all.length === 0 && options.quitAfter !== 'ehlo' && options.quitAfter !== 'auth') throw usage('No recipient was given.', 'Name one with --to name@example.com.');
   const author = options.from === '<>' || options.from === '' ? null : mailboxIn('--from')(options.from ?? `postern@${name.includes('.') ? name : `${name}.localdomain`}`);
@@ -106,6 +106,11 @@ function makeMessage(options: Options, { author, people, name }: Parts): Pick<Re
 /** As it is written with --utf8. */
 function listed(mailboxes: readonly Mailbox[]): string {
   return mailboxes.map(({ name, address }) => (name === '' ? address.text : `"${name.replace(/["\\]/g, '\\$&')}" <${address.text}>`)).join(', ');
+}
+
+/** Each may hold several, with commas; one inside of quotes is part of a name. */
+function listIn(option: string, texts: readonly string[]): Mailbox[] {
+  return texts.flatMap((text) => (text.match(/(?:"(?:\\.|[^"\\])*"|<[^>]*>|[^,])+/g) ?? [text]).map(mailboxIn(option)));
 }
 
 /** `address`, `<address>` or `Name <address>`. */

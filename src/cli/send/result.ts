@@ -98,7 +98,7 @@ function messageOf(request: Request): Record<string, unknown> {
 }
 
 function recordOf(attempts: readonly Attempt[]): Record<string, unknown> {
-  return { transcript: attempts.at(-1)?.transcript ?? [], attempts };
+  return { transcript: attempts.at(-1)?.transcript ?? [], attempts: attempts.map((attempt) => ({ ...attempt, chain: attempt.chain.map(certificateJson) })) };
 }
 
 function tlsOf({ tls }: SmtpClient, chain: readonly CertificateFacts[]): Record<string, unknown> {
