@@ -20,7 +20,7 @@ export const TIERS: readonly (readonly string[])[] = [
   ['cli'],
 ];
 /** Of web/src; files beside the rooms put them together and come last. */
-export const WEB_TIERS: readonly (readonly string[])[] = [['base'], ['api'], ['parts'], ['charts'], ['pages']];
+export const WEB_TIERS: readonly (readonly string[])[] = [['base'], ['api'], ['parts'], ['charts', 'settings'], ['pages']];
 const CONFIG_READERS = new Set(['config', 'server', 'http', 'cli']);
 const MAX_LINES = 500;
 

@@ -25,6 +25,11 @@ export const PAGES: readonly Page[] = [
   page('/credentials', 'Credentials', () => import('#web/pages/credentials.tsx'), { icon: 'key', group: 'Setup' }),
   page('/domains', 'Domains', () => import('#web/pages/domains.tsx'), { icon: 'globe', group: 'Setup' }),
   page('/domains/:name', 'Domain', () => import('#web/pages/domain.tsx')),
+  page('/suppressions', 'Suppressions', () => import('#web/pages/suppressions.tsx'), { icon: 'block', group: 'Setup' }),
+  page('/settings', 'Settings', () => import('#web/pages/settings.tsx'), { icon: 'settings', group: 'Setup' }),
+  page('/doctor', 'Doctor', () => import('#web/pages/doctor.tsx'), { icon: 'doctor', group: 'Help' }),
+  page('/doctor/:id', 'Report', () => import('#web/pages/examination.tsx')),
+  page('/advisor', 'Advisor', () => import('#web/pages/advisor.tsx'), { icon: 'advisor', group: 'Help' }),
   page('/ports', 'The four ports', () => import('#web/pages/ports.tsx'), { icon: 'ports', group: 'Help' }),
 ];
 

@@ -175,4 +175,97 @@ export type MessageContent = {
   readonly attachments: readonly { readonly n: number; readonly name: string; readonly type: string; readonly sizeBytes: number }[];
 };
 
-export type TranscriptView = { readonly transcripts: readonly { readonly startedAt: string; readonly recipients: readonly number[]; readonly text: string }[] };
+export type Suppression = {
+  readonly address: string;
+  readonly sender: string;
+  readonly reason: string;
+  readonly enhanced: string;
+  readonly text: string;
+  readonly remoteHost: string | null;
+  readonly messageId: string | null;
+  readonly createdAt: string;
+};
+
+export type Token = {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly project: string | null;
+  readonly ratePerMinute: number | null;
+  readonly createdAt: string;
+  readonly createdBy: string;
+  readonly expiresAt: string | null;
+  readonly revokedAt: string | null;
+  readonly lastUsedAt: string | null;
+};
+
+export type AuditEntry = {
+  readonly id: number;
+  readonly at: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly address: string | null;
+  readonly action: string;
+  readonly target: string;
+  readonly status: number;
+};
+
+export type Finding = {
+  readonly id: string;
+  readonly title: string;
+  readonly status: 'pass' | 'warn' | 'fail' | 'skip';
+  readonly evidence: string;
+  readonly cause: string;
+  readonly fix: string;
+  readonly durationMs: number;
+  readonly subject: string;
+};
+export type DoctorReport = {
+  readonly target: string;
+  readonly kind: 'host' | 'domain';
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly checks: readonly Finding[];
+  readonly summary: {
+    readonly status: 'pass' | 'warn' | 'fail';
+    readonly pass: number;
+    readonly warn: number;
+    readonly fail: number;
+    readonly skip: number;
+    readonly text: string;
+  };
+};
+export type Examination = {
+  readonly id: string;
+  readonly target: string;
+  readonly by: string;
+  readonly startedAt: string;
+  readonly status: 'running' | 'done' | 'failed';
+  readonly doing: string | null;
+  readonly report: DoctorReport | null;
+  readonly failure: { readonly cause: string; readonly fix: string } | null;
+  readonly sharePath: string | null;
+};
+export type ExaminationRow = {
+  readonly id: string;
+  readonly target: string;
+  readonly by: string;
+  readonly startedAt: string;
+  readonly status: 'running' | 'pass' | 'warn' | 'fail';
+  readonly summary: string;
+  readonly sharePath: string | null;
+};
+
+export type Scenario = 'app' | 'esp' | 'own-server' | 'locked-cloud';
+type Choice = { readonly port: number; readonly encryption: 'starttls-required' | 'implicit-tls' | 'https'; readonly why: string; readonly snippet: string | null };
+export type Advice = Choice & {
+  readonly alternatives: readonly Choice[];
+  readonly scenario: Scenario;
+  readonly host: string;
+  readonly library: { readonly id: string; readonly name: string; readonly file: string } | null;
+  readonly provider: { readonly id: string; readonly name: string } | null;
+  readonly listeners: readonly { readonly port: number; readonly direction: 'in' | 'out'; readonly use: string; readonly encryption: string }[];
+  readonly notes: readonly string[];
+  readonly evidence: readonly { readonly port: number; readonly standing: string; readonly text: string }[];
+  readonly usable: boolean;
+};

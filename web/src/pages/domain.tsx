@@ -26,6 +26,19 @@ const TONES: Readonly<Record<string, readonly [Tone, string]>> = {
   unchecked: ['plain', 'not checked yet'],
 };
 
+/** What each record is for, in words. */
+const PURPOSES: Readonly<Record<string, readonly [string, string]>> = {
+  spf: ['SPF', 'Says which servers may send for the domain.'],
+  'dkim-rsa': ['DKIM, RSA', 'The key that signatures are checked with, for every receiver.'],
+  'dkim-ed25519': ['DKIM, Ed25519', 'A second, shorter key for receivers that know it.'],
+  dmarc: ['DMARC', 'What receivers do with mail that neither SPF nor DKIM speaks for, and where they report it.'],
+  'return-path': ['Return path', 'Bounces come back to a name under the domain, so that SPF speaks for it too.'],
+  mx: ['MX', 'Where mail for the domain is delivered.'],
+  'mta-sts': ['MTA-STS', 'Senders must use TLS when they deliver here.'],
+  'mta-sts-host': ['MTA-STS host', 'Where senders find that policy.'],
+  tlsrpt: ['TLS reports', 'Where senders report that TLS failed.'],
+};
+
 export default function Domain(): ReactNode {
   const name = useParam('name');
   const place = `/v1/domains/${encodeURIComponent(name)}`;
@@ -130,24 +143,26 @@ function Summary({ domain }: { readonly domain: DomainDetail }): ReactNode {
 
 function RecordCard({ record }: { readonly record: DnsRecord }): ReactNode {
   const [tone, word] = TONES[record.status] ?? (['plain', record.status] as const);
+  const [title, about] = PURPOSES[record.purpose] ?? ([record.purpose, ''] as const);
   return (
     <Section
       title={
         <span className="flex flex-wrap items-center gap-2">
-          {record.purpose} <Badge tone={tone}>{word}</Badge>
+          {title} <Badge tone={tone}>{word}</Badge>
         </span>
       }
+      about={about}
     >
       <dl className="grid gap-x-4 gap-y-1 sm:grid-cols-[72px_1fr]">
         <dt className="leading-7 text-soft">Type</dt>
         <dd className="font-mono text-[12.5px] leading-7">{record.type}</dd>
         <dt className="leading-7 text-soft">Name</dt>
         <dd className="min-w-0">
-          <Copyable text={record.name} label={`the name of the ${record.purpose} record`} />
+          <Copyable text={record.name} label={`the name of the ${title} record`} />
         </dd>
         <dt className="leading-7 text-soft">Value</dt>
         <dd className="min-w-0">
-          <Copyable text={record.value} label={`the value of the ${record.purpose} record`} />
+          <Copyable text={record.value} label={`the value of the ${title} record`} />
         </dd>
         {record.found !== undefined && record.found.length > 0 && record.status !== 'right' && (
           <>

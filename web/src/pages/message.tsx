@@ -117,7 +117,7 @@ function Trace({ message }: { readonly message: MessageDetail }): ReactNode {
                 </td>
                 <td data-label="How it stands" className="min-w-[240px]">
                   <span>
-                    {recipient.lastOutcome === null ? <span className="text-soft">not tried yet</span> : recipient.lastOutcome.cause}
+                    {recipient.lastOutcome === null ? <span className="text-soft">not tried yet</span> : recipient.lastOutcome.cause || recipient.lastOutcome.text}
                     {recipient.lastOutcome !== null && recipient.lastOutcome.fix !== '' && <span className="block text-[13px] text-soft">{recipient.lastOutcome.fix}</span>}
                   </span>
                 </td>

@@ -1,14 +1,14 @@
 // Every message, newest first, by what one remembers of it. Filters are part of the address.
 
-import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { navigate, setQuery, useLocation } from '#web/base/router.tsx';
 import { useApi, withQuery } from '#web/api/client.ts';
 import type { Credential, MessageRow } from '#web/api/types.ts';
 import { Button } from '#web/parts/button.tsx';
-import { Choice, TextField } from '#web/parts/form.tsx';
+import { Choice } from '#web/parts/form.tsx';
 import { Empty, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
 import { MessageTable } from '#web/parts/message-table.tsx';
+import { SearchField } from '#web/parts/search-field.tsx';
 
 const STATUSES = ['queued', 'delivered', 'deferred', 'bounced', 'expired', 'captured', 'held', 'partial', 'cancelled'] as const;
 const SPANS = [
@@ -32,8 +32,8 @@ export default function Messages(): ReactNode {
     <>
       <PageHead title="Messages" about="Everything that was accepted here, with what became of it." />
       <form role="search" className="mb-4 grid grid-cols-2 items-end gap-2 sm:grid-cols-3 lg:grid-cols-[1fr_1fr_1fr_auto_auto_auto]" onSubmit={(event) => event.preventDefault()}>
-        <Typed label="To" name="to" placeholder="address or domain" value={filter['to'] ?? ''} onDone={narrow} />
-        <Typed label="From" name="from" placeholder="address or domain" value={filter['from'] ?? ''} onDone={narrow} />
+        <SearchField label="To" placeholder="address or domain" value={filter['to'] ?? ''} onDone={(to) => narrow({ to })} />
+        <SearchField label="From" placeholder="address or domain" value={filter['from'] ?? ''} onDone={(from) => narrow({ from })} />
         <Choice
           label="Status"
           value={filter['status'] ?? ''}
@@ -85,41 +85,5 @@ export default function Messages(): ReactNode {
         )}
       </div>
     </>
-  );
-}
-
-/** Asks when the field is left or Enter is pressed, not at every letter. */
-function Typed({
-  name,
-  value,
-  onDone,
-  ...rest
-}: {
-  label: string;
-  name: string;
-  placeholder: string;
-  value: string;
-  onDone: (change: Readonly<Record<string, string>>) => void;
-}): ReactNode {
-  const [text, setText] = useState(value);
-  const [last, setLast] = useState(value);
-  if (value !== last) {
-    setLast(value);
-    setText(value);
-  }
-  const done = (): void => {
-    if (text.trim() !== value) onDone({ [name]: text.trim() });
-  };
-  return (
-    <TextField
-      {...rest}
-      type="search"
-      value={text}
-      onChange={(event) => setText(event.target.value)}
-      onBlur={done}
-      onKeyDown={(event) => {
-        if (event.key === 'Enter') done();
-      }}
-    />
   );
 }

@@ -1,7 +1,6 @@
 // How things stand: what waits and where, and what was just sent.
 
 import type { ReactNode } from 'react';
-import { Link } from '#web/base/router.tsx';
 import { useApi } from '#web/api/client.ts';
 import type { Lane, MessageRow } from '#web/api/types.ts';
 import { ButtonLink } from '#web/parts/button.tsx';
@@ -20,7 +19,15 @@ export default function Overview(): ReactNode {
       <Section title="Queue by destination" actions={<LaneLegend />}>
         <Loaded of={lanes}>{(data) => <Depths lanes={data.lanes} />}</Loaded>
       </Section>
-      <Section title="Latest messages" flush actions={<Link to="/messages">All messages</Link>}>
+      <Section
+        title="Latest messages"
+        flush
+        actions={
+          <ButtonLink to="/messages" kind="quiet">
+            All messages
+          </ButtonLink>
+        }
+      >
         <Loaded of={latest}>
           {(data) =>
             data.messages.length > 0 ? (

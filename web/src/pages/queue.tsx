@@ -8,7 +8,7 @@ import type { Lane, QueueRow, Selection, Verb } from '#web/api/types.ts';
 import { useVerb } from '#web/api/verbs.ts';
 import type { Changed } from '#web/api/verbs.ts';
 import { Badge, Status } from '#web/parts/badge.tsx';
-import { Button } from '#web/parts/button.tsx';
+import { Button, IconButton } from '#web/parts/button.tsx';
 import { useConfirm } from '#web/parts/dialog.tsx';
 import { Choice } from '#web/parts/form.tsx';
 import { Empty, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
@@ -216,16 +216,10 @@ function Recipients({ rows, act }: { readonly rows: readonly QueueRow[]; readonl
 
 function Verbs({ act, selection, held, name }: { readonly act: Act; readonly selection: Selection; readonly held: boolean; readonly name: string }): ReactNode {
   return (
-    <span className="flex flex-wrap justify-end gap-1">
-      <Button kind="quiet" icon="retry" aria-label={`Try now: ${name}`} onClick={() => act('retry', selection)}>
-        Try now
-      </Button>
-      <Button kind="quiet" icon={held ? 'play' : 'pause'} aria-label={`${held ? 'Release' : 'Hold'}: ${name}`} onClick={() => act(held ? 'release' : 'hold', selection)}>
-        {held ? 'Release' : 'Hold'}
-      </Button>
-      <Button kind="quiet" icon="close" aria-label={`Cancel: ${name}`} onClick={() => act('cancel', selection)}>
-        Cancel
-      </Button>
+    <span className="-my-1.5 flex justify-end">
+      <IconButton name={`Try now: ${name}`} icon="retry" onClick={() => act('retry', selection)} />
+      <IconButton name={`${held ? 'Release' : 'Hold'}: ${name}`} icon={held ? 'play' : 'pause'} onClick={() => act(held ? 'release' : 'hold', selection)} />
+      <IconButton name={`Cancel: ${name}`} icon="close" onClick={() => act('cancel', selection)} />
     </span>
   );
 }

@@ -1,7 +1,7 @@
 // Dialogs: a question with an answer, or a form. Focus stays within and goes back to where it came from; Escape closes.
 
 import { Dialog as Base } from '@base-ui/react/dialog';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import type { ReactNode } from 'react';
 import { Button, IconButton } from './button.tsx';
 import { sayFailure } from './toast.tsx';
@@ -18,11 +18,14 @@ type Props = {
 };
 
 export function Dialog({ open, close, title, about, wide = false, firm = false, children }: Props): ReactNode {
+  const popup = useRef<HTMLDivElement>(null);
   return (
     <Base.Root open={open} onOpenChange={(next) => !next && !firm && close()} disablePointerDismissal={firm}>
       <Base.Portal>
         <Base.Backdrop className="fixed inset-0 z-30 bg-black/45" />
         <Base.Popup
+          ref={popup}
+          initialFocus={() => popup.current?.querySelector<HTMLElement>('input, select, textarea') ?? true}
           className={`appear fixed top-1/2 left-1/2 z-40 flex max-h-[calc(100dvh-24px)] w-[calc(100vw-24px)] -translate-x-1/2 -translate-y-1/2 flex-col rounded-2xl border border-line bg-raised shadow-[var(--shadow-high)] outline-none ${wide ? 'max-w-[760px]' : 'max-w-[480px]'}`}
         >
           <div className="flex items-start justify-between gap-3 px-5 pt-4">

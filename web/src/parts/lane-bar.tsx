@@ -5,9 +5,9 @@ import { count } from '#web/base/text.ts';
 import type { Lane } from '#web/api/types.ts';
 
 const STATES = [
-  ['ready', 'ready', 'fill-info', 'bg-info'],
-  ['leased', 'being sent', 'fill-good', 'bg-good'],
-  ['deferred', 'deferred', 'fill-warn', 'bg-warn'],
+  ['ready', 'ready', 'fill-p465', 'bg-p465'],
+  ['leased', 'being sent', 'fill-p587', 'bg-p587'],
+  ['deferred', 'deferred', 'fill-p2525', 'bg-p2525'],
   ['held', 'held', 'fill-line-strong', 'bg-line-strong'],
 ] as const;
 
@@ -30,7 +30,7 @@ export function LaneBar({ lane, most }: { readonly lane: Lane; /** The deepest l
   let x = 0;
   return (
     <span className="block min-w-0 flex-1">
-      <svg viewBox="0 0 100 6" preserveAspectRatio="none" className="h-2 w-full" aria-hidden="true">
+      <svg viewBox="0 0 100 6" preserveAspectRatio="none" className="h-2 w-full overflow-hidden rounded-full" aria-hidden="true">
         <rect width="100" height="6" rx="1" className="fill-sunken" />
         {STATES.map(([state, , fill]) => {
           const width = (100 * lane[state]) / scale;

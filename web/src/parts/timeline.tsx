@@ -6,7 +6,6 @@ import { dateTime, span, timeOfDay } from '#web/base/text.ts';
 import { statusTone } from './badge.tsx';
 import { Icon } from './icon.tsx';
 import { Facts } from './layout.tsx';
-import { Transcript } from './transcript.tsx';
 import { When } from './when.tsx';
 
 const DOTS = { good: 'bg-good', warn: 'bg-warn', bad: 'bg-bad', info: 'bg-info', box: 'bg-box', plain: 'bg-line-strong' } as const;
@@ -40,7 +39,7 @@ export function Timeline({ message }: { readonly message: MessageDetail }): Reac
               {timeOfDay(event.at)}
             </time>
           </div>
-          {event.type === 'accepted' ? <Arrival message={message} /> : event.outcome !== null && <Attempt message={message} event={event} outcome={event.outcome} />}
+          {event.type === 'accepted' ? <Arrival message={message} /> : event.outcome !== null && <Attempt event={event} outcome={event.outcome} />}
         </li>
       ))}
     </ol>
@@ -58,7 +57,7 @@ function Arrival({ message }: { readonly message: MessageDetail }): ReactNode {
   );
 }
 
-function Attempt({ message, event, outcome }: { readonly message: MessageDetail; readonly event: MessageEvent; readonly outcome: Outcome }): ReactNode {
+function Attempt({ event, outcome }: { readonly event: MessageEvent; readonly outcome: Outcome }): ReactNode {
   const place = outcome.remoteHost === null ? null : `${outcome.remoteHost}${outcome.remotePort === null ? '' : `:${outcome.remotePort}`}`;
   const said = [outcome.code === 0 ? '' : String(outcome.code), outcome.enhanced, outcome.text].filter((part) => part !== '').join(' ');
   return (
@@ -83,7 +82,7 @@ function Attempt({ message, event, outcome }: { readonly message: MessageDetail;
       )}
       {event.nextAt !== null && (
         <p className="text-[13px] text-soft">
-          Next try <When at={event.nextAt} />.
+          Next try: <When at={event.nextAt} />
         </p>
       )}
       {outcome.possibleDuplicate && <p className="text-[13px] text-warn">The connection broke after the content: the receiver may have it already.</p>}
@@ -102,7 +101,6 @@ function Attempt({ message, event, outcome }: { readonly message: MessageDetail;
               ['Server said last', outcome.said],
             ]}
           />
-          <Transcript id={message.id} startedAt={outcome.startedAt} n={event.n} />
         </div>
       </details>
     </div>
@@ -125,5 +123,5 @@ function Tls({ outcome }: { readonly outcome: Outcome }): ReactNode {
 }
 
 function sentence(security: Security): string {
-  return [security.why, security.verdict].filter((part) => part !== '').join(' ');
+  return [security.why, security.verdict].filter((part) => part !== '').join('; ');
 }
