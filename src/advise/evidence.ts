@@ -31,9 +31,9 @@ export type Survey = {
 
 /**
  * What a port is good for. `works`: all that a client needs is there. `open`: connections get out, more was not looked at. `unverified`: all there but
- * for a certificate that verifies. `unknown`: nobody looked.
+ * for a certificate that verifies. `unknown`: nobody looked. `server-only`: 25, where servers hand over mail, and nobody else.
  */
-export type Standing = 'works' | 'open' | 'unverified' | 'unknown' | 'no-login' | 'wrong-tls' | 'blocked' | 'silent' | 'closed';
+export type Standing = 'works' | 'open' | 'unverified' | 'unknown' | 'no-login' | 'wrong-tls' | 'server-only' | 'blocked' | 'silent' | 'closed';
 
 export type Evidence = { readonly blocked: readonly number[]; readonly survey: Survey | null };
 
@@ -44,6 +44,7 @@ export function standingOf({ blocked, survey }: Evidence, port: number, tls: Tls
   if (look.connection === 'timeout') return survey.depth === 'network' ? 'blocked' : 'silent';
   if (look.connection !== 'open') return survey.depth === 'network' ? 'unknown' : 'closed';
   if (survey.depth === 'network') return 'open';
+  if (port === 25) return 'server-only';
   if (look.tls !== tls) return 'wrong-tls';
   if (look.auth === null || look.auth.length === 0) return 'no-login';
   return look.certificate === null ? 'works' : 'unverified';

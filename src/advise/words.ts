@@ -36,18 +36,23 @@ export function reasons(question: Question, { best, candidates, asked, library }
     library === asked ? '' : `${asked.name} cannot do TLS from the first byte, the only way that is open here: ${library.name} can.`,
     scenario === 'own-server' && question.library === null ? '' : `${library.name} by default: ${library.default} The snippet makes TLS and the check of the certificate a must.`,
     scenario === 'own-server'
-      ? `${outbound(question)}An own server takes mail from other servers on 25 and delivers to theirs on 25; its users hand in on 587 with a login and enforced STARTTLS, and on 465 besides, never without a login and never on 25.`
+      ? `${betweenServers(question)}An own server takes mail from other servers on 25 and delivers to theirs on 25; its users hand in on 587 with a login and enforced STARTTLS, and on 465 besides, never without a login and never on 25.`
       : 'Port 25 is for mail between servers, never for handing in.',
   ];
   return parts.filter((part) => part !== '').join(' ');
 }
 
-/** An own server delivers on 25, which networks block more than any other port. */
-function outbound({ survey, blocked }: Question): string {
-  const look = survey?.depth === 'network' ? survey.looks.find(({ port }) => port === 25) : undefined;
-  if (look?.connection === 'open') return `Probed: this network lets 25 out, so mail can be delivered from here (${look.text}). `;
+/** An own server takes mail and delivers on 25, which networks block more than any other port. */
+function betweenServers({ survey, blocked, host }: Question): string {
+  const look = survey?.looks.find(({ port }) => port === 25);
+  const seen = look === undefined ? '' : ` (${look.text})`;
+  if (survey?.depth === 'session' && look !== undefined)
+    return look.connection === 'open'
+      ? `Probed: ${host ?? survey.host} answers on 25, where other servers hand over mail${seen}. `
+      : `Probed: ${host ?? survey.host} does not answer on 25 from here${seen}: no mail comes in if others see the same; a network that blocks outbound 25 looks so too. `;
+  if (look?.connection === 'open') return `Probed: this network lets 25 out, so mail can be delivered from here${seen}. `;
   if (look?.connection !== 'timeout' && !blocked.includes(25)) return '';
-  return `Outbound port 25 is blocked here${look === undefined ? ', as you say' : ` (${look.text})`}: ask the provider to open it, or deliver through a relay ([[route]] type = "smarthost"). `;
+  return `Outbound port 25 is blocked here${look === undefined ? ', as you say' : seen}: ask the provider to open it, or deliver through a relay ([[route]] type = "smarthost"). `;
 }
 
 /** Why a better one is not it. */
@@ -74,6 +79,8 @@ export function standingText(question: Question, { port, tls }: ServedPort, stan
       return `Probed: ${host} serves ${port}, but its certificate does not verify (${look?.certificate ?? ''}), so the snippet will refuse it, as it must: give the server a certificate for this name from an authority that the client trusts, or the client that authority.`;
     case 'no-login':
       return `Probed: ${host} answers on ${port}, but offers no login under TLS${seen}.`;
+    case 'server-only':
+      return '';
     case 'wrong-tls':
       return look?.tls === 'none'
         ? `Probed: ${host} offers no STARTTLS on ${port}, or somebody on the way takes it out: never say a password there.`

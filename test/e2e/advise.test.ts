@@ -63,7 +63,7 @@ test('all ports there: 587, with what was seen of each; and the configuration de
   assert.equal(advice.port, 587);
   assert.deepEqual(
     advice.evidence.map(({ port, standing }) => `${port} ${standing}`),
-    ['25 no-login', '465 works', '587 works', '2525 works'],
+    ['25 server-only', '465 works', '587 works', '2525 works'],
   );
   assert.match(advice.evidence[2]?.text ?? '', /STARTTLS, TLSv1\.3, certificate verified, login by .*PLAIN/);
   const snippets = [advice, ...advice.alternatives].map(({ snippet }) => snippet ?? '');

@@ -164,6 +164,14 @@ describe('what was seen decides', () => {
     assert.match(own.why, /Outbound port 25 is blocked here/);
   });
 
+  it('an own server: whether others reach its 25', () => {
+    const mx: PortLook = { ...works(25), auth: [], text: 'STARTTLS, verified' };
+    const open = ask({ scenario: 'own-server', ...session(mx, works(465), works(587)) });
+    assert.match(open.why, /answers on 25, where other servers hand over mail/);
+    assert.equal(open.evidence[0]?.standing, 'server-only');
+    assert.match(ask({ scenario: 'own-server', ...session(silent(25), works(465), works(587)) }).why, /does not answer on 25 from here/);
+  });
+
   it('a locked-down cloud that is none: 587', () => {
     const advice = ask({ scenario: 'locked-cloud', ...session(works(465), works(587), works(2525)) });
     assert.equal(short(advice), '587 starttls-required');

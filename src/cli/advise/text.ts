@@ -12,6 +12,7 @@ const MARKS: Readonly<Record<Standing, { readonly symbol: string; readonly colou
   open: { symbol: '✓', colour: 'green' },
   unverified: { symbol: '!', colour: 'yellow' },
   unknown: { symbol: '·', colour: 'dim' },
+  'server-only': { symbol: '·', colour: 'dim' },
   'no-login': { symbol: '✗', colour: 'red' },
   'wrong-tls': { symbol: '✗', colour: 'red' },
   blocked: { symbol: '✗', colour: 'red' },

@@ -58,7 +58,7 @@ export const ADVICE = z
     evidence: z.array(
       z.object({
         port: z.int(),
-        standing: z.enum(['works', 'open', 'unverified', 'unknown', 'no-login', 'wrong-tls', 'blocked', 'silent', 'closed']),
+        standing: z.enum(['works', 'open', 'unverified', 'unknown', 'no-login', 'wrong-tls', 'server-only', 'blocked', 'silent', 'closed']),
         text: z.string(),
       }),
     ),
