@@ -207,7 +207,8 @@ async function examineMailDomain(domain: string, options: DoctorOptions, add: Ad
     const policy = keepsPolicy(sts, evidence);
     const of = { subject: `${evidence.host}[${evidence.address}]:${evidence.port}`, host: evidence.host, port: evidence.port };
     return [
-      ...judge(evidence, { named: false, usable, several: true }).map((one) => (kept?.vouched === true ? vouched(one) : one)),
+      // The MX record names the port: a host that does not take mail there is at fault, whatever the others do.
+      ...judge(evidence, { named: true, usable, several: true }).map((one) => (kept?.vouched === true ? vouched(one) : one)),
       ...(kept === null ? [] : [finding(daneCheck, kept.verdict, of)]),
       ...(policy === null ? [] : [finding(mtaSts, policy, of)]),
       ...greetingNames([evidence]),
@@ -311,11 +312,13 @@ function judge(evidence: PortEvidence, { named, usable, several }: Frame): Findi
     return verdict === null ? [] : [finding(check, verdict, { subject, host, port })];
   });
   const [first, ...rest] = findings;
-  if (first === undefined || first.status !== 'fail' || named || !usable) return findings;
   const { connect } = evidence;
-  const silent = 'failure' in connect && connect.failure.kind === 'timeout';
-  const unrouted = 'failure' in connect && (connect.failure.code === 'ENETUNREACH' || connect.failure.code === 'EADDRNOTAVAIL');
-  return [{ ...first, status: silent ? 'warn' : unrouted || 'failure' in connect ? 'skip' : first.status }, ...rest];
+  if (first === undefined || first.status !== 'fail' || !usable || !('failure' in connect)) return findings;
+  // Nothing is known of the host where this machine has no IPv6 itself.
+  if (evidence.address.includes(':') && (connect.failure.code === 'ENETUNREACH' || connect.failure.code === 'EADDRNOTAVAIL'))
+    return [{ ...first, status: 'skip', title: 'this machine has no IPv6', cause: '', fix: '' }, ...rest];
+  if (named) return findings;
+  return [{ ...first, status: connect.failure.kind === 'timeout' ? 'warn' : 'skip' }, ...rest];
 }
 
 function finding(check: { readonly id: string; readonly title: string }, verdict: Verdict, of: { subject: string; host: string | null; port: number | null }): Finding {

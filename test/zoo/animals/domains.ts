@@ -106,6 +106,13 @@ export const DOMAINS: readonly Animal[] = [
     expect: { check: 'mx', status: 'fail', title: /name no hosts/, cause: /must hold a host name/, fix: /10 mx\.example\.com/, evidence: /192\.0\.2\.25/ },
   },
   {
+    ...about('mx-dead'),
+    fault: 'one of two mail hosts takes no connection',
+    beside: ['healthy-postfix', 'refused'],
+    keep: [{ by: 'knot', records: records({ mx: `@ MX 10 ${HOST}.\n@ MX 20 refused.zoo.test.` }) }],
+    expect: { check: 'tcp', status: 'fail', title: /refused/, cause: /nothing listens on port 25/, fix: /ss -ltn/, evidence: /ECONNREFUSED/ },
+  },
+  {
     ...about('no-mx'),
     fault: 'no MX record: mail goes to the address of the domain',
     keep: [
@@ -350,6 +357,17 @@ export const DOMAINS: readonly Animal[] = [
     keep: [{ by: 'knot', broken: 'mute', records: '' }],
     expect: { check: 'mx', status: 'fail', title: /DNS gives no answer/, cause: /do not answer/, fix: /name servers/, evidence: /SERVFAIL|no answer|timed out/i },
     follows: ['spf', 'dkim', 'dmarc', 'mta-sts', 'tlsrpt'],
+  },
+  {
+    name: 'healthy-dual-stack',
+    fault: null,
+    keep: [
+      { by: 'postfix', port: 587, host: 'mail.healthy-dual-stack.test' },
+      // This machine has no route to it, which is no fault of the host.
+      { by: 'knot', records: 'mail A ADDRESS\nmail AAAA 2001:db8::25' },
+    ],
+    target: 'mail.healthy-dual-stack.test:587',
+    expect: null,
   },
   {
     name: 'one-address-dead',
