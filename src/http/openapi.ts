@@ -112,8 +112,8 @@ function headersOf({ headers = [] }: Operation): Parameter[] {
 export function refusalsOf(operation: Operation): readonly number[] {
   const { scope, params, query, body, other } = operation;
   const statuses = new Set<number>(operation.refusals ?? []);
-  if (scope !== 'open') statuses.add(401).add(429);
-  if (scope !== 'open' && scope !== 'known') statuses.add(403);
+  // Also where any token will do: a session's changes come from a page of this server only.
+  if (scope !== 'open') statuses.add(401).add(403).add(429);
   if (params !== undefined || query !== undefined || body !== undefined) statuses.add(422);
   if (body !== undefined) statuses.add(400);
   if (body !== undefined || other !== undefined) statuses.add(413).add(415);

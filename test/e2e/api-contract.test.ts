@@ -208,6 +208,85 @@ test('the examples of the document are requests that its own schemas take', () =
   }
 });
 
+/** Values that nobody means: of every type, at every bound, and some that programs stumble over. */
+const ODD: readonly unknown[] = [
+  null,
+  true,
+  0,
+  -1,
+  1e308,
+  2 ** 53,
+  0.5,
+  '',
+  ' ',
+  'x'.repeat(5000),
+  '\u0000',
+  '\ud800',
+  '🐘',
+  '../../etc/passwd',
+  "'; DROP TABLE token; --",
+  '%',
+  '<script>',
+  'a@b@c',
+  '*',
+  '::1',
+  [],
+  [[]],
+  [null],
+  {},
+  { __proto__: 1 },
+  { toString: 1 },
+  Array.from({ length: 3000 }, () => 'x'),
+];
+/** Bodies of documents that a mutation begins with: of those without an example. */
+const PLAIN = { name: 'x' };
+
+function mutated(value: unknown, random: () => number): unknown {
+  const odd = ODD[Math.floor(random() * ODD.length)];
+  if (typeof value !== 'object' || value === null || random() < 0.15) return odd;
+  const entries = Object.entries(value);
+  if (entries.length === 0) return { [String(random())]: odd };
+  const at = Math.floor(random() * entries.length);
+  const changed = entries.map(([key, field], i): [string, unknown] => (i === at ? [key, mutated(field, random)] : [key, field]));
+  return Array.isArray(value) ? changed.map(([, field]) => field) : Object.fromEntries(changed);
+}
+
+/** The same numbers each time. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+test('whatever comes, the answer is one that the document names, and never a fault of the server', async () => {
+  const random = randomFrom(5);
+  const odd = (): string => {
+    const value = ODD[Math.floor(random() * ODD.length)];
+    return (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 1500).toWellFormed();
+  };
+  for (const operation of operations.values()) {
+    // What would end the test rather than tell something.
+    if (['reload', 'checkSelf', 'examine'].includes(operation.operationId)) continue;
+    const example = operation.requestBody?.content['application/json']?.example ?? PLAIN;
+    for (let round = 0; round < 12; round++) {
+      const params = Object.fromEntries((operation.parameters ?? []).filter((one) => one.in === 'path').map(({ name }) => [name, odd() || 'x']));
+      const query = random() < 0.5 ? {} : Object.fromEntries((operation.parameters ?? []).filter((one) => one.in === 'query' && random() < 0.5).map(({ name }) => [name, odd()]));
+      const body = operation.requestBody === undefined ? undefined : mutated(example, random);
+      const answer = await call(operation, { params, query, ...(body === undefined ? {} : { body }) }, operation.security.length === 0 ? null : tokens.admin);
+      const what = `${operation.operationId} ${JSON.stringify({ params, query, body }).slice(0, 600)}`;
+      assert.ok(answer.status < 500, `${what}: ${answer.text.slice(0, 300)}`);
+      // A path may mean something else by now, or nothing.
+      if (answer.status !== 404 && answer.status !== 405) check(operation, answer);
+    }
+  }
+  assert.deepEqual(
+    postern.log().filter((line) => line['event'] === 'http.failed'),
+    [],
+  );
+});
+
 test('no secret is in the log: neither tokens nor passwords nor what was asked for in a URL', () => {
   const log = postern.process.output();
   for (const secret of [tokens.admin.slice(13), tokens.none.slice(13), known['sharePath'] ?? 'no path']) assert.ok(!log.includes(secret));

@@ -39,7 +39,7 @@ const NEW = z.strictObject({
   mode: mode.default('sandbox'),
   allowIps: z.array(network).max(100).default([]).describe('addresses or networks it may be used from; none: anywhere'),
   ratePerHour: z.int().min(1).max(1_000_000_000).nullable().default(null),
-  project: projectName.nullable().optional().describe("the project it belongs to; left out, that of the token's"),
+  project: projectName.nullable().optional().describe('the project it belongs to; left out: that of the token'),
 });
 
 export type NewCredentialInput = z.input<typeof NEW>;

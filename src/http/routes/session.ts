@@ -56,7 +56,7 @@ export function sessionOperations(parts: SignInParts): readonly Operation[] {
       scope: 'open',
       body: SIGN_IN,
       answer: SIGNED_IN,
-      refusals: [401, 429, 503],
+      refusals: [401, 403, 429, 503],
       example: { body: { name: 'ada', password: 'a long and private sentence' } },
       audit: ({ body }) => ('name' in body ? body.name : 'link' in body ? 'by a link' : 'by a passkey'),
       run: async ({ body, context }) => {
@@ -102,6 +102,7 @@ export function sessionOperations(parts: SignInParts): readonly Operation[] {
       summary: 'Sign out',
       scope: 'open',
       answer: z.object({ signedOut: z.literal(true) }),
+      refusals: [403],
       run: ({ context }) => {
         refuseForeign(context, trustedProxies());
         const session = sessionOf(context, people(), trustedProxies());
