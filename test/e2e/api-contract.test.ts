@@ -268,7 +268,7 @@ test('whatever comes, the answer is one that the document names, and never a fau
   };
   for (const operation of operations.values()) {
     // What would end the test rather than tell something.
-    if (['reload', 'checkSelf', 'examine'].includes(operation.operationId)) continue;
+    if (['reload', 'checkSelf', 'examine'].includes(operation.operationId) || 'text/event-stream' in (operation.responses['200']?.content ?? {})) continue;
     const example = operation.requestBody?.content['application/json']?.example ?? PLAIN;
     for (let round = 0; round < 12; round++) {
       const params = Object.fromEntries((operation.parameters ?? []).filter((one) => one.in === 'path').map(({ name }) => [name, odd() || 'x']));
