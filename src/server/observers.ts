@@ -109,7 +109,7 @@ export function sessionObserver(metrics: Metrics): (report: SessionReport) => vo
 
 function countOutcomes({ lease, settlements }: Settled, metrics: Metrics): void {
   for (const { outcome } of settlements) {
-    const tls = outcome.tls === null || outcome.tls === 'none' ? 'no' : 'yes';
+    const tls = outcome.tls === null || outcome.tls.startsWith('none') ? 'no' : 'yes';
     metrics.add('postern_outcomes_total', [outcome.route, outcome.verdict, tls]);
     if (outcome.security !== undefined) metrics.add('postern_attempts_secured_total', [outcome.security.policy, outcome.security.certificate, outcome.verdict]);
     if (outcome.remoteHost !== null) metrics.observe('postern_attempt_seconds', outcome.durationMs);

@@ -24,6 +24,8 @@ const ADDED = new Set(['job', 'instance', 'le']);
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   verdict: ['delivered', 'deferred', 'bounced', 'expired', 'captured'],
   state: ['ready', 'leased', 'deferred', 'held', 'captured'],
+  'postern_webhooks state': ['active', 'failing', 'disabled'],
+  'postern_webhook_attempts_total result': ['delivered', 'failed', 'given-up'],
   status: ['2xx', '3xx', '4xx', '5xx'],
   check: [...SELF_CHECKS],
   code: tableRows(page('docs/replies.md'), 'reply').flatMap((row) => codes(row['reply'] ?? '').map((reply) => reply.split(' ')[1] ?? '')),
@@ -43,8 +45,9 @@ function check(expr: string, where: string): void {
     assert.ok(definition !== undefined, `${where}: there is no metric ${name}`);
     for (const [, label = '', , value = ''] of matchers.matchAll(/(\w+)(=~|!=|=|!~)"([^"]*)"/g)) {
       assert.ok(ADDED.has(label) || definition.labels.includes(label), `${where}: ${name} has no label ${label}`);
-      if (ADDED.has(label) || VALUES[label] === undefined) continue;
-      for (const one of value.split('|')) assert.ok(VALUES[label].includes(one), `${where}: ${label} is never "${one}"`);
+      const known: readonly string[] | undefined = VALUES[`${name} ${label}`] ?? VALUES[label];
+      if (ADDED.has(label) || known === undefined) continue;
+      for (const one of value.split('|')) assert.ok(known.includes(one), `${where}: ${label} is never "${one}"`);
     }
   }
   for (const [, by = ''] of expr.matchAll(/\bby \(([^)]*)\)/g)) {

@@ -85,6 +85,8 @@ export function openWebhooks(parts: WebhookParts): WebhookService {
   const results: Record<'delivered' | 'failed' | 'given-up', number> = { delivered: 0, failed: 0, 'given-up': 0 };
   const ending = new AbortController();
   let watching: Promise<void> | null = null;
+  /** What changes which webhooks are at work goes one after the other. */
+  let turning: Promise<unknown> = Promise.resolve();
 
   const keptOf = (webhook: Webhook): readonly Kept[] => JSON.parse(vault.open(PURPOSE, placeOfSecret(webhook.id), webhook.sealed).toString()) as Kept[];
   const seal = (id: string, kept: readonly Kept[]): Buffer => vault.seal(PURPOSE, placeOfSecret(id), Buffer.from(JSON.stringify(kept)));
@@ -131,20 +133,33 @@ export function openWebhooks(parts: WebhookParts): WebhookService {
         },
       }),
     );
-    watching ??= watch();
+    beginWatching();
   };
   const end = async (id: string): Promise<void> => {
     const runner = runners.get(id);
     runners.delete(id);
     await runner?.stop();
   };
+  const turn = (id: string): void => {
+    turning = turning
+      .then(() => end(id))
+      .then(() => {
+        const now = webhooks.find(id);
+        if (now !== null) begin(now);
+      })
+      .catch((error: unknown) => log.error('webhook.failed', { webhook: id, cause: errorText(error) }));
+  };
   /** With what has changed. */
   const again = (webhook: Webhook | null): WebhookState | null => {
     if (webhook === null) return null;
-    void end(webhook.id).then(() => begin(webhook));
+    turn(webhook.id);
     return stateOf(webhook);
   };
   const disable = (id: string, cause: string): WebhookState | null => again(webhooks.change(id, { disabledAtMs: clock.nowMs(), disabledCause: cause }));
+
+  function beginWatching(): void {
+    watching ??= watch();
+  }
 
   /** While there is any; each is told, and looks for itself. */
   async function watch(): Promise<void> {
@@ -161,6 +176,7 @@ export function openWebhooks(parts: WebhookParts): WebhookService {
       news?.end();
       watching = null;
       if (!ending.signal.aborted && runners.size > 0) clock.after(1000, () => void (watching ??= watch()));
+      if (!ending.signal.aborted && runners.size > 0) clock.after(1000, beginWatching);
     }
   }
 
@@ -247,7 +263,8 @@ export function openWebhooks(parts: WebhookParts): WebhookService {
     deliveries: (id, options) => queue.deliveries(id, options),
     async remove(id) {
       const removed = webhooks.remove(id);
-      await end(id);
+      turn(id);
+      await turning;
       queue.forget(id);
       return removed;
     },
@@ -268,6 +285,7 @@ export function openWebhooks(parts: WebhookParts): WebhookService {
     },
     async stop() {
       ending.abort();
+      await turning;
       await Promise.all([...runners.keys()].map(end));
       await watching;
       queue.close();

@@ -16,7 +16,7 @@ const WITHIN_MS = 100;
 const WINDOW = 20_000;
 const STEP = 100;
 /** So many with a status are gone through one by one. */
-const FEW = 2000;
+const FEW = 20_000;
 /** Messages that are not in the index yet are taken in before somebody looks for them; more are gone through. */
 const CATCH_UP = 2000;
 const DAY_MS = 86_400_000;
