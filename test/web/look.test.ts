@@ -33,7 +33,7 @@ const PAGES: Readonly<Record<string, () => readonly [path: string, text: string 
   doctor: () => ['/doctor', 'Reports'],
   advisor: () => ['/advisor', 'Who sends?'],
   ports: () => ['/ports', 'How it came to this'],
-  tokens: () => ['/settings', 'For programs that use the HTTP API'],
+  tokens: () => ['/settings?tab=tokens', 'For programs that use the HTTP API'],
   audit: () => ['/settings?tab=audit', 'Every change'],
   'not-found': () => ['/nowhere', 'There is no page here'],
 };

@@ -107,7 +107,7 @@ test('the advisor: the default answer, another one where the network blocks, and
 });
 
 test('a token: made with the scopes that were chosen, shown once, good for them and nothing else, revoked; the audit log has all of it', async () => {
-  await page.goto('/settings');
+  await page.goto('/settings?tab=tokens');
   await page.getByRole('button', { name: 'New token' }).first().click();
   await page.getByLabel('Name').fill('from-the-browser');
   await page.getByLabel('see the queue').check();

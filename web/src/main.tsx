@@ -2,15 +2,23 @@
 
 import './style.css';
 import { CSPProvider } from '@base-ui/react/csp-provider';
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Refusal } from '#web/api/client.ts';
 import { Shell } from './shell.tsx';
+import { Door } from './sign-in.tsx';
 
 const STALE_MS = 10_000;
 
 const queries = new QueryClient({
+  queryCache: new QueryCache({
+    // A session that has ended is seen by whatever asks next: back to the door.
+    onError: (error, query) => {
+      if (error instanceof Refusal && error.status === 401 && error.code === 'not-authorized' && query.queryKey[0] !== '/v1/identity')
+        void queries.resetQueries({ queryKey: ['/v1/identity'] });
+    },
+  }),
   defaultOptions: {
     queries: {
       staleTime: STALE_MS,
@@ -26,7 +34,9 @@ if (place !== null) {
     <StrictMode>
       <CSPProvider disableStyleElements>
         <QueryClientProvider client={queries}>
-          <Shell />
+          <Door>
+            <Shell />
+          </Door>
         </QueryClientProvider>
       </CSPProvider>
     </StrictMode>,

@@ -1,0 +1,173 @@
+// Who else may sign in: let in by a link that holds once, and out again.
+
+import { useState } from 'react';
+import type { ReactNode } from 'react';
+import { send, useApi } from '#web/api/client.ts';
+import type { Person } from '#web/api/session.ts';
+import { useAct } from '#web/api/verbs.ts';
+import { Button, IconButton } from '#web/parts/button.tsx';
+import { Copyable } from '#web/parts/copy.tsx';
+import { Dialog, useConfirm } from '#web/parts/dialog.tsx';
+import { Choice, TextField } from '#web/parts/form.tsx';
+import { Loaded, Notice, RefusalNotice, Section } from '#web/parts/layout.tsx';
+import { say } from '#web/parts/toast.tsx';
+import { When } from '#web/parts/when.tsx';
+
+/** Roles as people think of them; finer ones with `postern person add --scope`. */
+const ROLES: readonly (readonly [string, string, readonly string[]])[] = [
+  ['admin', 'everything', ['admin']],
+  [
+    'operator',
+    'mail, queue, suppressions, the doctor',
+    ['messages:read', 'queue:write', 'suppressions:write', 'events:read', 'statistics:read', 'doctor:run', 'credentials:read', 'domains:read', 'server:read'],
+  ],
+  ['reader', 'look, and change nothing', ['messages:read', 'queue:read', 'suppressions:read', 'events:read', 'statistics:read', 'credentials:read', 'domains:read', 'server:read']],
+];
+
+type Link = { readonly link: string };
+
+export function People(): ReactNode {
+  const people = useApi<{ people: readonly Person[] }>('/v1/people');
+  const [open, setOpen] = useState(false);
+  const [link, setLink] = useState<string | null>(null);
+  const [dialog, confirm] = useConfirm();
+  const path = (name: string): string => `/v1/people/${encodeURIComponent(name)}`;
+  const invite = useAct({ act: (name: string) => send<Link>('POST', `${path(name)}/link`), stale: ['/v1/people'], done: (made) => setLink(made.link) });
+  const remove = useAct({ act: (name: string) => send('DELETE', path(name)), stale: ['/v1/people'], done: (_, name) => say(`${name} is let in no more.`) });
+  return (
+    <>
+      {dialog}
+      <Section
+        title="People"
+        about="Who may sign in here."
+        flush
+        actions={
+          <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
+            Let somebody in
+          </Button>
+        }
+      >
+        <Loaded of={people}>
+          {(data) => (
+            <table className="rows stack">
+              <thead>
+                <tr>
+                  <th scope="col">Name</th>
+                  <th scope="col">May</th>
+                  <th scope="col">Signs in with</th>
+                  <th scope="col">Last signed in</th>
+                  <th scope="col">
+                    <span className="sr-only">Actions</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {data.people.map((person) => (
+                  <tr key={person.id}>
+                    <td data-label="Name" className="font-medium">
+                      {person.name}
+                    </td>
+                    <td data-label="May" className="text-[13px]">
+                      {roleOf(person)}
+                    </td>
+                    <td data-label="Signs in with">{waysOf(person)}</td>
+                    <td data-label="Last signed in">
+                      <When at={person.signedInAt} />
+                    </td>
+                    <td>
+                      <span className="-my-1.5 flex justify-end gap-1">
+                        <Button kind="quiet" onClick={() => invite.mutate(person.name)}>
+                          New link
+                        </Button>
+                        <IconButton
+                          name={`Let ${person.name} in no more`}
+                          icon="close"
+                          onClick={() =>
+                            confirm({
+                              title: `Let ${person.name} in no more?`,
+                              text: 'They are signed out at once, everywhere.',
+                              verb: 'Remove',
+                              danger: true,
+                              act: () => remove.mutateAsync(person.name),
+                            })
+                          }
+                        />
+                      </span>
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          )}
+        </Loaded>
+      </Section>
+      <Add
+        open={open}
+        close={() => setOpen(false)}
+        made={(text) => {
+          setOpen(false);
+          setLink(text);
+        }}
+      />
+      <Dialog open={link !== null} close={() => setLink(null)} title="The link" firm wide>
+        <div className="grid gap-4">
+          <Notice tone="warn" title="Whoever opens it first is signed in. It holds once, for a day.">
+            Send it by a way that you trust.
+          </Notice>
+          <Copyable text={link ?? ''} label="the link" />
+          <div className="flex justify-end">
+            <Button kind="primary" icon="check" onClick={() => setLink(null)}>
+              I have it
+            </Button>
+          </div>
+        </div>
+      </Dialog>
+    </>
+  );
+}
+
+function Add({ open, close, made }: { readonly open: boolean; readonly close: () => void; readonly made: (link: string) => void }): ReactNode {
+  const [name, setName] = useState('');
+  const [role, setRole] = useState('operator');
+  const add = useAct({
+    act: () => send<Link>('POST', '/v1/people', { name: name.trim(), scopes: ROLES.find(([id]) => id === role)?.[2] ?? [] }),
+    stale: ['/v1/people'],
+    done: ({ link }) => {
+      setName('');
+      made(link);
+    },
+  });
+  return (
+    <Dialog open={open} close={close} title="Let somebody in">
+      <form
+        className="grid gap-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          add.mutate(undefined);
+        }}
+      >
+        <TextField label="Name" required value={name} onChange={(event) => setName(event.target.value)} placeholder="ada" />
+        <Choice label="They may" value={role} onChange={(event) => setRole(event.target.value)} options={ROLES.map(([id, text]) => [id, text] as const)} />
+        {add.error !== null && <RefusalNotice error={add.error} />}
+        <div className="flex justify-end gap-2">
+          <Button onClick={close}>Cancel</Button>
+          <Button kind="primary" type="submit" busy={add.isPending}>
+            Make the link
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function roleOf({ scopes }: Person): string {
+  const role = ROLES.find(([, , has]) => has.length === scopes.length && has.every((scope) => scopes.includes(scope)));
+  return role?.[1] ?? scopes.join(', ');
+}
+
+function waysOf({ password, totp, passkeys }: Person): string {
+  const ways = [password ? (totp ? 'password and code' : 'password') : '', passkeys > 0 ? `${passkeys} ${passkeys === 1 ? 'passkey' : 'passkeys'}` : ''].filter(
+    (way) => way !== '',
+  );
+  return ways.length === 0 ? 'a link only' : ways.join(', ');
+}
