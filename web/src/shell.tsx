@@ -3,6 +3,7 @@
 import { Dialog } from '@base-ui/react/dialog';
 import { Component, Suspense, useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
+import { useLive } from '#web/api/live.ts';
 import { IconButton } from '#web/parts/button.tsx';
 import { Icon } from '#web/parts/icon.tsx';
 import { Notice, Waiting } from '#web/parts/layout.tsx';
@@ -13,6 +14,7 @@ import { THEMES, setTheme, useTheme } from '#web/base/theme.ts';
 
 export function Shell(): ReactNode {
   const { path } = useLocation();
+  useLive();
   const [drawer, setDrawer] = useState(false);
   useEffect(() => setDrawer(false), [path]);
   return (

@@ -1,21 +1,41 @@
-// How things stand: what waits and where, and what was just sent.
+// How things stand: what became of the mail, how long it took, what waits and where, and what was just sent.
 
+import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useApi } from '#web/api/client.ts';
+import { SPANS, useStatistics } from '#web/api/statistics.ts';
+import type { Latency, Mail } from '#web/api/statistics.ts';
 import type { Lane, MessageRow } from '#web/api/types.ts';
+import { count, span } from '#web/base/text.ts';
+import { Columns } from '#web/charts/columns.tsx';
 import { ButtonLink } from '#web/parts/button.tsx';
+import { Choice } from '#web/parts/form.tsx';
 import { Empty, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
 import { LaneBar, LaneLegend } from '#web/parts/lane-bar.tsx';
 import { MessageTable } from '#web/parts/message-table.tsx';
 
 const SHOWN = 8;
+const FATES = [
+  { key: 'delivered', name: 'delivered', fill: 'fill-p587', dot: 'bg-p587' },
+  { key: 'captured', name: 'captured', fill: 'fill-p465', dot: 'bg-p465' },
+  { key: 'deferred', name: 'deferred', fill: 'fill-p2525', dot: 'bg-p2525' },
+  { key: 'bounced', name: 'bounced', fill: 'fill-bad', dot: 'bg-bad' },
+] as const;
+const HOUR = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 
 export default function Overview(): ReactNode {
+  const [since, setSince] = useState('24h');
+  const mail = useStatistics<Mail>('mail', since);
+  const latency = useStatistics<Latency>('latency', since);
   const lanes = useApi<{ lanes: readonly Lane[] }>('/v1/lanes', { everyMs: 5_000 });
   const latest = useApi<{ messages: readonly MessageRow[] }>(`/v1/messages?limit=${SHOWN}`, { everyMs: 5_000 });
   return (
     <>
-      <PageHead title="Overview" />
+      <PageHead title="Overview" actions={<Choice label="Time" hideLabel value={since} onChange={(event) => setSince(event.target.value)} options={SPANS} />} />
+      <Section title="Mail" about="Recipients, by what became of them.">
+        <Loaded of={mail}>{(data) => <Fates mail={data} delivery={latency.data?.delivery.total ?? null} />}</Loaded>
+      </Section>
       <Section title="Queue by destination" actions={<LaneLegend />}>
         <Loaded of={lanes}>{(data) => <Depths lanes={data.lanes} />}</Loaded>
       </Section>
@@ -43,6 +63,34 @@ export default function Overview(): ReactNode {
           }
         </Loaded>
       </Section>
+    </>
+  );
+}
+
+function Fates({ mail, delivery }: { readonly mail: Mail; readonly delivery: Latency['delivery']['total'] | null }): ReactNode {
+  const { totals, buckets } = mail;
+  const of = (key: string): number => totals[key] ?? 0;
+  const long = mail.span === 'day' || buckets.length > 48;
+  const numbers: readonly (readonly [string, string])[] = [
+    ['sent', count(of('accepted'))],
+    ['delivered', count(of('delivered') + of('captured'))],
+    ['put off', count(of('deferred'))],
+    ['failed', count(of('bounced') + of('expired') + of('suppressed'))],
+    ['half take', delivery?.p50Ms == null ? '–' : span(delivery.p50Ms)],
+    ['99 % within', delivery?.p99Ms == null ? '–' : span(delivery.p99Ms)],
+  ];
+  const columns = buckets.map(({ at, counts }) => ({ at, values: { ...counts, bounced: (counts['bounced'] ?? 0) + (counts['expired'] ?? 0) + (counts['suppressed'] ?? 0) } }));
+  return (
+    <>
+      <dl className="mb-4 grid grid-cols-2 gap-3 sm:grid-cols-3 lg:grid-cols-6">
+        {numbers.map(([name, value]) => (
+          <div key={name} className="flex flex-col-reverse rounded-lg bg-sunken px-3 py-2">
+            <dt className="text-[12.5px] text-soft">{name}</dt>
+            <dd className="text-[20px] leading-7 font-semibold tabular-nums">{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <Columns title="Recipients over time" series={FATES} columns={columns} label={(at) => (long ? DAY : HOUR).format(new Date(at))} />
     </>
   );
 }
