@@ -17,6 +17,8 @@ export type Load = {
   /** Messages of one connection; then it is closed and another opened. */
   readonly perConnection: number;
   readonly recipient: string;
+  /** By HTTP instead: as JSON, or as it is. */
+  readonly http: { readonly form: 'json' | 'raw'; readonly token: string } | null;
 };
 
 export type LoadResult = {
@@ -42,7 +44,7 @@ async function runLoad(load: Load): Promise<LoadResult> {
 type State = { started: number; accepted: number; refused: number; latencies: Float64Array };
 
 async function oneAfterAnother(load: Load, state: State): Promise<void> {
-  while (state.started < load.messages) await new Connection(load, state).run();
+  while (state.started < load.messages) await (load.http === null ? new Connection(load, state).run() : runHttp(load, state, load.http));
 }
 
 /** Waits for replies by the number of final lines, without reading them otherwise. */
@@ -125,6 +127,51 @@ class Connection {
       this.#fail = reject;
     });
   }
+}
+
+/** One connection that is kept: a request that was prepared once, and its answer read as far as its length. */
+async function runHttp(load: Load, state: State, http: NonNullable<Load['http']>): Promise<void> {
+  const socket = connect({ host: load.address, port: load.port, noDelay: true });
+  const request = requestOf(load, http);
+  let text = '';
+  let answered: ((status: string) => void) | null = null;
+  let failed: ((error: Error) => void) | null = null;
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+    const end = text.indexOf('\r\n\r\n');
+    if (end === -1) return;
+    const length = Number(/\r\ncontent-length: (\d+)/i.exec(text)?.[1] ?? 0);
+    if (text.length < end + 4 + length) return;
+    const status = text.slice(9, 12);
+    text = text.slice(end + 4 + length);
+    answered?.(status);
+  });
+  socket.on('error', (error) => failed?.(error));
+  socket.on('close', () => failed?.(new Error('closed')));
+  while (state.started < load.messages) {
+    state.started++;
+    const startMs = performance.now();
+    const status = await new Promise<string>((resolve, reject) => {
+      answered = resolve;
+      failed = reject;
+      socket.write(request);
+    });
+    if (status === '202') state.latencies[state.accepted++] = performance.now() - startMs;
+    else state.refused++;
+  }
+  failed = null;
+  socket.destroy();
+}
+
+function requestOf({ sizeBytes, recipient }: Load, { form, token }: NonNullable<Load['http']>): Buffer {
+  const content = contentOf(sizeBytes).subarray(0, -3);
+  const text = content.subarray(content.indexOf('\r\n\r\n') + 4).toString();
+  const body = form === 'raw' ? content : Buffer.from(JSON.stringify({ from: 'Load <load@sender.test>', to: recipient, subject: 'A message of the benchmark', text }));
+  const type = form === 'raw' ? 'message/rfc822' : 'application/json';
+  return Buffer.concat([
+    Buffer.from(`POST /v1/messages HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${token}\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`),
+    body,
+  ]);
 }
 
 const contents = new Map<number, Buffer>();

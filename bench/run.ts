@@ -42,6 +42,8 @@ type Scenario = {
   readonly security: Load['security'];
   readonly perConnection: number;
   readonly profile: 'mx' | 'submission' | 'submissions';
+  /** By HTTP instead, which Postfix does not have. */
+  readonly http?: 'json' | 'raw';
   readonly share: number;
   /** The sender's domain has keys: RSA-2048 and Ed25519 signatures on each message. Postfix would need another program for it. */
   readonly signed?: boolean;
@@ -53,6 +55,8 @@ const SCENARIOS: readonly Scenario[] = [
   { name: 'submission', what: 'port 587, STARTTLS and AUTH, connections reused', security: 'starttls', perConnection: Infinity, profile: 'submission', share: 1 },
   { name: 'submissions', what: 'port 465, TLS and AUTH, connections reused', security: 'implicit', perConnection: Infinity, profile: 'submissions', share: 1 },
   { name: 'submission-signed', what: 'the same as submission, each message signed', security: 'starttls', perConnection: Infinity, profile: 'submission', share: 1, signed: true },
+  { name: 'http-json', what: 'POST /v1/messages, JSON, connections reused', security: 'none', perConnection: Infinity, profile: 'submission', share: 1, http: 'json' },
+  { name: 'http-raw', what: 'POST /v1/messages, message/rfc822, connections reused', security: 'none', perConnection: Infinity, profile: 'submission', share: 1, http: 'raw' },
 ];
 
 type Row = {
@@ -67,13 +71,18 @@ type Row = {
   readonly peakMb: number;
 };
 
-type Server = { readonly pid: number; port(profile: Scenario['profile']): number; readonly login: Load['login'] };
+type Server = {
+  readonly pid: number;
+  port(profile: Scenario['profile']): number;
+  readonly login: Load['login'];
+  readonly http: { readonly port: number; readonly token: string } | null;
+};
 
 async function measure(scenario: Scenario, server: 'postern' | 'postfix', under: Server, sink: Sink, count: number): Promise<Row> {
   const login = scenario.profile === 'mx' ? null : under.login;
   const load: Load = {
     address: '127.0.0.1',
-    port: under.port(scenario.profile),
+    port: scenario.http === undefined ? under.port(scenario.profile) : (under.http?.port ?? 0),
     connections,
     messages: count,
     sizeBytes,
@@ -81,6 +90,7 @@ async function measure(scenario: Scenario, server: 'postern' | 'postfix', under:
     login,
     perConnection: Number.isFinite(scenario.perConnection) ? scenario.perConnection : 1e9,
     recipient: 'receiver@bench.test',
+    http: scenario.http === undefined ? null : { form: scenario.http, token: under.http?.token ?? '' },
   };
   await runLoad({ ...load, messages: Math.min(2000, Math.ceil(count / 10)) });
   const warm = await settled(sink);
@@ -144,10 +154,12 @@ async function startPosternUnder(sink: Sink, signed: boolean): Promise<Server> {
   const postern = await startPostern({
     profiles: ['mx', 'submission', 'submissions'],
     config: `[dns]\nservers = ["${dns.server}"]\n[delivery]\nmx_port = ${sink.port}\nallow_private_addresses = true\n[inbound]\ndomains = ["bench.test"]\n[limits]\nconnections_per_address = 1000\n`,
+    env: { POSTERN_HTTP__REQUESTS_PER_TOKEN: '1000000', POSTERN_HTTP__REQUESTS_PER_ADDRESS: '1000000' },
   });
   const login = await postern.credential('bench', '--live');
   if (signed) await postern.json('domain', 'add', 'sender.test');
-  return { pid: postern.pid, port: (profile) => postern.port(profile), login };
+  const { token } = await postern.json<{ token: string }>('token', 'add', 'bench', '--scope', 'messages:send');
+  return { pid: postern.pid, port: (profile) => postern.port(profile), login, http: { port: Number(new URL(postern.http).port), token } };
 }
 
 async function startPostfixUnder(): Promise<Server> {
@@ -163,7 +175,7 @@ async function startPostfixUnder(): Promise<Server> {
     tls: { cert: certFile, key: keyFile },
     sasl: dovecot.sasl,
   });
-  return { pid: postfix.process.pid, port: (profile) => ports[profile], login: { username: 'bench', password: 'bench' } };
+  return { pid: postfix.process.pid, port: (profile) => ports[profile], login: { username: 'bench', password: 'bench' }, http: null };
 }
 
 async function main(): Promise<void> {
@@ -171,7 +183,7 @@ async function main(): Promise<void> {
   const chosen = SCENARIOS.filter((scenario) => values.only === undefined || values.only.split(',').includes(scenario.name));
   const withPostfix = values.postfix && existsSync('/usr/sbin/postfix') && process.getuid?.() === 0;
   for (const scenario of chosen) {
-    for (const server of withPostfix && scenario.signed !== true ? (['postern', 'postfix'] as const) : (['postern'] as const)) {
+    for (const server of withPostfix && scenario.signed !== true && scenario.http === undefined ? (['postern', 'postfix'] as const) : (['postern'] as const)) {
       const sink = await startSink({ address: '127.0.0.5', port: 25, args: ['-c'] });
       const under = server === 'postern' ? await startPosternUnder(sink, scenario.signed === true) : await startPostfixUnder();
       const count = Math.ceil(messages * scenario.share * (server === 'postfix' ? POSTFIX_SHARE : 1));
@@ -214,6 +226,11 @@ function report(rows: readonly Row[]): void {
   const [plain, signed] = ['submission', 'submission-signed'].map((name) => rows.find((row) => row.scenario === name && row.server === 'postern'));
   const widths = head.map((title, i) => Math.max(title.length, ...table.map((row) => row[i]?.length ?? 0)));
   for (const row of [head, ...table]) process.stdout.write(`${row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')}\n`);
+  for (const name of ['http-json', 'http-raw']) {
+    const http = rows.find((row) => row.scenario === name);
+    if (plain !== undefined && http !== undefined)
+      process.stdout.write(`${name}: ${((http.endToEndPerSecond / plain.endToEndPerSecond) * 100).toFixed(0)}% of submission by port 587\n`);
+  }
   if (plain === undefined || signed === undefined) return;
   const { rsa, ed25519 } = opensslRates();
   const percent = (rate: number): string => `${((signed.endToEndPerSecond / rate) * 100).toFixed(0)}%`;
