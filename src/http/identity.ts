@@ -1,6 +1,7 @@
 // Who is asking: the account at the management socket, a token, or a person's session. Every call has one; what it may do and whose things it
 // sees follow from it alone.
 
+import type { IncomingMessage } from 'node:http';
 import type { Context } from 'hono';
 import type { Scope } from './scopes.ts';
 
@@ -31,6 +32,8 @@ export type Env = {
     readonly access: Access;
     /** Of the other end of the connection; '' on the socket. */
     readonly address: string;
+    /** The request as Node has it. */
+    readonly incoming?: IncomingMessage;
     /** Ends the connection in the middle of an answer. */
     cut(): void;
   };

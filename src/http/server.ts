@@ -271,7 +271,7 @@ export async function listenOnTcp(app: Hono<Env>, options: { address: string; po
 
 function createHttpServer(app: Hono<Env>, access: Access): Server {
   const listener = getRequestListener(
-    (request, { incoming, outgoing }) => app.fetch(request, { access, address: incoming.socket.remoteAddress ?? '', cut: () => void outgoing.destroy() }),
+    (request, { incoming, outgoing }) => app.fetch(request, { access, address: incoming.socket.remoteAddress ?? '', incoming, cut: () => void outgoing.destroy() }),
     { overrideGlobalObjects: false },
   );
   const server = createServer(

@@ -33,12 +33,15 @@ export type Asks = {
   certificates: { readonly ask: null; readonly answer: null };
   /** The challenges of TLS-ALPN-01 that wait for the authority now; none: []. */
   challenges: { readonly ask: { readonly certificates: readonly ChallengeCertificate[] }; readonly answer: null };
-  /** A message that was handed over by HTTP or `sendmail`; its content by transfer. */
-  submit: { readonly ask: { readonly submission: Submission }; readonly answer: Submitted };
+  /** Messages that were handed over by HTTP or `sendmail`; their content by transfer. The answers are in the same order. */
+  submit: { readonly ask: { readonly submissions: readonly Submission[] }; readonly answer: readonly SubmitAnswer[] };
   metrics: { readonly ask: null; readonly answer: MetricsSnapshot };
   /** Stop accepting; let transactions and deliveries that run come to their end, at most so long. */
   drain: { readonly ask: { readonly withinMs: number }; readonly answer: null };
 };
+
+/** `failed`: a fault of the worker. */
+export type SubmitAnswer = Submitted | { readonly failed: string };
 
 export type Verb = keyof Asks;
 

@@ -38,7 +38,7 @@ function answersOf(relay: Relay): Answers {
       relay.challenge(certificates);
       return null;
     },
-    submit: ({ submission }) => relay.submit(submission),
+    submit: ({ submissions }) => Promise.all(submissions.map((one) => relay.submit(one).catch((error: unknown) => ({ failed: errorText(error) })))),
     metrics: () => relay.metrics(),
     drain: async ({ withinMs }) => {
       await relay.drain(withinMs);

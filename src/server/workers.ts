@@ -12,6 +12,7 @@ import type { Submission, Submitted } from '#intake/submission.ts';
 import type { ChallengeCertificate } from '#tls/acme/tls-alpn-01.ts';
 import { assertFree, bindListeners } from './binding.ts';
 import type { BoundListener } from './binding.ts';
+import { Handing } from './handing.ts';
 import { WorkerHandle, WorkerRefusal } from './worker-handle.ts';
 import type { WorkerStart } from './worker-protocol.ts';
 
@@ -51,7 +52,7 @@ type Slot = {
   failures: number;
   startedAtMs: number;
   last: MetricsSnapshot | null;
-  /** Messages handed over and not answered. */ submitting: number;
+  /** Messages on their way to it. */ readonly handing: Handing;
 };
 
 export class Workers {
@@ -68,7 +69,7 @@ export class Workers {
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#config = options.config;
-    this.#slots = Array.from({ length: options.count }, (_, i) => ({ n: i + 1, handle: null, failures: 0, startedAtMs: 0, last: null, submitting: 0 }));
+    this.#slots = Array.from({ length: options.count }, (_, i) => ({ n: i + 1, handle: null, failures: 0, startedAtMs: 0, last: null, handing: new Handing() }));
   }
 
   /** Starts all workers and binds the listeners: the first worker finds the ports, the others share them. Rejects with PosternError. */
@@ -113,20 +114,15 @@ export class Workers {
   }
 
   /** Hands a message over to the worker that has the fewest of them; its content is the worker's from then on. Rejects with WorkerRefusal. */
-  async submit(submission: Submission): Promise<Submitted> {
+  submit(submission: Submission): Promise<Submitted> {
     const [first, ...others] = this.#ending ? [] : this.#slots.filter(({ handle }) => handle !== null);
-    if (first === undefined) throw new WorkerRefusal('no-worker', 'no worker is there to take it');
-    const slot = others.reduce((least, one) => (one.submitting < least.submitting ? one : least), first);
-    const { handle } = slot;
-    const { buffer } = submission.content;
-    slot.submitting++;
-    try {
-      // A part of a buffer that others use is copied; a whole one moves.
-      const moves = buffer instanceof ArrayBuffer && buffer.byteLength === submission.content.byteLength;
-      return await (handle as WorkerHandle).ask('submit', { submission }, SUBMIT_MS, moves ? [buffer] : []);
-    } finally {
-      slot.submitting--;
-    }
+    if (first === undefined) return Promise.reject(new WorkerRefusal('no-worker', 'no worker is there to take it'));
+    const slot = others.reduce((least, one) => (one.handing.under < least.handing.under ? one : least), first);
+    return slot.handing.add(submission, (submissions, transfer) => {
+      const { handle } = slot;
+      if (handle === null) return Promise.reject(new WorkerRefusal('worker-ended', 'the worker has ended'));
+      return handle.ask('submit', { submissions }, SUBMIT_MS, transfer);
+    });
   }
 
   /** Adds every worker's metrics, and those of workers that are gone, to `metrics`. A worker that does not answer tells its last ones. */

@@ -300,3 +300,33 @@ test('over the socket without a token, as the account says', async () => {
   await sent({ body: mail('by socket') });
   assert.match((await arrived('by socket')).content.toString(), /Received: by relay\.test \(local by socket\)\s+id/);
 });
+
+test('a body that is too large is refused over the same connection, though nobody said how large it would be', async () => {
+  const answer = await new Promise<Answer>((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port: new URL(postern.http).port,
+        method: 'POST',
+        path: '/v1/messages',
+        headers: { 'content-type': 'message/rfc822', authorization: `Bearer ${token}`, 'transfer-encoding': 'chunked' },
+      },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+        incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: JSON.parse(Buffer.concat(chunks).toString()) as Answer['body'] }));
+      },
+    );
+    outgoing.on('error', reject);
+    for (let i = 0; i < 12; i++) outgoing.write(Buffer.alloc(100_000, 'x'));
+    outgoing.end();
+  });
+  assert.deepEqual([answer.status, answer.body['code']], [413, 'body-too-large']);
+});
+
+test('a token that is revoked stops at once, however often it was shown before', async () => {
+  const own = await makeToken('fleeting', '--scope', 'messages:send');
+  for (let i = 0; i < 3; i++) await sent({ token: own, body: mail(`fleeting ${i}`) });
+  await postern.json('token', 'revoke', 'fleeting');
+  await refused({ token: own, body: mail('x') }, 401, 'token-invalid');
+});
