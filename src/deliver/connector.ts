@@ -126,8 +126,13 @@ export type Seen = { readonly localAddress: string; readonly helo: string; reado
 
 export type Dialled = { readonly seen: Seen } & ({ readonly client: SmtpClient; readonly tls: string } | { readonly failure: ClientFailure; readonly said: Transcript });
 
-/** Dials one candidate. */
-export async function dial(parts: DialParts, to: DialTarget, signal: AbortSignal): Promise<Dialled> {
+/** For a conversation; null where none is kept. */
+export function recorderFor(parts: DialParts): Recorder | null {
+  return parts.record ? new Recorder() : null;
+}
+
+/** Dials one candidate. `recorder`: that of a try before it, which belongs to the same conversation. */
+export async function dial(parts: DialParts, to: DialTarget, signal: AbortSignal, recorder: Recorder | null = recorderFor(parts)): Promise<Dialled> {
   const [address, port] = 'socket' in to.target ? [null, null] : [to.target.address, to.target.port];
   const key = `${to.host} ${address} ${port} ${to.terms ?? ''}`;
   const kept = parts.sessions.get(key);
@@ -148,7 +153,7 @@ export async function dial(parts: DialParts, to: DialTarget, signal: AbortSignal
     ...(to.auth === undefined ? {} : { auth: to.auth }),
     timeouts: parts.timeouts,
     signal,
-    recorder: parts.record ? new Recorder() : null,
+    recorder,
   });
   if ('failure' in result) return { failure: result.failure, said: result.transcript, seen: { localAddress: result.localAddress, helo: heloOf(result.greeting), judged } };
   const { client } = result;

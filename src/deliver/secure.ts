@@ -3,11 +3,12 @@
 
 import { X509Certificate, createHash } from 'node:crypto';
 import { sleep } from '#base/clock.ts';
+import type { Recorder } from '#smtp/transcript.ts';
 import type { CertificateProblem, ClientFailure, Presented } from '#smtp/client.ts';
 import { describeCertificate } from '#tls/chain.ts';
 import type { Decision, Required } from '#tls/policy.ts';
 import { formatTlsa, matchTlsa } from '#tls/tlsa.ts';
-import { dial, securityOf } from './connector.ts';
+import { dial, recorderFor, securityOf } from './connector.ts';
 import type { Connected, DialParts, DialTarget, Dialled, Judged, Tried } from './connector.ts';
 import { explainSecurity } from './security-text.ts';
 import type { SessionFacts } from './session-report.ts';
@@ -31,7 +32,7 @@ const MAX_BROKEN = 10_000;
 /** Dials. The result says what was required and what there is. */
 export async function dialUnder(parts: SecureParts, decision: Allowed, to: MxTarget, signal: AbortSignal): Promise<Secured> {
   const { required } = decision;
-  if (required.level === 'off') return { ...(await plainly(parts, { decision, to, why: 'as configured', broken: null }, signal)), facts: null };
+  if (required.level === 'off') return { ...(await plainly(parts, { decision, to, why: 'as configured', broken: null, recorder: recorderFor(parts) }, signal)), facts: null };
   if (required.level === 'opportunistic') return opportunistically(parts, decision, to, signal);
   const dialled = await dial(parts, targetOf(parts, required, to), signal);
   return { result: resultOf(dialled, decision, to), facts: factsOf(dialled, to, null) };
@@ -42,8 +43,10 @@ async function opportunistically(parts: SecureParts, decision: Allowed, to: MxTa
   const key = `${to.host} ${to.address}`;
   const nowMs = parts.clock.nowMs();
   const lately = parts.broken.get(key);
-  if (lately !== undefined && lately.untilMs > nowMs) return plainly(parts, { decision, to, why: 'STARTTLS failed a short while ago', broken: lately.failure }, signal);
-  const dialled = await dial(parts, targetOf(parts, decision.required, to), signal);
+  if (lately !== undefined && lately.untilMs > nowMs)
+    return plainly(parts, { decision, to, why: 'STARTTLS failed a short while ago', broken: lately.failure, recorder: recorderFor(parts) }, signal);
+  const recorder = recorderFor(parts);
+  const dialled = await dial(parts, targetOf(parts, decision.required, to), signal, recorder);
   if (!('failure' in dialled) || !handshakeFailed(dialled.failure)) return { result: resultOf(dialled, decision, to), facts: factsOf(dialled, to, null) };
   const { failure } = dialled;
   if (parts.broken.size > MAX_BROKEN) parts.broken.clear();
@@ -55,13 +58,13 @@ async function opportunistically(parts: SecureParts, decision: Allowed, to: MxTa
     fix: 'The receiver should mend its TLS; mail to it goes unencrypted for ten minutes, then STARTTLS is tried again.',
   });
   await sleep(parts.clock, 0);
-  return plainly(parts, { decision, to, why: `STARTTLS failed: ${failure.text}`, broken: failure }, signal);
+  return plainly(parts, { decision, to, why: `STARTTLS failed: ${failure.text}`, broken: failure, recorder }, signal);
 }
 
-type Plainly = { readonly decision: Allowed; readonly to: MxTarget; readonly why: string; readonly broken: ClientFailure | null };
+type Plainly = { readonly decision: Allowed; readonly to: MxTarget; readonly why: string; readonly broken: ClientFailure | null; readonly recorder: Recorder | null };
 
-async function plainly(parts: SecureParts, { decision, to, why, broken }: Plainly, signal: AbortSignal): Promise<Secured> {
-  const dialled = await dial(parts, { protocol: 'smtp', host: to.host, target: to, wanted: 'none', verify: false }, signal);
+async function plainly(parts: SecureParts, { decision, to, why, broken, recorder }: Plainly, signal: AbortSignal): Promise<Secured> {
+  const dialled = await dial(parts, { protocol: 'smtp', host: to.host, target: to, wanted: 'none', verify: false }, signal, recorder);
   const result = resultOf(dialled, decision, to);
   return { result: 'client' in result ? { ...result, tls: `none (${why})` } : result, facts: factsOf(dialled, to, broken) };
 }

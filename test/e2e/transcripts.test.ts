@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { before, test } from 'node:test';
 import { startDns } from '../support/dns.ts';
+import { openPki } from '../support/pki.ts';
 import { messages, startPostern } from '../support/postern.ts';
 import type { Postern } from '../support/postern.ts';
 import { startReceiver } from '../support/receiver.ts';
@@ -24,16 +25,19 @@ before(async () => {
   await startReceiver({ address: `${net}.1`, port });
   await startReceiver({ address: `${net}.2`, port, reply: (line) => (line.startsWith('RCPT') ? '550 5.1.1 No such user here' : undefined) });
   await startReceiver({ address: `${net}.3`, port, admit: () => '554 5.7.1 Your network is not welcome' });
+  const { cert, key } = openPki()({ names: ['mx.broken.test'] });
+  await startReceiver({ address: `${net}.4`, port, tls: { cert, key }, breakTls: true });
   const mx = (n: number): string => `@ MX 10 mx\nmx A ${net}.${n}`;
-  const dns = await startDns({ 'taking.test': mx(1), 'refusing.test': mx(2), 'closed.test': mx(3) });
+  const dns = await startDns({ 'taking.test': mx(1), 'refusing.test': mx(2), 'closed.test': mx(3), 'broken.test': mx(4) });
   postern = await startPostern({
     profiles: ['submission'],
     config: `[dns]\nservers = ["${dns.server}"]\n[delivery]\nmx_port = ${port}\nallow_private_addresses = true\n`,
   });
   const client = await connectTo(postern.port('submission'), { credential: await postern.credential('live', '--live') });
-  for (const to of ['one@taking.test', 'two@taking.test', 'three@refusing.test', 'four@closed.test']) ids.push(await accepted(client, { to: [to], content: message(to) }));
+  for (const to of ['one@taking.test', 'two@taking.test', 'three@refusing.test', 'four@closed.test', 'five@broken.test'])
+    ids.push(await accepted(client, { to: [to], content: message(to) }));
   await client.quit();
-  await messages(postern, 'delivered', 2);
+  await messages(postern, 'delivered', 3);
 });
 
 async function said(id: string | undefined): Promise<Said> {
@@ -71,6 +75,12 @@ test('a refusal, and a connection that did not come about', async () => {
   assert.match(closed, /554 5\.7\.1 Your network is not welcome/);
   const text = await postern.cli('message', 'transcript', ids[3] ?? '');
   assert.match(text.stdout, /mx\.closed\.test \[127[\d.]+\]:\d+\n +\d+ ms {2}\* connected/);
+});
+
+test('where STARTTLS is broken: the try with it and the way without are one conversation', async () => {
+  const { entries } = await said(ids[4]);
+  const text = entries.map((entry) => `${entry.direction} ${entry.text}`).join('\n');
+  assert.match(text, /> STARTTLS\n[^]*\* connected to [^]*RCPT TO:<five@broken\.test>/);
 });
 
 test('without [queue] transcripts none is kept, and asking says so', async () => {
