@@ -113,6 +113,35 @@ test('the search index is made anew when it is lost, and lets go of what the his
   again.close();
 });
 
+test('the index goes in parts: what the history forgot goes with its part, and what a power cut took from the history is indexed again', () => {
+  const parted = join(tempDir('parts'), 'history.db');
+  writeHistory(parted, tellHistory({ messages: 1000, fromMs: NOW_MS - 40 * DAY_MS, toMs: NOW_MS }));
+  const file = join(tempDir('parts'), 'search.db');
+  const index = openSearch(file, parted, { partKeys: 100 });
+  assert.equal(index.catchUp(5000), 1000);
+  // One that is left in the middle must not hold up what follows.
+  for (const key of index.keys('"number"', 1001)) if (key < 950) break;
+  const history = new History(parted);
+  do history.trim(NOW_MS, { historyMs: 20 * DAY_MS, historyBytes: 1e9, eventsMs: DAY_MS });
+  while (history.behind);
+  history.close();
+  index.trim();
+  const left = [...index.keys('"number"', 1001)];
+  assert.ok(left.length > 499 && left.length <= 600, `${left.length} of 1000 are left`);
+  index.close();
+
+  const database = openDatabase(parted, HISTORY_MIGRATIONS, { synchronous: 'NORMAL' });
+  database.exec("DELETE FROM message WHERE key > 930; UPDATE cursor SET seq = 930 WHERE name = 'key'");
+  database.close();
+  writeHistory(parted, tellHistory({ messages: 50, fromMs: NOW_MS, toMs: NOW_MS + 1000, seed: 9 }));
+  const again = openSearch(file, parted, { partKeys: 100 });
+  again.catchUp(5000);
+  const keys = [...again.keys('"number"', 2000)];
+  assert.equal(keys[0], 980);
+  assert.equal(new Set(keys).size, keys.length);
+  again.close();
+});
+
 test('what is too old is forgotten, and what is too much, a stretch at a time', async () => {
   const file = join(tempDir('trim'), 'history.db');
   writeHistory(file, tellHistory({ messages: 1500, fromMs: NOW_MS - 40 * DAY_MS, toMs: NOW_MS }));

@@ -175,7 +175,6 @@ export function openWebhooks(parts: WebhookParts): WebhookService {
     } finally {
       news?.end();
       watching = null;
-      if (!ending.signal.aborted && runners.size > 0) clock.after(1000, () => void (watching ??= watch()));
       if (!ending.signal.aborted && runners.size > 0) clock.after(1000, beginWatching);
     }
   }

@@ -21,14 +21,14 @@ export type SearchIndex = {
   close(): void;
 };
 
-/** Some 25 MB each. */
+/** Messages of one part; some 13 MB. */
 const PART_KEYS = 250_000;
 const CACHE_BYTES = 8 * 1024 * 1024;
 const MIGRATIONS = ['CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID'];
 
 type Part = { readonly insert: Statement; readonly find: Statement };
 
-export function openSearch(path: string, historyPath: string): SearchIndex {
+export function openSearch(path: string, historyPath: string, { partKeys = PART_KEYS }: { readonly partKeys?: number } = {}): SearchIndex {
   const database = openDatabase(path, MIGRATIONS, { synchronous: 'NORMAL', cacheBytes: CACHE_BYTES });
   const history = openDatabase(historyPath, HISTORY_MIGRATIONS, { synchronous: 'NORMAL', readOnly: true, cacheBytes: CACHE_BYTES });
   const parts = new Map(partsOf(database).map((number) => [number, prepare(database, number)]));
@@ -39,14 +39,14 @@ export function openSearch(path: string, historyPath: string): SearchIndex {
   const { seq: written } = (history.prepare("SELECT seq FROM cursor WHERE name = 'key'").get() as { seq: number } | undefined) ?? { seq: indexedTo };
   if (written < indexedTo) {
     // The history lost its newest lines in a power cut, and gives their keys again.
-    const from = Math.floor(written / PART_KEYS);
+    const from = Math.floor(written / partKeys);
     for (const number of parts.keys()) if (number >= from) database.exec(`DROP TABLE words_${number}`);
     for (const number of parts.keys()) if (number >= from) parts.delete(number);
-    indexedTo = from * PART_KEYS - 1;
+    indexedTo = from * partKeys - 1;
   }
 
   const partFor = (key: number): Part => {
-    const number = Math.floor(key / PART_KEYS);
+    const number = Math.floor(key / partKeys);
     let part = parts.get(number);
     if (part === undefined) {
       database.exec(`CREATE VIRTUAL TABLE words_${number} USING fts5(words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 2')`);
@@ -89,7 +89,7 @@ export function openSearch(path: string, historyPath: string): SearchIndex {
     },
     *keys(match, below) {
       for (const number of [...parts.keys()].toSorted((a, b) => b - a)) {
-        if (number * PART_KEYS >= below) continue;
+        if (number * partKeys >= below) continue;
         for (const { key } of (parts.get(number)?.find.iterate(match, below) ?? []) as Iterable<{ key: number }>) yield key;
       }
     },
@@ -97,7 +97,7 @@ export function openSearch(path: string, historyPath: string): SearchIndex {
       const { first, last } = span.get() as { first: number | null; last: number | null };
       const from = first ?? last ?? indexedTo;
       for (const number of parts.keys()) {
-        if ((number + 1) * PART_KEYS > from) continue;
+        if ((number + 1) * partKeys > from) continue;
         atomically(() => database.exec(`DROP TABLE words_${number}`));
         parts.delete(number);
       }
