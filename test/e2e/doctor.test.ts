@@ -5,7 +5,11 @@ import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { once } from 'node:events';
 import { before, test } from 'node:test';
+import { systemClock } from '#base/clock.ts';
+import { openResolver } from '#dns/resolver.ts';
+import { diagnose } from '#doctor/doctor.ts';
 import type { Report } from '#doctor/report.ts';
+import { outboundTls } from '#tls/context.ts';
 import { makeAuthority } from '../support/authority.ts';
 import { startPostern } from '../support/postern.ts';
 import type { Postern } from '../support/postern.ts';
@@ -133,6 +137,36 @@ test('people get the same as text, Markdown and HTML; nothing a server says gets
   assert.match(html.stdout, /^<!doctype html>/);
   const markdown = await postern.cli('doctor', target, '--timeout', '1', '--markdown');
   assert.match(markdown.stdout, /^# 127/);
+});
+
+test('what is found at one port is told before another one has given up; the report keeps the order of the ports', async () => {
+  const silent = await serverThat(() => {});
+  const quick = postern.port('submission');
+  const resolver = openResolver({ servers: ['127.0.0.1:1'], dnssec: 'off', timeoutMs: 100, clock: systemClock });
+  const told: number[] = [];
+  const report = await diagnose(
+    '127.0.0.1',
+    { kind: 'host', host: '127.0.0.1', port: null },
+    {
+      resolver,
+      context: outboundTls({ caFile: authority.caFile }).secureContext,
+      helo: 'doctor.test',
+      timeoutMs: 2000,
+      ports: [silent, quick],
+      login: null,
+      insecure: false,
+      reference: null,
+      selectors: [],
+      sendingAddresses: [],
+      blocklists: [],
+      mxPort: 25,
+      found: ({ port }) => told.push(port ?? 0),
+    },
+  ).finally(() => resolver.close());
+  assert.equal(told[0], quick);
+  assert.equal(told.at(-1), silent);
+  assert.equal(report.checks[0]?.port, silent);
+  assert.equal(told.length, report.checks.length);
 });
 
 test('what is no target is exit 2', async () => {

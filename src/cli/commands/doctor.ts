@@ -109,7 +109,7 @@ async function doctor(cli: Cli, text: string, options: Options): Promise<void> {
       mxPort: config.delivery.mxPort,
       begun: (what) => cli.out.note(`${what} ...`),
       // Whoever watches sees what is wrong as it is found; the whole follows in order.
-      ...(process.stderr.isTTY && !cli.json
+      ...(process.stderr.isTTY && !cli.json && options.watch === undefined
         ? { found: ({ status, title, subject }) => (status === 'fail' || status === 'warn' ? cli.out.note(`${status}: ${title} (${subject})`) : undefined) }
         : {}),
     };
