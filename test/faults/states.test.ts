@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { cpSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { before, test } from 'node:test';
@@ -493,6 +494,38 @@ kill('cancelled-on-the-way', 'what was being sent when it was cancelled is gone,
   assert.equal(scene.count(receiver), 0);
   await scene.end();
 });
+
+kill('scheduled', 'waits until the same time, and goes when it is told to', async (scene) => {
+  await scene.start();
+  const at = new Date(Date.now() + 3_600_000).toISOString();
+  const id = await post(join(scene.dataDir, 'postern.sock'), { from: 'app@sender.test', to: scene.to, subject: 'later', text: 'x', sendAt: at });
+  const row = await scene.inState('ready');
+  assert.deepEqual([row.id, row.attempts, row.nextAt], [id, 0, at]);
+  await scene.kill();
+  assert.deepEqual(scene.onDisk().states, [READY]);
+  await scene.start();
+  await scene.othersAreDelivered();
+  assert.deepEqual(
+    (await scene.queue()).find((one) => one.id === id),
+    row,
+  );
+  assert.equal(scene.count(receiver), 0);
+  await scene.server.json('queue', 'retry', id);
+  await scene.delivered();
+  await scene.end();
+});
+
+function post(socketPath: string, body: object): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ socketPath, method: 'POST', path: '/v1/messages', headers: { 'content-type': 'application/json' } }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      answer.on('end', () => (answer.statusCode === 202 ? resolve((JSON.parse(text) as { id: string }).id) : reject(new Error(text))));
+    });
+    outgoing.on('error', reject);
+    outgoing.end(JSON.stringify(body));
+  });
+}
 
 kill('cancelled', 'is gone', async (scene) => {
   receiver.script = { reply: (line) => (line.startsWith('RCPT') ? '451 4.3.2 Not now' : undefined) };
