@@ -12,6 +12,7 @@ import { before, test } from 'node:test';
 import type { Advice } from '#advise/advise.ts';
 import { makeAuthority } from '../support/authority.ts';
 import { startBlackhole } from '../support/blackhole.ts';
+import { examplesIn } from '../support/program.ts';
 import { messages, startPostern } from '../support/postern.ts';
 import type { Postern } from '../support/postern.ts';
 import { atEnd, run, tempDir } from '../support/temp.ts';
@@ -54,6 +55,17 @@ test('the contract: five fields, the short answer, and at once without a termina
   const plain = await whole.cli('advise');
   assert.equal(plain.code, 0);
   assert.match(plain.stdout, /^Port 587, STARTTLS, required/);
+});
+
+test('every example of its help, with --json: one document; those that would go out apart', async () => {
+  const examples = examplesIn((await whole.cli('advise', '--help')).stdout).filter((example) => !example.includes('--probe'));
+  assert.ok(examples.length > 4);
+  for (const example of examples) {
+    const done = await whole.cli('--json', ...example.filter((word) => word !== '--json'));
+    assert.equal(done.code, 0, `${example.join(' ')}\n${done.stderr}`);
+    assert.match(done.stdout, /^[^\n]+\n$/);
+    JSON.parse(done.stdout);
+  }
 });
 
 test('all ports there: 587, with what was seen of each; and the configuration delivers', async () => {

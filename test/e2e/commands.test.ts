@@ -47,7 +47,7 @@ test('the content comes byte for byte, with --json in base64', async () => {
 });
 
 test('every example, with --json: one document, and none is refused for how it was asked', async () => {
-  const managing = (await leaves()).filter(({ words }) => !['serve', 'send', 'sink', 'sendmail', 'doctor', 'config'].includes(words[0] ?? ''));
+  const managing = (await leaves()).filter(({ words }) => !['serve', 'send', 'sink', 'sendmail', 'doctor', 'advise', 'config'].includes(words[0] ?? ''));
   const groups = [...new Set(managing.map(({ words }) => words[0] ?? ''))];
   const examples = (await run(groups.map((group) => [group, '--help'])))
     .flatMap((help) => examplesIn(help.stdout))
