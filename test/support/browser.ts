@@ -60,6 +60,11 @@ export async function openPage(browser: Browser, origin: string, options: Browse
   page.on('request', (request) => {
     if (!request.url().startsWith(`${origin}/`) && !/^(?:data|blob|about):/.test(request.url())) foreign.push(request.url());
   });
+  // What the page's policy stopped went nowhere.
+  page.on('requestfailed', (request) => {
+    const at = foreign.indexOf(request.url());
+    if (at !== -1 && request.failure()?.errorText === 'csp') foreign.splice(at, 1);
+  });
   return { page, complaints, foreign };
 }
 

@@ -34,7 +34,7 @@ const PAGES: Readonly<Record<string, () => readonly [path: string, text: string 
   advisor: () => ['/advisor', 'Who sends?'],
   ports: () => ['/ports', 'How it came to this'],
   traffic: () => ['/traffic', 'Encrypted, by provider'],
-  suppressions: () => ['/suppressions', 'Suppressions'],
+  suppressions: () => ['/suppressions', 'Nobody is suppressed'],
   webhooks: () => ['/webhooks', 'Nobody is told yet'],
   people: () => ['/settings?tab=people', 'Who may sign in here.'],
   tokens: () => ['/settings?tab=tokens', 'For programs that use the HTTP API'],

@@ -100,7 +100,7 @@ export default function Ports(): ReactNode {
           ))}
         </ol>
       </Section>
-      <Section title="What the world uses" about="Authenticated submission by port, in percent: an industry estimate. Your own traffic is on the overview.">
+      <Section title="What the world uses" about="Authenticated submission by port, in percent: an industry estimate. Your own is on the page of the traffic.">
         <div className="max-w-[640px]">
           <PortLegend />
           <div className="mt-2">
