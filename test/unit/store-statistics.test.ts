@@ -87,6 +87,26 @@ test('percentiles are right to within their step', () => {
   }
 });
 
+test('minutes are forgotten after days, hours after months, days stay', () => {
+  const file = join(tempDir('trim'), 'history.db');
+  writeHistory(file, tellHistory({ messages: 900, fromMs: FROM_MS, toMs: UNTIL_MS }));
+  const history = new History(file);
+  const reader = openStatistics(file);
+  const left = (): number[] =>
+    (['minute', 'hour', 'day'] as const).map((span) =>
+      sum(Object.values(reader.totals('messages', { span, fromMs: span === 'minute' ? UNTIL_MS - 20 * HOUR_MS : FROM_MS, untilMs: UNTIL_MS }))),
+    );
+  const bounds = { historyMs: 9e11, historyBytes: 1e9, eventsMs: 9e11 };
+  assert.ok(left().every((count) => count > 500));
+  for (let stretch = 0; stretch < 20; stretch++) history.trim(UNTIL_MS + 4 * 24 * HOUR_MS, bounds);
+  const [minutes, hours = 0] = left();
+  assert.ok(minutes === 0 && hours === 900, `${minutes} ${hours}`);
+  for (let stretch = 0; stretch < 20; stretch++) history.trim(UNTIL_MS + 200 * 24 * HOUR_MS, bounds);
+  assert.deepEqual(left(), [0, 0, 900]);
+  history.close();
+  reader.close();
+});
+
 function sorted(counts: Readonly<Record<string, number>>): [string, number][] {
   return Object.entries(counts).toSorted(([a], [b]) => a.localeCompare(b));
 }

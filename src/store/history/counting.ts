@@ -15,8 +15,8 @@ const MINUTE_MS = 60_000;
 /** There may be thousands of them: no minutes, and their hours not for as long. */
 const BY_CREDENTIAL: StatisticName = 'credentials';
 const KEEP_CREDENTIALS_MS = 35 * 86_400_000;
-/** Rows of one span that are removed at once. */
-const TRIM_ROWS = 2000;
+/** Rows of one name that are removed at once, about. */
+const TRIM_ROWS = 500;
 
 export class Counting {
   readonly #add: Statement;
@@ -33,7 +33,8 @@ export class Counting {
       'INSERT INTO statistic (span, name, at, label, value) VALUES (?, ?, ?, ?, ?) ON CONFLICT (span, name, at, label) DO UPDATE SET value = max(value, excluded.value)',
     );
     this.#trim = database.prepare(
-      `DELETE FROM statistic WHERE (span, name, at, label) IN (SELECT span, name, at, label FROM statistic WHERE span = ? AND name = ? AND at < ? LIMIT ${TRIM_ROWS})`,
+      // A range of the key: looking rows up one by one would go through the whole table.
+      `DELETE FROM statistic WHERE span = ?1 AND name = ?2 AND at < coalesce((SELECT at FROM statistic WHERE span = ?1 AND name = ?2 AND at < ?3 ORDER BY at LIMIT 1 OFFSET ${TRIM_ROWS}), ?3)`,
     );
   }
 

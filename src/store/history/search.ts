@@ -33,7 +33,7 @@ export function openSearch(path: string, historyPath: string, { partKeys = PART_
   const history = openDatabase(historyPath, HISTORY_MIGRATIONS, { synchronous: 'NORMAL', readOnly: true, cacheBytes: CACHE_BYTES });
   const parts = new Map(partsOf(database).map((number) => [number, prepare(database, number)]));
   const next = history.prepare('SELECT key, from_address, to_addresses, subject, message_id, credential, project FROM message WHERE key > ? ORDER BY key LIMIT ?');
-  const span = history.prepare('SELECT min(key) AS first, max(key) AS last FROM message');
+  const span = history.prepare('SELECT (SELECT min(key) FROM message) AS first, (SELECT max(key) FROM message) AS last');
   const setState = database.prepare('INSERT INTO state (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value');
   let indexedTo = (database.prepare("SELECT value FROM state WHERE name = 'indexed-to'").get() as { value: number } | undefined)?.value ?? 0;
   const { seq: written } = (history.prepare("SELECT seq FROM cursor WHERE name = 'key'").get() as { seq: number } | undefined) ?? { seq: indexedTo };

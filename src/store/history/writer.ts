@@ -21,7 +21,7 @@ export type HistoryBounds = { readonly historyMs: number; readonly historyBytes:
 const MAX_EVENTS = 100;
 /** Removed at once: some ms of them. */
 const TRIM_MESSAGES = 500;
-const TRIM_LOG_ROWS = 2000;
+const TRIM_LOG_ROWS = 300;
 /** Counts are written after so many changes, or so long: what a crash takes is counted again from the log. */
 const COUNT_CHANGES = 10_000;
 const COUNT_MS = 2000;
