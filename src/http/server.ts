@@ -240,13 +240,24 @@ export async function listenOnSocket(app: Hono<Env>, path: string): Promise<Http
 
 /** Serves the sending of mail to every account of this machine. The directory is made if it is not there; what else lies there stays. */
 export async function listenForAccounts(app: Hono<Env>, path: string): Promise<HttpServer> {
-  // Every account has to come through; the server's own files are for nobody else.
-  if ((await mkdir(dirname(path), { recursive: true })) !== undefined) await chmod(dirname(path), 0o755);
-  // What a server that is gone has left behind; of one that is there it would be taken away.
-  if ((await lstat(path).catch(() => null))?.isSocket() === true && !(await answers(path))) await rm(path, { force: true });
   const server = createHttpServer(app, 'local');
-  await listen(server, { path }, path);
-  await chmod(path, 0o666);
+  try {
+    // Every account has to come through; the server's own files are for nobody else.
+    if ((await mkdir(dirname(path), { recursive: true })) !== undefined) await chmod(dirname(path), 0o755);
+    // What a server that is gone has left behind; of one that is there it would be taken away.
+    if ((await lstat(path).catch(() => null))?.isSocket() === true && !(await answers(path))) await rm(path, { force: true });
+    await listen(server, { path }, path);
+    await chmod(path, 0o666);
+  } catch (error) {
+    throw new PosternError(
+      {
+        code: 'sendmail-socket',
+        cause: `The socket ${path}, on which accounts of this machine hand over mail, cannot be opened: ${errorText(error)}`,
+        fix: 'Let the account of the server write to its directory (RuntimeDirectory=postern in a systemd unit makes /run/postern), or set another [sendmail] socket.',
+      },
+      { cause: error },
+    );
+  }
   return { address: path, port: 0, close: () => close(server) };
 }
 

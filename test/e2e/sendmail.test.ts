@@ -215,6 +215,14 @@ const PYTHON_GET = `${PYTHON_HTTP}
 c.request("GET", sys.argv[2])
 print(c.getresponse().status)`;
 
+test('a socket that cannot be opened ends the start with words', async () => {
+  await assert.rejects(startPostern({ config: '[sendmail]\nsocket = "/dev/null/x.sock"\n' }), (error: Error) => {
+    assert.match(error.message, /The socket \/dev\/null\/x\.sock, on which accounts of this machine hand over mail, cannot be opened/);
+    assert.doesNotMatch(error.message, /fault of Postern/);
+    return true;
+  });
+});
+
 test('the rules of a credential, where the operator has said so', async () => {
   const other = await startPostern({ config: `[sendmail]\nsocket = "${dir}/other/sendmail.sock"\ncredential = "cron"\n` });
   const settings = join(dir, 'other.toml');
