@@ -110,28 +110,37 @@ export function openSearch(path: string, historyPath: string, { partKeys = PART_
 }
 
 const EVERY_MS = 1000;
-const AT_ONCE = 1000;
+/** Some 20 ms of main's time. */
+const AT_ONCE = 2000;
 /** More than this came since the last look: others need the machine now. */
 const BUSY = 300;
 /** What is not in the index is gone through by every search, so that there is an end to waiting. */
 const MAX_LAG = 30_000;
-const TRIM_EVERY = 600;
+const BEHIND_MS = 100;
+const TRIM_EVERY_MS = 600_000;
 
-/** Keeps the index up with the history: when little happens, and when too much is not in it. */
+/** Keeps the index up with the history: when little happens, and, a little at a time, when too much is not in it. */
 export function keepIndexed(index: SearchIndex): { stop(): void } {
-  let before = index.lag();
-  let looks = 0;
-  const timer = setInterval(() => {
+  let before = 0;
+  let trimmedMs = performance.now();
+  let timer: NodeJS.Timeout;
+  const look = (): void => {
+    let lag = 0;
     try {
-      const lag = index.lag();
-      if (lag - before < BUSY || lag > MAX_LAG) index.catchUp(AT_ONCE + Math.max(0, lag - MAX_LAG));
-      before = index.lag();
-      if (++looks % TRIM_EVERY === 0) index.trim();
+      lag = index.lag();
+      if (lag - before < BUSY || lag > MAX_LAG) lag -= index.catchUp(AT_ONCE);
+      if (performance.now() - trimmedMs > TRIM_EVERY_MS) {
+        index.trim();
+        trimmedMs = performance.now();
+      }
     } catch {
       // Tried again in a second; searches go through the rows meanwhile.
     }
-  }, EVERY_MS).unref();
-  return { stop: () => clearInterval(timer) };
+    before = lag;
+    timer = setTimeout(look, lag > MAX_LAG ? BEHIND_MS : EVERY_MS).unref();
+  };
+  timer = setTimeout(look, EVERY_MS).unref();
+  return { stop: () => clearTimeout(timer) };
 }
 
 function partsOf(database: Database): number[] {
