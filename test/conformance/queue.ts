@@ -249,6 +249,31 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       assert.deepEqual(await lease(queue), []);
     });
 
+    test('a message for later is not leased before, and is not what has waited longest; retried, it goes at once', async (engine, queue) => {
+      const message = { ...draft(), notBeforeMs: Date.now() + HOUR_MS };
+      assert.deepEqual(await queue.accept(message, { lease: true }), []);
+      assert.deepEqual(await lease(queue), []);
+      assert.equal((await engine.admin.counts()).oldestAtMs, null);
+      const later = await accept(queue);
+      assert.equal((await one(queue)).envelope.id, later);
+      assert.notEqual((await engine.admin.counts()).oldestAtMs, null);
+      await engine.admin.retry({ by: 'message', id: message.envelope.id });
+      assert.equal((await one(queue)).envelope.id, message.envelope.id);
+    });
+
+    test('a key makes one message; another one under it is told which, and leaves nothing', async (engine, queue) => {
+      const [first, second] = [draft(), draft()];
+      const once = { key: 'token 1', hash: 'h' };
+      await queue.accept({ ...first, once }, { lease: false });
+      await assert.rejects(queue.accept({ ...second, once: { ...once, hash: 'other' } }, { lease: false }), (error: { code?: string; used?: object }) => {
+        assert.deepEqual([error.code, error.used], ['once-used', { hash: 'h', id: first.envelope.id }]);
+        return true;
+      });
+      const both = await Promise.allSettled([draft(), draft()].map((message) => queue.accept({ ...message, once: { key: 'token 2', hash: 'h' } }, { lease: false })));
+      assert.deepEqual(both.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
+      assert.equal((await engine.admin.counts()).messages, 2);
+    });
+
     test('with lease: one lease a lane, the body in memory, and nobody else gets them', async (engine, queue) => {
       const message = draft({ to: ['a@one.example', 'b@two.example', 'c@one.example'] });
       const leases = await queue.accept(message, { lease: true });

@@ -316,7 +316,9 @@ export class Engine {
     const row = this.statements.oldest.get(this.#oldestFrom) as { key: number } | undefined;
     if (row === undefined) return null;
     this.#oldestFrom = row.key;
-    return Math.floor(row.key / KEY_SPAN);
+    // What its sender wants later waits for nobody.
+    const due = this.statements.oldestDue.get(row.key, this.#clock.nowMs()) as { key: number } | undefined;
+    return due === undefined ? null : Math.floor(due.key / KEY_SPAN);
   }
 
   #correct(lane: LaneName, nowMs: number): void {

@@ -33,6 +33,7 @@ const SQL = {
   warned: `SELECT key, lane, recipient, attempts, warn_at, outcome FROM recipient
     WHERE state = ${READY} AND warn_at IS NOT NULL AND warn_at <= ? AND expires_at > ? ORDER BY warn_at LIMIT ?`,
   oldest: `SELECT key FROM recipient WHERE key >= ? AND state <> ${CAPTURED} ORDER BY key LIMIT 1`,
+  oldestDue: `SELECT key FROM recipient WHERE key >= ? AND state <> ${CAPTURED} AND NOT (state = ${READY} AND attempts = 0 AND next_at > ?) ORDER BY key LIMIT 1`,
   leasedRow: 'SELECT lane, domain, credential, attempts, wish FROM recipient WHERE key = ?',
   deleteRecipient: `DELETE FROM recipient WHERE key = ? AND state = ${LEASED} AND owner = ?`,
   anyRecipient: 'SELECT 1 FROM recipient WHERE key >= ? AND key < ? LIMIT 1',

@@ -88,6 +88,8 @@ export class SuppressionTable {
 
   /** Puts what is in the table into the sieve, a stretch at a time; until that is done everybody is looked up. */
   fill(after = 0): void {
+    // The server may end before it is done.
+    if (!this.#database.isOpen) return;
     const rows = this.#database.prepare(`SELECT seq, address, sender_domain FROM suppression WHERE seq > ? ORDER BY seq LIMIT ${FILL_ROWS}`).all(after) as Row[];
     for (const { address, sender_domain: domain } of rows) this.#sieve.add(sieveKey(address, domain));
     const last = rows.at(-1);
