@@ -119,6 +119,6 @@ export function openEventLog(path: string): EventLog {
   };
 }
 
-export function isAfter(a: Place, b: Place): boolean {
+function isAfter(a: Place, b: Place): boolean {
   return a.seq > b.seq || (a.seq === b.seq && a.change > b.change);
 }

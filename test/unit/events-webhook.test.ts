@@ -176,6 +176,13 @@ test('one event that is refused does not hold up the others, waits as long as it
 test('what was no longer kept when its turn came is counted', async () => {
   const { path, queue, events, runner, counts } = scene({ messages: 10, answer: () => OK });
   await until('all were told', () => counts.delivered === 10);
+  // That everything told is gone after a quiet week is no loss.
+  const quiet = new History(path);
+  quiet.trim(START_MS + 10 * DAY_MS, { historyMs: 60 * DAY_MS, historyBytes: 1e9, eventsMs: DAY_MS });
+  quiet.close();
+  runner.wake();
+  await settled();
+  assert.equal(queue.progress('wh_1', events.newest()).missed, 0);
   writeHistory(path, tellHistory({ messages: 2000, fromMs: START_MS, toMs: START_MS + DAY_MS, seed: 2 }));
   const history = new History(path);
   do history.trim(START_MS + 10 * DAY_MS, { historyMs: 60 * DAY_MS, historyBytes: 1e9, eventsMs: DAY_MS });

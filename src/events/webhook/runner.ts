@@ -7,7 +7,6 @@ import type { Log } from '#base/log.ts';
 import { openWebhookSigner, retryAfterMs } from '#base/webhook.ts';
 import { EVENT_TYPES, changesFor, eventId, tellEvent } from '#events/event.ts';
 import type { EventType } from '#events/event.ts';
-import { isAfter } from '#store/event-log.ts';
 import type { EventLog, EventPage, Place } from '#store/event-log.ts';
 import type { PendingEvent, WebhookProgress, WebhookQueue } from '#store/webhook-queue.ts';
 import type { Webhook } from '#store/webhooks.ts';
@@ -93,7 +92,8 @@ export function openRunner(parts: RunnerParts): Runner {
   /** New events first; what is replayed when there are none. */
   function takeOver(progress: WebhookProgress, nowMs: number): void {
     const oldest = events.oldest();
-    const missed = isAfter(oldest, progress.place);
+    // Of a transaction that was looked into all was taken over: nothing is missed when it is the last one that is gone.
+    const missed = oldest.seq > progress.place.seq;
     const from = missed ? oldest : progress.place;
     if (missed) log.warn('webhook.missed', { webhook: id, url: webhook.url, fix: 'Events are kept for queue.events; what became of each message is in the history.' });
     const page = events.after(from, { types: changesFor(wanted), limit: TAKE });

@@ -13,7 +13,6 @@ import { operation } from '#http/operation.ts';
 import type { Operation } from '#http/operation.ts';
 import { ProblemError } from '#http/problem.ts';
 import { EVENT } from '#http/views/event.ts';
-import { isAfter } from '#store/event-log.ts';
 import type { EventLog, EventQuery, LoggedEvent, Place } from '#store/event-log.ts';
 
 export type EventParts = { readonly events: EventLog; readonly feed: Feed; readonly flushHistory: () => Promise<void> };
@@ -120,7 +119,7 @@ async function* eventsAfter({ events: log, feed }: EventParts, { filter, identit
   const watch = await feed.watch();
   try {
     let place = from ?? log.newest();
-    if (isAfter(log.oldest(), place)) {
+    if (log.oldest().seq > place.seq) {
       yield {
         id: eventId(log.oldest()),
         event: 'gap',
