@@ -25,11 +25,13 @@ const MAX_HEADERS = 1000;
 /** An image that is part of the message is put into the document up to this size. */
 const INLINE_BYTES = 2 * 1024 * 1024;
 /** Elements that would fetch, navigate, or set rules for the rest, with what is in those that people do not see. */
-const WHOLE = /<(script|iframe|frameset|object|applet|noscript|template)\b[\s\S]*?<\/\1\s*>/gi;
+const WHOLE = ['script', 'iframe', 'frameset', 'object', 'applet', 'noscript', 'template'] as const;
+const OPENING = new RegExp(`<(${WHOLE.join('|')})\\b`, 'gi');
 const SINGLE = /<\/?(?:script|iframe|frame|frameset|object|embed|applet|link|meta|base|form|input|button|portal|noscript|template)\b[^>]*>?/gi;
 /** `preconnect`-like attributes and scripts in attributes; both are dead under the policy, and gone here. */
 const ATTRIBUTES = /\s(?:on[a-z]+|ping|srcdoc|formaction|manifest)\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+)/gi;
-const REMOTE = /(?:\b(?:src|srcset|background|poster|data)\s*=\s*["']?\s*|url\(\s*["']?\s*|@import\s+["']?\s*)(?:https?:)?\/\//gi;
+/** Two runs of spaces never meet in it: their split would be tried at every place. */
+const REMOTE = /(?:\b(?:src|srcset|background|poster|data)\s*=\s*(?:["']\s*)?|url\(\s*(?:["']\s*)?|@import\s+(?:["']\s*)?)(?:https?:)?\/\//gi;
 
 /** Rejects what is no message, or nested past reason. */
 export async function takeApart(bytes: Uint8Array): Promise<Content> {
@@ -53,12 +55,33 @@ export async function takeApart(bytes: Uint8Array): Promise<Content> {
 export function disarm(html: string): string {
   // What is left after one pass may form a new element; a document that goes on forming them is not shown as one.
   let text = html;
-  for (let pass = 0; pass < 5; pass++) {
-    const next = text.replaceAll(WHOLE, '').replaceAll(SINGLE, '').replaceAll(ATTRIBUTES, '');
-    if (next === text) break;
+  let forming = true;
+  for (let pass = 0; pass < 5 && forming; pass++) {
+    const next = withoutWhole(text).replaceAll(SINGLE, '').replaceAll(ATTRIBUTES, '');
+    forming = next !== text;
     text = next;
   }
+  if (forming) text = text.replaceAll('<', '&lt;');
   return `<!doctype html><html><head><meta charset="utf-8"><title>Message</title><style>body{margin:12px;font-family:system-ui,sans-serif;overflow-wrap:anywhere}img{max-width:100%;height:auto}</style></head><body>${text}</body></html>`;
+}
+
+/** Elements with all that is in them. In one go: a pattern would look for the missing end of each of a million openings anew. */
+function withoutWhole(html: string): string {
+  const closings = new Map(WHOLE.map((name) => [name as string, new RegExp(`</${name}\\s*>`, 'gi')]));
+  const kept: string[] = [];
+  let from = 0;
+  for (const { 0: opening, 1: name = '', index } of html.matchAll(OPENING)) {
+    const closing = closings.get(name.toLowerCase());
+    if (index < from || closing === undefined) continue;
+    closing.lastIndex = index + opening.length;
+    if (closing.exec(html) === null) {
+      closings.delete(name.toLowerCase());
+      continue;
+    }
+    kept.push(html.slice(from, index));
+    from = closing.lastIndex;
+  }
+  return [...kept, html.slice(from)].join('');
 }
 
 function addressText(address: Address): string {
@@ -68,7 +91,7 @@ function addressText(address: Address): string {
 
 function fileName({ filename, mimeType }: Attachment, n: number): string {
   const given = (filename ?? '').replaceAll(/[\p{Cc}\p{Cf}/\\]/gu, '').trim();
-  return given === '' ? `part-${n + 1}.${mimeType === 'message/rfc822' ? 'eml' : 'bin'}` : given.slice(0, 200);
+  return given === '' ? `part-${n + 1}.${mimeType === 'message/rfc822' ? 'eml' : 'bin'}` : given.slice(0, 200).toWellFormed();
 }
 
 function bytesOf({ content }: Attachment): Uint8Array<ArrayBuffer> {
