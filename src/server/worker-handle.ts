@@ -14,6 +14,8 @@ export class WorkerRefusal extends Error {
 }
 
 /** A runaway heap ends the worker, not the machine; bodies are outside of it and have their own budgets. */
+/** What is made for one message is gone soon: more room for it only costs memory. */
+const YOUNG_MB = 24;
 const HEAP_MB = 1024;
 const START_MS = 30_000;
 
@@ -28,7 +30,12 @@ export class WorkerHandle {
 
   /** `ended` is called once, with the cause, when the thread is gone; `used` with the credentials it tells of. */
   constructor(entry: URL, start: WorkerStart, tell: { readonly ended: (cause: string) => void; readonly used: (names: readonly string[]) => void }) {
-    this.#thread = new Worker(entry, { workerData: start, transferList: [start.store], name: `worker-${start.number}`, resourceLimits: { maxOldGenerationSizeMb: HEAP_MB } });
+    this.#thread = new Worker(entry, {
+      workerData: start,
+      transferList: [start.store],
+      name: `worker-${start.number}`,
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     this.#thread.on('message', (message: FromWorker) => {
       if ('used' in message) tell.used(message.used);
       else this.#answered(message);

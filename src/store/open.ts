@@ -63,12 +63,19 @@ export type StoreHost = {
 /** Main's own port: the admin calls come from worker number 0. */
 const MAIN = 0;
 
+/** Its garbage is short-lived and small: more room for it only costs memory. */
+const YOUNG_MB = 12;
+
 /** Opens (and creates) everything under `dataDir`. Rejects with PosternError `store-not-opened`. */
 export async function openStore(options: StoreOptions): Promise<StoreHost> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const { generation, died, ...rest } = options;
   const threadOptions: ThreadOptions = { ...rest, sieve: createSieve(), tide: new SharedArrayBuffer(4) };
-  const thread = new Worker(new URL(`./sqlite/thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), { workerData: threadOptions, name: 'store' });
+  const thread = new Worker(new URL(`./sqlite/thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url), {
+    workerData: threadOptions,
+    name: 'store',
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+  });
   await opened(thread);
   let closing = false;
   thread.on('error', (error: Error) => died(error.message));

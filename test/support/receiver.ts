@@ -247,6 +247,8 @@ class Conversation {
         return;
       }
       case 'STARTTLS':
+        // Some ask for it though it was not offered.
+        if (script.tls === undefined && script.breakTls !== true) return this.#say('502 5.5.1 No TLS here', line);
         return this.#say('220 2.0.0 Ready', line, (reply) => {
           if (!reply.startsWith('220')) return;
           if (script.breakTls === true) this.#socket.end('this is no TLS\r\n');

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { openVault } from '#base/vault.ts';
 import { silentLog } from '#base/log.ts';
+import { Metrics } from '#events/metrics.ts';
 import { linkFor } from '#http/routes/people.ts';
 import { createApp, listenOnTcp } from '#http/server.ts';
 import type { AppParts, HttpServer } from '#http/server.ts';
@@ -34,6 +35,7 @@ let base: string;
 before(async () => {
   const parts = {
     log: silentLog,
+    counted: new Metrics(),
     version: '1',
     door: () => settings,
     directory,

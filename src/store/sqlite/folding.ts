@@ -12,7 +12,7 @@ import type { Statements } from './statements.ts';
 const EVENTS = 500;
 const BACKLOG_ROWS = 400;
 /** Rows just written that are kept in memory, by their JSON: what is older is read back from the outbox. */
-const KEPT_CHARACTERS = 8 * 1024 * 1024;
+const KEPT_CHARACTERS = 2 * 1024 * 1024;
 
 type Kept = ToldRow & { readonly characters: number };
 
