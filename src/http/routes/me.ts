@@ -44,6 +44,8 @@ export function meOperations(parts: SignInParts): readonly Operation[] {
   const { people, vault, challenges, trustedProxies } = parts;
   const common = { tag: 'Access', scope: 'known' } as const;
   const me = ({ context }: Pick<AnyCall, 'context'>): Me => {
+    // By the cookie alone: a token beside it was not asked where the page is, and the audit log would name it.
+    if (context.get('identity').kind !== 'session') throw onlyPeople();
     const session = sessionOf(context, people(), trustedProxies());
     const person = session === null ? null : people().get(session.personId);
     if (session === null || person === null) throw onlyPeople();

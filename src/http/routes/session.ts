@@ -31,6 +31,8 @@ export const TOTP_PURPOSE = 'totp';
 
 /** Somebody who mistypes, not somebody who guesses: of one address, and for one person whatever the address. */
 const BY_ADDRESS = { perSecond: 1 / 10, burst: 10 };
+/** Each question is remembered for minutes, a thousand in all: nobody crowds out those of others. */
+const QUESTIONS = { perSecond: 1 / 2, burst: 20 };
 const BY_PERSON = { perSecond: 1 / 20, burst: 20 };
 
 const code = z.string().max(64);
@@ -76,7 +78,11 @@ export function sessionOperations(parts: SignInParts): readonly Operation[] {
       scope: 'open',
       audit: false,
       answer: z.object({ challenge: z.string(), rpId: z.string(), userVerification: z.literal('required'), timeout: z.int() }),
-      run: ({ context }) => requestOptions(placeOf(context, trustedProxies()), challenges.make(null)),
+      refusals: [429],
+      run: ({ context }) => {
+        hold(parts, `passkey ${limitKey(context.get('client'))}`, QUESTIONS);
+        return requestOptions(placeOf(context, trustedProxies()), challenges.make(null));
+      },
     }),
     operation({
       method: 'GET',
