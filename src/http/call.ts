@@ -10,7 +10,7 @@ import { NOBODY, atSocket } from './identity.ts';
 import type { Env, Identify, Identity } from './identity.ts';
 import type { Call, Operation } from './operation.ts';
 import type { Memory } from './memory.ts';
-import { ProblemError, parseInput } from './problem.ts';
+import { ProblemError, outsideProject, parseInput } from './problem.ts';
 import type { Rates } from './rates.ts';
 import { opens } from './scopes.ts';
 import type { Scope } from './scopes.ts';
@@ -57,6 +57,10 @@ async function handle(operation: Operation, context: Context<Env>, parts: CallPa
   if (scope !== 'open' && scope !== 'known' && !opens(identity.scopes, scope)) {
     if (changes(operation)) record(operation, context, parts, { target: pathTarget(context), status: 403 });
     throw outOfScope(scope);
+  }
+  if (identity.project !== null && /^(?:server|people):/.test(scope)) {
+    record(operation, context, parts, { target: pathTarget(context), status: 403 });
+    throw outsideProject('This is about the whole server, which is not the business of a project.', 'Use a token without a project.');
   }
   context.status(operation.status ?? 200);
   const held = operation.heavy === true ? parts.memory.take(announcedBytes(operation, context)) : null;

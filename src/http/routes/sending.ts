@@ -99,7 +99,7 @@ export function sendingOperations(parts: () => SendingParts): readonly Operation
         const base = asking(context, identity);
         const results: z.output<typeof RESULT>[] = [];
         for (let at = 0; at < messages.length; at += AT_ONCE) {
-          const stretch = messages.slice(at, at + AT_ONCE).map((message, i) => sendInput(parts(), { ...base, key: base.key === null ? null : `${base.key} ${at + i}` }, message));
+          const stretch = messages.slice(at, at + AT_ONCE).map((message, i) => sendInput(parts(), { ...base, key: base.key === null ? null : `${base.key}\n${at + i}` }, message));
           for (const settled of await Promise.allSettled(stretch)) {
             if (settled.status === 'fulfilled') results.push({ id: settled.value.id });
             else if (settled.reason instanceof ProblemError) results.push({ error: problemBody(settled.reason.problem) });

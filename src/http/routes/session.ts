@@ -29,8 +29,8 @@ export type SignInParts = {
 /** What TOTP secrets are sealed for. */
 export const TOTP_PURPOSE = 'totp';
 
-/** Somebody who mistypes, not somebody who guesses: of one address, and for one person whatever the address. */
-const BY_ADDRESS = { perSecond: 1 / 10, burst: 10 };
+/** Somebody who mistypes, not somebody who guesses: of one address, and for one person whatever the address. One address alone cannot use up a person's. */
+const BY_ADDRESS = { perSecond: 1 / 40, burst: 10 };
 /** Each question is remembered for minutes, a thousand in all: nobody crowds out those of others. */
 const QUESTIONS = { perSecond: 1 / 2, burst: 20 };
 const BY_PERSON = { perSecond: 1 / 20, burst: 20 };
