@@ -95,6 +95,10 @@ test('a submission with it appears without a reload; its trace explains; another
   assert.equal(await page.evaluate('window.notReloaded'), true);
   await page.getByText('Your order').click();
   await page.getByText('Come back later').first().waitFor();
+  await page.getByText('What was said').click();
+  const said = page.getByRole('group', { name: 'What was said' });
+  await said.getByText(/^RCPT TO:<ann@friends\.test>/).waitFor();
+  await said.getByText(/^450 4\.2\.1 Come back later/).waitFor();
   await shoot(page, 'trace-deferred');
   open = true;
   await page.getByRole('button', { name: 'Try now' }).click();

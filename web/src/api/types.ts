@@ -210,6 +210,12 @@ export type AuditEntry = {
   readonly status: number;
 };
 
+export type Transcript = {
+  readonly startedAt: string;
+  readonly recipients: readonly number[];
+  readonly entries: readonly { readonly atMs: number; readonly direction: '>' | '<' | '*'; readonly text: string }[];
+};
+
 export type Finding = {
   readonly id: string;
   readonly title: string;

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { SPANS, useStatistics } from '#web/api/statistics.ts';
 import type { Encryption, Ports, Provider } from '#web/api/statistics.ts';
-import { PORTS } from '#web/charts/baseline.ts';
+import { PORTS, SUBMISSION_BY_PORT } from '#web/charts/baseline.ts';
 import type { PortName, Share } from '#web/charts/baseline.ts';
 import { ProviderBars } from '#web/charts/providers.tsx';
 import type { ProviderBar } from '#web/charts/providers.tsx';
@@ -46,7 +46,6 @@ function PortCharts({ ports }: { readonly ports: Ports }): ReactNode {
   const own: readonly Share[] = ports.buckets
     .map(({ at, counts }) => ({ label: label.format(new Date(at)), values: valuesOf((port) => (port === '25' ? 0 : (counts[port] ?? 0))) }))
     .filter(({ values }) => PORTS.some((port) => values[port] > 0));
-  const published: readonly Share[] = ports.baseline.years.map((year) => ({ label: String(year.year), values: valuesOf((port) => year[port]) }));
   const inbound = ports.totals['25'] ?? 0;
   return (
     <>
@@ -56,7 +55,7 @@ function PortCharts({ ports }: { readonly ports: Ports }): ReactNode {
         ) : (
           <ShareColumns title="This server" rows={own.slice(-48)} unit="messages" />
         )}
-        <ShareColumns title={`Published: ${ports.baseline.note}`} rows={published} />
+        <ShareColumns title={`Published: ${ports.baseline.note}`} rows={SUBMISSION_BY_PORT} />
       </div>
       {inbound > 0 && <p className="mt-3 text-[13px] text-soft">Other servers brought {count(inbound)} messages by port 25.</p>}
     </>

@@ -1,11 +1,13 @@
 // What happened to a message, in order: each attempt with what the other side said, how it was secured, what it means and what to do.
 
 import type { ReactNode } from 'react';
-import type { MessageDetail, MessageEvent, Outcome, Security } from '#web/api/types.ts';
+import { useApi } from '#web/api/client.ts';
+import type { MessageDetail, MessageEvent, Outcome, Security, Transcript as Said } from '#web/api/types.ts';
 import { dateTime, span, timeOfDay } from '#web/base/text.ts';
 import { statusTone } from './badge.tsx';
 import { Icon } from './icon.tsx';
 import { Facts } from './layout.tsx';
+import { Transcript } from './transcript.tsx';
 import { When } from './when.tsx';
 
 const DOTS = { good: 'bg-good', warn: 'bg-warn', bad: 'bg-bad', info: 'bg-info', box: 'bg-box', plain: 'bg-line-strong' } as const;
@@ -25,6 +27,9 @@ const TITLES: Readonly<Record<string, string>> = {
 
 export function Timeline({ message }: { readonly message: MessageDetail }): ReactNode {
   const several = message.recipients.length > 1;
+  const transcripts = useApi<{ transcripts: readonly Said[] }>(`/v1/messages/${message.id}/transcripts`, { everyMs: 5_000 });
+  const saidAt = ({ n, outcome }: MessageEvent): Said | undefined =>
+    transcripts.data?.transcripts.find(({ startedAt, recipients }) => startedAt === outcome?.startedAt && n !== null && recipients.includes(n));
   return (
     <ol className="ml-1.5 border-l-2 border-line">
       {message.events.map((event) => (
@@ -39,7 +44,7 @@ export function Timeline({ message }: { readonly message: MessageDetail }): Reac
               {timeOfDay(event.at)}
             </time>
           </div>
-          {event.type === 'accepted' ? <Arrival message={message} /> : event.outcome !== null && <Attempt event={event} outcome={event.outcome} />}
+          {event.type === 'accepted' ? <Arrival message={message} /> : event.outcome !== null && <Attempt event={event} outcome={event.outcome} said={saidAt(event)} />}
         </li>
       ))}
     </ol>
@@ -57,7 +62,7 @@ function Arrival({ message }: { readonly message: MessageDetail }): ReactNode {
   );
 }
 
-function Attempt({ event, outcome }: { readonly event: MessageEvent; readonly outcome: Outcome }): ReactNode {
+function Attempt({ event, outcome, said: transcript }: { readonly event: MessageEvent; readonly outcome: Outcome; readonly said: Said | undefined }): ReactNode {
   const place = outcome.remoteHost === null ? null : `${outcome.remoteHost}${outcome.remotePort === null ? '' : `:${outcome.remotePort}`}`;
   const said = [outcome.code === 0 ? '' : String(outcome.code), outcome.enhanced, outcome.text].filter((part) => part !== '').join(' ');
   return (
@@ -87,6 +92,14 @@ function Attempt({ event, outcome }: { readonly event: MessageEvent; readonly ou
       )}
       {outcome.possibleDuplicate && <p className="text-[13px] text-warn">The connection broke after the content: the receiver may have it already.</p>}
       <Tls outcome={outcome} />
+      {transcript !== undefined && (
+        <details className="text-[13px]">
+          <summary className="cursor-pointer text-soft hover:text-ink">What was said</summary>
+          <div className="mt-2">
+            <Transcript of={transcript} />
+          </div>
+        </details>
+      )}
       <details className="text-[13px]">
         <summary className="cursor-pointer text-soft hover:text-ink">Details of this attempt</summary>
         <div className="mt-2 grid gap-3">
