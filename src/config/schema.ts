@@ -184,7 +184,7 @@ export const ROWS = {
   }),
   transcripts: row('queue.transcripts', kind.integer(0, 10_000_000), {
     fallback: 50_000,
-    doc: 'Attempts of delivery whose conversation is kept for viewing, the newest ones (some 2 KB each); 0: none is recorded. Under load not every delivery is, but all that goes wrong.',
+    doc: 'Attempts of delivery whose conversation is kept for viewing, the newest ones (some 2 KB each); 0: none is recorded. Under load not every delivery is, and of very many failures at once the first.',
   }),
   capture: row('queue.capture', kind.duration('1m', '3650d'), { fallback: '7d', doc: 'How long captured (sandbox) messages are kept.' }),
 

@@ -143,7 +143,8 @@ async function senderOf({ directory, localCredential }: SendingParts, identity: 
     return { credential, sandbox };
   }
   const mode = sandbox ? 'sandbox' : 'live';
-  const vouched = isLocal(identity) ? identity.name : `${identity.kind}:${identity.name}`;
+  // Never the name of a credential: those have no colon, and at a socket the name is the account's own word.
+  const vouched = `${isLocal(identity) ? 'account' : identity.kind}:${identity.name}`;
   if (project === null) return { vouched, domains: [], mode, project };
   const domains = (await directory.domains()).filter((domain) => domain.project === project).map((domain) => domain.name);
   if (domains.length > 0) return { vouched, domains, mode, project };

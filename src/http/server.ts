@@ -11,6 +11,7 @@ import { Hono } from 'hono';
 import type { Context } from 'hono';
 import { systemClock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
+import { canonicalIp, limitKey } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
 import type { Vault } from '#base/vault.ts';
 import type { Suppressions } from '#queue/suppression.ts';
@@ -80,6 +81,7 @@ const REQUEST_HEAD_MS = 30_000;
 const REQUEST_MS = 300_000;
 const IDLE_MS = 5_000;
 const CONNECTIONS = 200;
+const CONNECTIONS_PER_ADDRESS = 50;
 
 export type AppParts = HealthParts &
   MessageParts &
@@ -272,8 +274,9 @@ function answers(path: string): Promise<boolean> {
 }
 
 /** Serves the app on TCP. Rejects with PosternError when the address cannot be had. */
-export async function listenOnTcp(app: Hono<Env>, options: { address: string; port: number }): Promise<HttpServer> {
+export async function listenOnTcp(app: Hono<Env>, options: { address: string; port: number; isProxy?: (address: string) => boolean }): Promise<HttpServer> {
   const server = createHttpServer(app, 'tcp');
+  boundAddresses(server, options.isProxy ?? (() => false));
   await listen(server, { host: options.address, port: options.port }, `${options.address}:${options.port}`);
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server without an address');
@@ -291,6 +294,24 @@ function createHttpServer(app: Hono<Env>, access: Access): Server {
   );
   server.maxConnections = CONNECTIONS;
   return server;
+}
+
+/** One address leaves room for others, however slowly it sends; of a proxy that is trusted all connections come from one. */
+function boundAddresses(server: Server, isProxy: (address: string) => boolean): void {
+  const open = new Map<string, number>();
+  server.on('connection', (socket) => {
+    const address = canonicalIp(socket.remoteAddress ?? '');
+    if (isProxy(address)) return;
+    const key = limitKey(address);
+    const own = (open.get(key) ?? 0) + 1;
+    if (own > CONNECTIONS_PER_ADDRESS) return void socket.destroy();
+    open.set(key, own);
+    socket.once('close', () => {
+      const left = (open.get(key) ?? 1) - 1;
+      if (left === 0) open.delete(key);
+      else open.set(key, left);
+    });
+  });
 }
 
 function listen(server: Server, where: { path: string } | { host: string; port: number }, shown: string): Promise<void> {

@@ -1,6 +1,7 @@
 // The audit log, in the directory's database: who changed what, when, from where. Written by the API for every call that changes something;
 // bounded, the oldest go first.
 
+import { Conditions } from './sqlite/conditions.ts';
 import type { Database } from './sqlite/database.ts';
 
 export type AuditEntry = {
@@ -78,19 +79,13 @@ export function openAudit(database: Database, nowMs: () => number): AuditStore {
       if (last % TRIM_EVERY === 0) trim.run(last - MAX_ENTRIES);
     },
     list({ limit, ...filter }) {
-      const where: string[] = ['1'];
-      const parameters: (string | number)[] = [];
-      const add = (sql: string, value: string | number | undefined): void => {
-        if (value === undefined) return;
-        where.push(sql);
-        parameters.push(value);
-      };
-      add('action = ?', filter.action);
-      add('name = ?', filter.name);
-      add('project = ?', filter.project);
-      add('at >= ?', filter.sinceMs);
-      add('id < ?', filter.before);
-      const rows = database.prepare(`SELECT * FROM audit WHERE ${where.join(' AND ')} ORDER BY id DESC LIMIT ?`).all(...parameters, limit) as Row[];
+      const asked = new Conditions();
+      asked.add('action = ?', filter.action);
+      asked.add('name = ?', filter.name);
+      asked.add('project = ?', filter.project);
+      asked.add('at >= ?', filter.sinceMs);
+      asked.add('id < ?', filter.before);
+      const rows = database.prepare(`SELECT * FROM audit WHERE ${asked.sql} ORDER BY id DESC LIMIT ?`).all(...asked.values, limit) as Row[];
       return rows.map(({ at, actor_id, ...row }) => ({ ...row, atMs: at, actorId: actor_id }));
     },
   };

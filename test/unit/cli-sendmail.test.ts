@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readContent } from '#cli/sendmail/message.ts';
 import { parseSendmail, readRecipient } from '#cli/sendmail/options.ts';
 import { envelopeOf } from '#mail/envelope.ts';
 import { qualifyHeader } from '#mail/qualify.ts';
@@ -90,4 +91,24 @@ test('the envelope of a header: all three fields, each mailbox once; of a resent
   const resent = 'Resent-From: r@x.example\r\nResent-To: new@x.example\r\nReceived: x\r\nResent-To: old@x.example\r\nFrom: a@x.example\r\nTo: b@x.example';
   assert.deepEqual(read(resent), { from: 'r@x.example', to: ['new@x.example'], unreadable: null });
   assert.deepEqual(read('From: a@x.example\r\nTo: b@c@d'), { from: 'a@x.example', to: ['b@c@d'], unreadable: 'b@c@d' });
+});
+
+test('a line with a single dot ends the message wherever the pieces are cut; other dots do not', async () => {
+  async function* pieces(text: string, size: number): AsyncIterable<Buffer> {
+    for (let at = 0; at < text.length; at += size) yield Buffer.from(text.slice(at, at + size));
+  }
+  for (const [text, content] of [
+    ['To: a@b.c\n\nOne.\n.two\n..\n.\nnot this\n', 'To: a@b.c\n\nOne.\n.two\n..\n'],
+    ['To: a@b.c\r\n\r\nx\r\n.\r\nnot this', 'To: a@b.c\r\n\r\nx\r\n'],
+    ['.\nnot this', ''],
+    ['x\n.', 'x\n.'],
+    ['x\n.\r', 'x\n.\r'],
+  ] as const) {
+    for (let size = 1; size <= text.length; size++) {
+      const read = (dots: boolean): Promise<Buffer | undefined> => readContent(pieces(text, size), { dots, limitBytes: 1000 });
+      assert.equal((await read(false))?.toString(), content, `pieces of ${size}`);
+      assert.equal((await read(true))?.toString(), text, 'with -i a dot is a dot');
+    }
+  }
+  assert.equal(await readContent(pieces('x'.repeat(11), 5), { dots: false, limitBytes: 10 }), undefined);
 });

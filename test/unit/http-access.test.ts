@@ -2,6 +2,9 @@
 // document that all of it is described by.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -282,4 +285,26 @@ test('the document says what a declaration says', () => {
     content: { 'application/json': { schema: { type: 'object', properties: { size: { default: 3, type: 'integer', minimum: 1 } }, additionalProperties: false } } },
   });
   assert.deepEqual(components.schemas['Thing'], { type: 'object', properties: { size: { type: 'integer' } }, required: ['size'], additionalProperties: false });
+});
+
+test('one address leaves connections for others, and gets its own back when they end', async () => {
+  const server = await listenOnTcp(createApp(parts), { address: '127.0.0.1', port: 0, isProxy: (address) => address === '127.0.0.3' });
+  const open = (from: string): Promise<Socket> =>
+    new Promise((resolve) => {
+      const socket = connect({ host: '127.0.0.1', port: server.port, localAddress: from });
+      socket.on('error', () => {});
+      socket.once('connect', () => resolve(socket));
+    });
+  const ended = (socket: Socket): Promise<boolean> =>
+    Promise.race([once(socket, 'close').then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 300))]);
+  const many = await Promise.all(Array.from({ length: 50 }, () => open('127.0.0.1')));
+  assert.equal(await ended(await open('127.0.0.1')), true, 'the 51st of one address');
+  const others = [await open('127.0.0.2'), ...(await Promise.all(Array.from({ length: 60 }, () => open('127.0.0.3'))))];
+  assert.deepEqual([...new Set(await Promise.all(others.map(ended)))], [false], 'another address, and a proxy that is trusted');
+  const [first] = many;
+  first?.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(await ended(await open('127.0.0.1')), false, 'one has ended');
+  for (const socket of [...many, ...others]) socket.destroy();
+  await server.close();
 });

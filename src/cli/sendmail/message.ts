@@ -20,27 +20,36 @@ export type Account = {
 
 export type Ready = { readonly content: Buffer; readonly from: string | null; readonly to: readonly string[] };
 
+const LINE_START = Buffer.from('\n');
+/** `\n.\r`, and then `\n` in the next chunk. */
+const SEAM_BYTES = 3;
+
 /** Reads all of it, up to its end or to a line with a single dot. Undefined: it is larger than `limitBytes`. */
 export async function readContent(input: AsyncIterable<Buffer>, options: { readonly dots: boolean; readonly limitBytes: number }): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
+  /** The last octets that came: the dot may stand at a seam. */
+  let seam: Buffer = LINE_START;
   for await (const chunk of input) {
     bytes += chunk.length;
     if (bytes > options.limitBytes) return undefined;
     chunks.push(chunk);
-    if (!options.dots && chunk.includes('.') && endOf(Buffer.concat(chunks)) !== null) break;
+    if (options.dots) continue;
+    const seen = Buffer.concat([seam, chunk]);
+    const end = endOf(seen);
+    // What is in `seen` before this chunk's own octets was there already, but for the line end that stands before the first.
+    if (end !== null) return Buffer.concat(chunks).subarray(0, bytes - (seen.length - end));
+    seam = seen.subarray(-SEAM_BYTES);
   }
-  const whole = Buffer.concat(chunks);
-  const end = options.dots ? null : endOf(whole);
-  return end === null ? whole : whole.subarray(0, end);
+  return Buffer.concat(chunks);
 }
 
-/** Where a line with a single dot begins. */
+/** Where a line with a single dot begins; there is a line end before each. */
 function endOf(content: Buffer): number | null {
-  for (let at = content.indexOf('.'); at !== -1; at = content.indexOf('.', at + 1)) {
-    const starts = at === 0 || content[at - 1] === 10;
+  for (let at = content.indexOf('\n.'); at !== -1; at = content.indexOf('\n.', at)) {
+    at++;
     const ends = content[at + 1] === 10 || (content[at + 1] === 13 && content[at + 2] === 10);
-    if (starts && ends) return at;
+    if (ends) return at;
   }
   return null;
 }

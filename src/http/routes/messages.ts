@@ -78,7 +78,7 @@ export function messageOperations(parts: MessageParts): readonly Operation[] {
       tag: 'Messages',
       summary: 'What was said at each attempt to deliver a message, oldest first',
       description:
-        'The newest attempts of the server are kept (`queue.transcripts`); under load not every delivery is, but all that goes wrong. One is there about a second after it ended.',
+        'The newest attempts of the server are kept (`queue.transcripts`); under load not every delivery is, and of very many failures at once the first. One is there about a second after it ended.',
       scope: 'messages:read',
       params: BY_ID,
       answer: z.object({ transcripts: z.array(TRANSCRIPT) }),

@@ -4,6 +4,7 @@
 import type { Clock } from '#base/clock.ts';
 import type { RecipientState } from '#queue/records.ts';
 import type { LaneRow, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
+import { Conditions } from './conditions.ts';
 import type { Database } from './database.ts';
 import type { Engine } from './engine.ts';
 import type { Holds, Lanes } from './lanes.ts';
@@ -213,26 +214,20 @@ export class Admin {
   }
 
   #list(filter: ListFilter): QueueRow[] {
-    const where: string[] = ['1'];
-    const parameters: Parameters = [];
-    const add = (sql: string, value: string | number | undefined): void => {
-      if (value === undefined) return;
-      where.push(sql);
-      parameters.push(value);
-    };
-    add('m.id = ?', filter.id);
-    add('r.lane = ?', filter.lane);
-    add('r.domain = ?', filter.domain);
-    add('r.credential = ?', filter.credential);
-    add("m.envelope ->> '$.origin.project' = ?", filter.project);
-    if (filter.state !== undefined) where.push(stateCondition(filter.state));
+    const asked = new Conditions();
+    asked.add('m.id = ?', filter.id);
+    asked.add('r.lane = ?', filter.lane);
+    asked.add('r.domain = ?', filter.domain);
+    asked.add('r.credential = ?', filter.credential);
+    asked.add("m.envelope ->> '$.origin.project' = ?", filter.project);
+    if (filter.state !== undefined) asked.also(stateCondition(filter.state));
     if (filter.after !== undefined) {
       const key = (this.#engine.statements.keyOf.get(filter.after.id) as { key: number } | undefined)?.key ?? -1;
-      add('r.key > ?', key * KEY_SPAN + filter.after.n);
+      asked.add('r.key > ?', key * KEY_SPAN + filter.after.n);
     }
     const rows = this.#database
-      .prepare(`SELECT r.*, m.id, m.envelope FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE ${where.join(' AND ')} ORDER BY r.key LIMIT ?`)
-      .all(...parameters, Math.min(filter.limit, MAX_ROWS)) as Row[];
+      .prepare(`SELECT r.*, m.id, m.envelope FROM recipient r JOIN message m ON m.key = r.key / ${KEY_SPAN} WHERE ${asked.sql} ORDER BY r.key LIMIT ?`)
+      .all(...asked.values, Math.min(filter.limit, MAX_ROWS)) as Row[];
     const nowMs = this.#clock.nowMs();
     return rows.map((row) => queueRow(row, row.state === READY ? this.#lanes.backedOff(row.lane, nowMs) : null));
   }

@@ -4,6 +4,7 @@
 import type { Sieve } from '#base/sieve.ts';
 import { sieveKey } from '#queue/suppression.ts';
 import type { NewSuppression, Reason, Suppression, SuppressionFilter } from '#queue/suppression.ts';
+import { Conditions } from './conditions.ts';
 import type { Database, Statement } from './database.ts';
 
 /** Entries put into the sieve at a time, some milliseconds of them. */
@@ -70,19 +71,13 @@ export class SuppressionTable {
   }
 
   list(filter: SuppressionFilter): Suppression[] {
-    const where: string[] = ['1'];
-    const parameters: (string | number)[] = [];
-    const add = (sql: string, value: string | number | undefined): void => {
-      if (value === undefined) return;
-      where.push(sql);
-      parameters.push(value);
-    };
-    add('address = ?', filter.address);
-    add('recipient_domain = ?', filter.recipientDomain);
-    add('reason = ?', filter.reason);
-    add('seq < ?', filter.before);
-    if (filter.senderDomains !== null) add('sender_domain IN (SELECT value FROM json_each(?))', JSON.stringify(filter.senderDomains));
-    const rows = this.#database.prepare(`SELECT * FROM suppression WHERE ${where.join(' AND ')} ORDER BY seq DESC LIMIT ?`).all(...parameters, filter.limit) as Row[];
+    const asked = new Conditions();
+    asked.add('address = ?', filter.address);
+    asked.add('recipient_domain = ?', filter.recipientDomain);
+    asked.add('reason = ?', filter.reason);
+    asked.add('seq < ?', filter.before);
+    if (filter.senderDomains !== null) asked.add('sender_domain IN (SELECT value FROM json_each(?))', JSON.stringify(filter.senderDomains));
+    const rows = this.#database.prepare(`SELECT * FROM suppression WHERE ${asked.sql} ORDER BY seq DESC LIMIT ?`).all(...asked.values, filter.limit) as Row[];
     return rows.map(suppressionOf);
   }
 
