@@ -78,7 +78,7 @@ test('an authenticator app: set up by its secret, then a code is asked for; a re
   await page.getByRole('button', { name: 'Confirm' }).click();
   await page.getByText('Keep them: they are not shown again.').waitFor();
   const [recovery = ''] = /(?:[a-z2-9]{4}-){3}[a-z2-9]{4}/.exec((await page.getByRole('dialog').textContent()) ?? '') ?? [];
-  await page.getByRole('button', { name: 'I have them' }).click();
+  await page.getByRole('button', { name: 'I have it' }).click();
   const { page: other } = await openPage(browser, origin);
   await other.goto('/');
   await signIn(other, 'admin', PASSWORD);

@@ -10,8 +10,9 @@ import { Badge } from '#web/parts/badge.tsx';
 import { Button } from '#web/parts/button.tsx';
 import { Copyable } from '#web/parts/copy.tsx';
 import { Dialog, useConfirm } from '#web/parts/dialog.tsx';
+import { DialogForm, ShownOnce } from '#web/parts/dialog-form.tsx';
 import { Cards, TextField } from '#web/parts/form.tsx';
-import { Empty, Facts, Loaded, Notice, PageHead, RefusalNotice, Section } from '#web/parts/layout.tsx';
+import { Empty, Facts, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
 import { Snippets } from '#web/parts/snippets.tsx';
 import { say, sayFailure } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
@@ -141,9 +142,15 @@ export default function Credentials(): ReactNode {
           setSecret(made);
         }}
       />
-      <Dialog open={secret !== null} close={() => setSecret(null)} title={`Credential "${secret?.name ?? ''}"`} wide firm>
-        {secret !== null && <Secret of={secret} done={() => setSecret(null)} />}
-      </Dialog>
+      <ShownOnce
+        open={secret !== null}
+        title={`Credential "${secret?.name ?? ''}"`}
+        warning="Take the password now: it is not shown again."
+        about="It is kept here only in a form that cannot be turned back. Lost ones are replaced with “New password”."
+        done={() => setSecret(null)}
+      >
+        {secret !== null && <Secret of={secret} />}
+      </ShownOnce>
       <Dialog open={snippetOf !== null} close={() => setSnippetOf(null)} title={`Snippets for "${snippetOf?.name ?? ''}"`} wide>
         {snippetOf !== null && <Snippets username={snippetOf.username} domain={snippetOf.domains[0] ?? null} />}
       </Dialog>
@@ -182,69 +189,51 @@ function NewCredential({ open, close, made }: { readonly open: boolean; readonly
     },
   });
   return (
-    <Dialog open={open} close={close} title="New credential" about="The password is made for you, and shown once.">
-      <form
-        className="grid gap-4"
-        onSubmit={(event) => {
-          event.preventDefault();
-          create.mutate(undefined);
-        }}
-      >
-        <TextField
-          label="Name"
-          required
-          value={name}
-          onChange={(event) => setName(event.target.value)}
-          placeholder="shop-production"
-          hint="After the application that will use it."
-        />
-        <Cards
-          label="Mode"
-          value={mode}
-          onChange={setMode}
-          options={[
-            { value: 'sandbox', title: 'Sandbox', text: 'Mail is captured and shown here. Nothing leaves.' },
-            { value: 'live', title: 'Live', text: 'Mail is delivered to its recipients.' },
-          ]}
-        />
-        <TextField
-          label="May send as"
-          value={domains}
-          onChange={(event) => setDomains(event.target.value)}
-          placeholder="example.com"
-          hint="Domains of the sender, separated by spaces. Empty: any."
-        />
-        <details>
-          <summary className="cursor-pointer text-soft hover:text-ink">Limits</summary>
-          <div className="mt-3 grid gap-4">
-            <TextField
-              label="From these addresses only"
-              value={ips}
-              onChange={(event) => setIps(event.target.value)}
-              placeholder="192.0.2.0/24"
-              hint="IP addresses or networks. Empty: from anywhere."
-            />
-            <TextField label="Recipients an hour" type="number" min={1} value={rate} onChange={(event) => setRate(event.target.value)} hint="Empty: no limit." />
-          </div>
-        </details>
-        {create.error !== null && <RefusalNotice error={create.error} />}
-        <div className="flex justify-end gap-2">
-          <Button onClick={close}>Cancel</Button>
-          <Button kind="primary" type="submit" busy={create.isPending}>
-            Create
-          </Button>
+    <DialogForm open={open} close={close} title="New credential" about="The password is made for you, and shown once." act={create} verb="Create">
+      <TextField
+        label="Name"
+        required
+        value={name}
+        onChange={(event) => setName(event.target.value)}
+        placeholder="shop-production"
+        hint="After the application that will use it."
+      />
+      <Cards
+        label="Mode"
+        value={mode}
+        onChange={setMode}
+        options={[
+          { value: 'sandbox', title: 'Sandbox', text: 'Mail is captured and shown here. Nothing leaves.' },
+          { value: 'live', title: 'Live', text: 'Mail is delivered to its recipients.' },
+        ]}
+      />
+      <TextField
+        label="May send as"
+        value={domains}
+        onChange={(event) => setDomains(event.target.value)}
+        placeholder="example.com"
+        hint="Domains of the sender, separated by spaces. Empty: any."
+      />
+      <details>
+        <summary className="cursor-pointer text-soft hover:text-ink">Limits</summary>
+        <div className="mt-3 grid gap-4">
+          <TextField
+            label="From these addresses only"
+            value={ips}
+            onChange={(event) => setIps(event.target.value)}
+            placeholder="192.0.2.0/24"
+            hint="IP addresses or networks. Empty: from anywhere."
+          />
+          <TextField label="Recipients an hour" type="number" min={1} value={rate} onChange={(event) => setRate(event.target.value)} hint="Empty: no limit." />
         </div>
-      </form>
-    </Dialog>
+      </details>
+    </DialogForm>
   );
 }
 
-function Secret({ of, done }: { readonly of: CredentialSecret; readonly done: () => void }): ReactNode {
+function Secret({ of }: { readonly of: CredentialSecret }): ReactNode {
   return (
-    <div className="grid gap-4">
-      <Notice tone="warn" title="Take the password now: it is not shown again.">
-        It is kept here only in a form that cannot be turned back. Lost ones are replaced with “New password”.
-      </Notice>
+    <>
       <Facts
         of={[
           ['User name', <Copyable key="u" text={of.username} label="the user name" />],
@@ -253,11 +242,6 @@ function Secret({ of, done }: { readonly of: CredentialSecret; readonly done: ()
         ]}
       />
       <Snippets username={of.username} domain={of.domains[0] ?? null} />
-      <div className="flex justify-end">
-        <Button kind="primary" icon="check" onClick={done}>
-          I have it
-        </Button>
-      </div>
-    </div>
+    </>
   );
 }

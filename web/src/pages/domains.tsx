@@ -8,9 +8,9 @@ import type { DomainDetail, DomainRow } from '#web/api/types.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button } from '#web/parts/button.tsx';
-import { Dialog } from '#web/parts/dialog.tsx';
+import { DialogForm } from '#web/parts/dialog-form.tsx';
 import { Check, TextField } from '#web/parts/form.tsx';
-import { Empty, Loaded, PageHead, RefusalNotice, Section } from '#web/parts/layout.tsx';
+import { Empty, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
 import { When } from '#web/parts/when.tsx';
 
 export default function Domains(): ReactNode {
@@ -87,36 +87,21 @@ function AddDomain({ open, close }: { readonly open: boolean; readonly close: ()
     done: (domain) => navigate(`/domains/${domain.name}`),
   });
   return (
-    <Dialog open={open} close={close} title="Add a domain">
-      <form
-        className="grid gap-4"
-        onSubmit={(event) => {
-          event.preventDefault();
-          create.mutate(undefined);
-        }}
-      >
-        <TextField
-          label="Domain"
-          required
-          value={name}
-          onChange={(event) => setName(event.target.value)}
-          placeholder="example.com"
-          hint="What stands behind the @ of your senders."
-        />
-        <Check
-          label="Receive mail for it, too"
-          hint="Port 25 then accepts mail for its addresses, and the routes say where it goes."
-          checked={inbound}
-          onChange={(event) => setInbound(event.target.checked)}
-        />
-        {create.error !== null && <RefusalNotice error={create.error} />}
-        <div className="flex justify-end gap-2">
-          <Button onClick={close}>Cancel</Button>
-          <Button kind="primary" type="submit" busy={create.isPending}>
-            Add
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <DialogForm open={open} close={close} title="Add a domain" act={create} verb="Add">
+      <TextField
+        label="Domain"
+        required
+        value={name}
+        onChange={(event) => setName(event.target.value)}
+        placeholder="example.com"
+        hint="What stands behind the @ of your senders."
+      />
+      <Check
+        label="Receive mail for it, too"
+        hint="Port 25 then accepts mail for its addresses, and the routes say where it goes."
+        checked={inbound}
+        onChange={(event) => setInbound(event.target.checked)}
+      />
+    </DialogForm>
   );
 }

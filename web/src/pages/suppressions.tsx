@@ -8,9 +8,10 @@ import type { Suppression } from '#web/api/types.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
-import { Dialog, useConfirm } from '#web/parts/dialog.tsx';
+import { useConfirm } from '#web/parts/dialog.tsx';
+import { DialogForm } from '#web/parts/dialog-form.tsx';
 import { Choice, TextField } from '#web/parts/form.tsx';
-import { Empty, Loaded, PageHead, RefusalNotice, Section } from '#web/parts/layout.tsx';
+import { Empty, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
 import { SearchField } from '#web/parts/search-field.tsx';
 import { say } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
@@ -158,31 +159,16 @@ function AddSuppression({ open, close }: { readonly open: boolean; readonly clos
     },
   });
   return (
-    <Dialog open={open} close={close} title="Add an address">
-      <form
-        className="grid gap-4"
-        onSubmit={(event) => {
-          event.preventDefault();
-          add.mutate(undefined);
-        }}
-      >
-        <TextField label="Address" type="email" required value={address} onChange={(event) => setAddress(event.target.value)} placeholder="ann@example.net" />
-        <TextField
-          label="Only mail of this domain of yours"
-          value={sender}
-          onChange={(event) => setSender(event.target.value)}
-          placeholder="example.com"
-          hint="Empty: mail of all senders."
-        />
-        <TextField label="Note" value={note} maxLength={500} onChange={(event) => setNote(event.target.value)} hint="Why, for whoever looks later." />
-        {add.error !== null && <RefusalNotice error={add.error} />}
-        <div className="flex justify-end gap-2">
-          <Button onClick={close}>Cancel</Button>
-          <Button kind="primary" type="submit" busy={add.isPending}>
-            Add
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <DialogForm open={open} close={close} title="Add an address" act={add} verb="Add">
+      <TextField label="Address" type="email" required value={address} onChange={(event) => setAddress(event.target.value)} placeholder="ann@example.net" />
+      <TextField
+        label="Only mail of this domain of yours"
+        value={sender}
+        onChange={(event) => setSender(event.target.value)}
+        placeholder="example.com"
+        hint="Empty: mail of all senders."
+      />
+      <TextField label="Note" value={note} maxLength={500} onChange={(event) => setNote(event.target.value)} hint="Why, for whoever looks later." />
+    </DialogForm>
   );
 }

@@ -9,7 +9,8 @@ import { Badge } from '#web/parts/badge.tsx';
 import type { Tone } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
 import { Copyable } from '#web/parts/copy.tsx';
-import { Dialog, useConfirm } from '#web/parts/dialog.tsx';
+import { useConfirm } from '#web/parts/dialog.tsx';
+import { DialogForm, ShownOnce } from '#web/parts/dialog-form.tsx';
 import { Check, TextField } from '#web/parts/form.tsx';
 import { Empty, Facts, Loaded, Notice, PageHead, RefusalNotice, Section } from '#web/parts/layout.tsx';
 import { say } from '#web/parts/toast.tsx';
@@ -84,19 +85,15 @@ export default function Webhooks(): ReactNode {
           setSecret(text);
         }}
       />
-      <Dialog open={secret !== null} close={() => setSecret(null)} title="The secret that signs" firm wide>
-        <div className="grid gap-4">
-          <Notice tone="warn" title="Take it now: it is not shown again.">
-            Your application checks each request with it (Standard Webhooks), so that nobody else can tell it stories.
-          </Notice>
-          <Copyable text={secret ?? ''} label="the secret" />
-          <div className="flex justify-end">
-            <Button kind="primary" icon="check" onClick={() => setSecret(null)}>
-              I have it
-            </Button>
-          </div>
-        </div>
-      </Dialog>
+      <ShownOnce
+        open={secret !== null}
+        title="The secret that signs"
+        warning="Take it now: it is not shown again."
+        about="Your application checks each request with it (Standard Webhooks), so that nobody else can tell it stories."
+        done={() => setSecret(null)}
+      >
+        <Copyable text={secret ?? ''} label="the secret" />
+      </ShownOnce>
     </>
   );
 }
@@ -250,37 +247,22 @@ function New({ open, close, made }: { readonly open: boolean; readonly close: ()
     },
   });
   return (
-    <Dialog open={open} close={close} title="New webhook">
-      <form
-        className="grid gap-4"
-        onSubmit={(event) => {
-          event.preventDefault();
-          add.mutate(undefined);
-        }}
-      >
-        <TextField label="Address" type="url" required value={url} onChange={(event) => setUrl(event.target.value)} placeholder="https://app.example.com/hooks/mail" />
-        <TextField label="What it is for" value={description} onChange={(event) => setDescription(event.target.value)} />
-        <fieldset>
-          <legend className="mb-1.5 text-[13px] font-medium">It is told of (nothing chosen: everything)</legend>
-          <div className="grid grid-cols-2 gap-1.5 sm:grid-cols-3">
-            {TYPES.map((type) => (
-              <Check
-                key={type}
-                label={type}
-                checked={types.includes(`message.${type}`)}
-                onChange={(event) => setTypes(event.target.checked ? [...types, `message.${type}`] : types.filter((one) => one !== `message.${type}`))}
-              />
-            ))}
-          </div>
-        </fieldset>
-        {add.error !== null && <RefusalNotice error={add.error} />}
-        <div className="flex justify-end gap-2">
-          <Button onClick={close}>Cancel</Button>
-          <Button kind="primary" type="submit" busy={add.isPending}>
-            Create
-          </Button>
+    <DialogForm open={open} close={close} title="New webhook" act={add} verb="Create">
+      <TextField label="Address" type="url" required value={url} onChange={(event) => setUrl(event.target.value)} placeholder="https://app.example.com/hooks/mail" />
+      <TextField label="What it is for" value={description} onChange={(event) => setDescription(event.target.value)} />
+      <fieldset>
+        <legend className="mb-1.5 text-[13px] font-medium">It is told of (nothing chosen: everything)</legend>
+        <div className="grid grid-cols-2 gap-1.5 sm:grid-cols-3">
+          {TYPES.map((type) => (
+            <Check
+              key={type}
+              label={type}
+              checked={types.includes(`message.${type}`)}
+              onChange={(event) => setTypes(event.target.checked ? [...types, `message.${type}`] : types.filter((one) => one !== `message.${type}`))}
+            />
+          ))}
         </div>
-      </form>
-    </Dialog>
+      </fieldset>
+    </DialogForm>
   );
 }

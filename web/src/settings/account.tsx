@@ -11,6 +11,7 @@ import { Badge } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
 import { CodeBlock, Copyable } from '#web/parts/copy.tsx';
 import { Dialog } from '#web/parts/dialog.tsx';
+import { ShownOnce } from '#web/parts/dialog-form.tsx';
 import { TextField } from '#web/parts/form.tsx';
 import { Loaded, Notice, RefusalNotice, Section } from '#web/parts/layout.tsx';
 import { say } from '#web/parts/toast.tsx';
@@ -167,17 +168,15 @@ function Totp({ person }: { readonly person: Person }): ReactNode {
           </form>
         )}
       </Dialog>
-      <Dialog open={codes !== null} close={() => setCodes(null)} title="Recovery codes" firm>
-        <div className="grid gap-4">
-          <Notice tone="warn" title="Keep them: they are not shown again.">
-            Each lets you in once instead of a code, when the telephone is lost.
-          </Notice>
-          <CodeBlock label="the recovery codes" text={(codes ?? []).join('\n')} />
-          <Button kind="primary" icon="check" onClick={() => setCodes(null)}>
-            I have them
-          </Button>
-        </div>
-      </Dialog>
+      <ShownOnce
+        open={codes !== null}
+        title="Recovery codes"
+        warning="Keep them: they are not shown again."
+        about="Each lets you in once instead of a code, when the telephone is lost."
+        done={() => setCodes(null)}
+      >
+        <CodeBlock label="the recovery codes" text={(codes ?? []).join('\n')} />
+      </ShownOnce>
     </Section>
   );
 }

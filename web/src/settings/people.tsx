@@ -7,9 +7,10 @@ import type { Person } from '#web/api/session.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Button, IconButton } from '#web/parts/button.tsx';
 import { Copyable } from '#web/parts/copy.tsx';
-import { Dialog, useConfirm } from '#web/parts/dialog.tsx';
+import { useConfirm } from '#web/parts/dialog.tsx';
+import { DialogForm, ShownOnce } from '#web/parts/dialog-form.tsx';
 import { Choice, TextField } from '#web/parts/form.tsx';
-import { Loaded, Notice, RefusalNotice, Section } from '#web/parts/layout.tsx';
+import { Loaded, Section } from '#web/parts/layout.tsx';
 import { say } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
 
@@ -109,19 +110,15 @@ export function People(): ReactNode {
           setLink(text);
         }}
       />
-      <Dialog open={link !== null} close={() => setLink(null)} title="The link" firm wide>
-        <div className="grid gap-4">
-          <Notice tone="warn" title="Whoever opens it first is signed in. It holds once, for a day.">
-            Send it by a way that you trust.
-          </Notice>
-          <Copyable text={link ?? ''} label="the link" />
-          <div className="flex justify-end">
-            <Button kind="primary" icon="check" onClick={() => setLink(null)}>
-              I have it
-            </Button>
-          </div>
-        </div>
-      </Dialog>
+      <ShownOnce
+        open={link !== null}
+        title="The link"
+        warning="Whoever opens it first is signed in. It holds once, for a day."
+        about="Send it by a way that you trust."
+        done={() => setLink(null)}
+      >
+        <Copyable text={link ?? ''} label="the link" />
+      </ShownOnce>
     </>
   );
 }
@@ -138,25 +135,10 @@ function Add({ open, close, made }: { readonly open: boolean; readonly close: ()
     },
   });
   return (
-    <Dialog open={open} close={close} title="Let somebody in">
-      <form
-        className="grid gap-4"
-        onSubmit={(event) => {
-          event.preventDefault();
-          add.mutate(undefined);
-        }}
-      >
-        <TextField label="Name" required value={name} onChange={(event) => setName(event.target.value)} placeholder="ada" />
-        <Choice label="They may" value={role} onChange={(event) => setRole(event.target.value)} options={ROLES.map(([id, text]) => [id, text] as const)} />
-        {add.error !== null && <RefusalNotice error={add.error} />}
-        <div className="flex justify-end gap-2">
-          <Button onClick={close}>Cancel</Button>
-          <Button kind="primary" type="submit" busy={add.isPending}>
-            Make the link
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <DialogForm open={open} close={close} title="Let somebody in" act={add} verb="Make the link">
+      <TextField label="Name" required value={name} onChange={(event) => setName(event.target.value)} placeholder="ada" />
+      <Choice label="They may" value={role} onChange={(event) => setRole(event.target.value)} options={ROLES.map(([id, text]) => [id, text] as const)} />
+    </DialogForm>
   );
 }
 

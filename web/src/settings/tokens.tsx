@@ -8,9 +8,10 @@ import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
 import { CodeBlock, Copyable } from '#web/parts/copy.tsx';
-import { Dialog, useConfirm } from '#web/parts/dialog.tsx';
+import { useConfirm } from '#web/parts/dialog.tsx';
+import { DialogForm, ShownOnce } from '#web/parts/dialog-form.tsx';
 import { Check, Choice, TextField } from '#web/parts/form.tsx';
-import { Empty, Loaded, Notice, RefusalNotice, Section } from '#web/parts/layout.tsx';
+import { Empty, Loaded, Section } from '#web/parts/layout.tsx';
 import { say } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
 
@@ -132,25 +133,11 @@ export function Tokens(): ReactNode {
           setMade(token);
         }}
       />
-      <Dialog open={made !== null} close={() => setMade(null)} title="The new token" firm wide>
-        {made !== null && <Made token={made} done={() => setMade(null)} />}
-      </Dialog>
+      <ShownOnce open={made !== null} title="The new token" warning="Take it now: it is not shown again." done={() => setMade(null)}>
+        <Copyable text={made ?? ''} label="the token" />
+        <CodeBlock label="the command" text={`curl ${location.origin}/v1/identity \\\n  -H "Authorization: Bearer ${made ?? ''}"`} />
+      </ShownOnce>
     </>
-  );
-}
-
-function Made({ token, done }: { readonly token: string; readonly done: () => void }): ReactNode {
-  return (
-    <div className="grid gap-4">
-      <Notice tone="warn" title="Take it now: it is not shown again." />
-      <Copyable text={token} label="the token" />
-      <CodeBlock label="the command" text={`curl ${location.origin}/v1/identity \\\n  -H "Authorization: Bearer ${token}"`} />
-      <div className="flex justify-end">
-        <Button kind="primary" icon="check" onClick={done}>
-          I have it
-        </Button>
-      </div>
-    </div>
   );
 }
 
@@ -167,47 +154,32 @@ function NewToken({ open, close, made }: { readonly open: boolean; readonly clos
     },
   });
   return (
-    <Dialog open={open} close={close} title="New token">
-      <form
-        className="grid gap-4"
-        onSubmit={(event) => {
-          event.preventDefault();
-          create.mutate(undefined);
-        }}
-      >
-        <TextField label="Name" required value={name} onChange={(event) => setName(event.target.value)} placeholder="shop-backend" />
-        <fieldset>
-          <legend className="mb-1.5 text-[13px] font-medium">It may</legend>
-          <div className="grid gap-1.5 sm:grid-cols-2">
-            {SCOPES.map(([scope, text]) => (
-              <Check
-                key={scope}
-                label={text}
-                checked={scopes.includes(scope)}
-                onChange={(event) => setScopes(event.target.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))}
-              />
-            ))}
-          </div>
-        </fieldset>
-        <Choice
-          label="It ends"
-          value={days}
-          onChange={(event) => setDays(event.target.value)}
-          options={[
-            ['', 'never'],
-            ['30', 'in 30 days'],
-            ['90', 'in 90 days'],
-            ['365', 'in a year'],
-          ]}
-        />
-        {create.error !== null && <RefusalNotice error={create.error} />}
-        <div className="flex justify-end gap-2">
-          <Button onClick={close}>Cancel</Button>
-          <Button kind="primary" type="submit" busy={create.isPending} disabled={scopes.length === 0}>
-            Create
-          </Button>
+    <DialogForm open={open} close={close} title="New token" act={create} verb="Create" ready={scopes.length > 0}>
+      <TextField label="Name" required value={name} onChange={(event) => setName(event.target.value)} placeholder="shop-backend" />
+      <fieldset>
+        <legend className="mb-1.5 text-[13px] font-medium">It may</legend>
+        <div className="grid gap-1.5 sm:grid-cols-2">
+          {SCOPES.map(([scope, text]) => (
+            <Check
+              key={scope}
+              label={text}
+              checked={scopes.includes(scope)}
+              onChange={(event) => setScopes(event.target.checked ? [...scopes, scope] : scopes.filter((one) => one !== scope))}
+            />
+          ))}
         </div>
-      </form>
-    </Dialog>
+      </fieldset>
+      <Choice
+        label="It ends"
+        value={days}
+        onChange={(event) => setDays(event.target.value)}
+        options={[
+          ['', 'never'],
+          ['30', 'in 30 days'],
+          ['90', 'in 90 days'],
+          ['365', 'in a year'],
+        ]}
+      />
+    </DialogForm>
   );
 }
