@@ -214,11 +214,32 @@ async function examineMailDomain(domain: string, options: DoctorOptions, add: Ad
       ...greetingNames([evidence]),
     ];
   };
-  const [all, elsewhere] = await Promise.all([probeAll(places, { ...options, login: null }, { role: 'mx', findingsOf: findingsOf(true) }), reachAll(others, options)]);
+  const [all, elsewhere, submission] = await Promise.all([
+    probeAll(places, { ...options, login: null }, { role: 'mx', findingsOf: findingsOf(true) }),
+    reachAll(others, options),
+    probeSubmission(best, options),
+  ]);
   const usable = all.some((evidence) => evidence.capabilities !== null);
   for (const evidence of all) for (const one of findingsOf(usable)(evidence)) add(one, { told: connected(evidence) });
   for (const one of deadAddresses([...all, ...elsewhere]).filter(({ subject }) => elsewhere.some((other) => subjectOf(other, true) === subject))) add(one);
+  for (const one of submission) add(one, { told: one.status !== 'skip' });
   for (const one of await outbound(all, references, options)) add(one);
+}
+
+/** Most mail hosts of big providers drop what comes to these ports: that is not waited for as long as for what should be there. */
+const SUBMISSION_MS = 2500;
+
+/** The ports for programs at the mail hosts of a domain. They need not be there; where they are, they have to be as safe as anywhere. */
+async function probeSubmission(hosts: readonly { readonly host: string; readonly addresses: readonly string[] }[], options: DoctorOptions): Promise<readonly Finding[]> {
+  const ports = options.ports.filter((port) => port !== options.mxPort && roleOf(port) !== 'mx');
+  const places = hosts.flatMap(({ host, addresses }) => familiesOf(addresses).flatMap((address) => ports.map((port) => ({ host, address, port }))));
+  const findingsOf = (evidence: PortEvidence): Finding[] => {
+    const findings = judge(evidence, { named: false, usable: true, several: true });
+    if (connected(evidence)) return findings;
+    return findings.map((one) => ({ ...one, status: 'skip' as const, title: 'no submission at this mail host', cause: '', fix: '' }));
+  };
+  const patient = { ...options, login: null, timeoutMs: Math.min(options.timeoutMs, SUBMISSION_MS) };
+  return (await probeAll(places, patient, { findingsOf })).flatMap(findingsOf);
 }
 
 /** A certificate that a TLSA record stands for needs no authority, no name and no dates (RFC 7672 3.1.1). */

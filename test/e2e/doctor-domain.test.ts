@@ -9,6 +9,7 @@ import { startDns } from '../support/dns.ts';
 import { startPostern } from '../support/postern.ts';
 import type { Postern } from '../support/postern.ts';
 import { startReceiver } from '../support/receiver.ts';
+import { freePort } from '../support/temp.ts';
 
 const authority = makeAuthority();
 const ADDRESS = '127.0.0.90';
@@ -71,6 +72,17 @@ test('a domain that is right: every record named, no false alarm', async () => {
   assert.equal(find('ptr')?.status, 'pass');
   assert.match(find('spf')?.evidence ?? '', /2 of 10 look-ups/);
   assert.ok(report.checks.some((finding) => finding.id.startsWith('certificate-chain@mx.right.test') && finding.status === 'pass'));
+});
+
+test('the ports for programs at the mail hosts: not there is no fault, unsafe is one', async () => {
+  const unsafe = await startReceiver({ address: ADDRESS, offers: ['AUTH PLAIN LOGIN'] });
+  const closed = await freePort(ADDRESS);
+  const { code, report } = await examine('right.test', '--selector', 's1', '--from-port-list', `25,${unsafe.port},${closed}`);
+  const at = (port: number): string[] =>
+    report.checks.filter((finding) => finding.port === port && finding.status !== 'pass').map(({ id, status }) => `${id.split('@')[0]} ${status}`);
+  assert.deepEqual(at(closed), ['tcp skip']);
+  assert.ok(at(unsafe.port).includes('auth-before-tls fail'), at(unsafe.port).join(', '));
+  assert.equal(code, 1);
 });
 
 for (const [domain, id, status, title, args] of [
