@@ -65,6 +65,18 @@ export function openNetworks(networks: readonly string[]): Networks {
   };
 }
 
+/** Those of the configuration as it is now: made anew when it has changed, not for each question. */
+export function liveNetworks(current: () => readonly string[]): Networks {
+  let built: { readonly from: readonly string[]; readonly networks: Networks } | null = null;
+  return {
+    has(address) {
+      const from = current();
+      if (built?.from !== from) built = { from, networks: openNetworks(from) };
+      return built.networks.has(address);
+    },
+  };
+}
+
 function parseNetwork(text: string): Network | null {
   const [written = '', length, rest] = text.split('/');
   const version = isIP(written);

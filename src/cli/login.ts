@@ -2,8 +2,9 @@
 // from an argument, where every process list shows it.
 
 import { readFileSync } from 'node:fs';
-import { PosternError, errorText } from '#base/failure.ts';
+import { errorText } from '#base/failure.ts';
 import type { Cli } from './main.ts';
+import { usage } from './values.ts';
 
 export type LoginOptions = { readonly user?: string; readonly passwordFile?: string };
 
@@ -25,8 +26,4 @@ function readPassword(file: string): string {
   } catch (error) {
     throw usage(`The password file ${file} cannot be read: ${errorText(error)}.`, 'Check the path given to --password-file.');
   }
-}
-
-function usage(cause: string, fix: string): PosternError {
-  return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }

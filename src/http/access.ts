@@ -2,7 +2,8 @@
 // operation is chosen.
 
 import type { Context, MiddlewareHandler } from 'hono';
-import { canonicalIp, limitKey, openNetworks } from '#base/ip.ts';
+import { canonicalIp, limitKey, liveNetworks } from '#base/ip.ts';
+import type { Networks } from '#base/ip.ts';
 import type { TokenStore } from '#store/tokens.ts';
 import { tooOften } from './call.ts';
 import { NOBODY } from './identity.ts';
@@ -28,9 +29,10 @@ const PREFLIGHT_SECONDS = 600;
 
 /** Sets `client`, holds addresses to their rate, and answers browsers of other origins. */
 export function door({ settings, rates }: DoorParts): MiddlewareHandler<Env> {
+  const proxies = liveNetworks(() => settings().trustedProxies);
   return async (context, next) => {
     const { requestsPerAddress, corsOrigins } = settings();
-    const client = clientOf(context, settings().trustedProxies);
+    const client = clientOf(context, proxies);
     context.set('client', client);
     context.set('identity', NOBODY);
     if (context.env.access === 'tcp') {
@@ -60,13 +62,12 @@ export function door({ settings, rates }: DoorParts): MiddlewareHandler<Env> {
 }
 
 /** The address that asks: of the connection, or what the proxies that are trusted say of it, the nearest one that is no such proxy. */
-function clientOf(context: Context<Env>, trustedProxies: readonly string[]): string {
+function clientOf(context: Context<Env>, proxies: Networks): string {
   const { access, address } = context.env;
   if (access !== 'tcp') return '';
   let client = canonicalIp(address);
-  const trusted = openNetworks(trustedProxies);
   const hops = (context.req.header('x-forwarded-for') ?? '').split(',').map((hop) => canonicalIp(hop.trim()));
-  while (trusted.has(client)) {
+  while (proxies.has(client)) {
     const before = hops.pop();
     if (before === undefined || !/^[0-9a-f.:]+$/i.test(before)) break;
     client = before;

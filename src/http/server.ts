@@ -11,7 +11,8 @@ import { Hono } from 'hono';
 import type { Context } from 'hono';
 import { systemClock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
-import { canonicalIp, limitKey } from '#base/ip.ts';
+import { canonicalIp, limitKey, liveNetworks } from '#base/ip.ts';
+import type { Networks } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
 import type { Vault } from '#base/vault.ts';
 import type { Suppressions } from '#queue/suppression.ts';
@@ -121,7 +122,7 @@ export function operationsOf(parts: AppParts, rates = openRates(systemClock)): r
     vault: () => parts.vault,
     rates,
     challenges: openChallenges(() => systemClock.nowMs()),
-    trustedProxies: () => parts.door().trustedProxies,
+    proxies: liveNetworks(() => parts.door().trustedProxies),
   };
   const projectOf = async (name: string): Promise<string | null> => (await directory.credentials()).find((credential) => credential.name === name)?.project ?? null;
   const credentialsOf = async (project: string | null): Promise<readonly string[]> =>
@@ -172,7 +173,7 @@ export function createApp(parts: AppParts): Hono<Env> {
       byToken(() => parts.directory.tokens, rates),
       bySession(
         () => parts.directory.people,
-        () => parts.door().trustedProxies,
+        liveNetworks(() => parts.door().trustedProxies),
       ),
     ],
     audit: { write: (entry) => parts.directory.audit.write(entry) },
@@ -274,9 +275,9 @@ function answers(path: string): Promise<boolean> {
 }
 
 /** Serves the app on TCP. Rejects with PosternError when the address cannot be had. */
-export async function listenOnTcp(app: Hono<Env>, options: { address: string; port: number; isProxy?: (address: string) => boolean }): Promise<HttpServer> {
+export async function listenOnTcp(app: Hono<Env>, options: { address: string; port: number; proxies?: Networks }): Promise<HttpServer> {
   const server = createHttpServer(app, 'tcp');
-  boundAddresses(server, options.isProxy ?? (() => false));
+  boundAddresses(server, options.proxies ?? null);
   await listen(server, { host: options.address, port: options.port }, `${options.address}:${options.port}`);
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server without an address');
@@ -297,11 +298,11 @@ function createHttpServer(app: Hono<Env>, access: Access): Server {
 }
 
 /** One address leaves room for others, however slowly it sends; of a proxy that is trusted all connections come from one. */
-function boundAddresses(server: Server, isProxy: (address: string) => boolean): void {
+function boundAddresses(server: Server, proxies: Networks | null): void {
   const open = new Map<string, number>();
   server.on('connection', (socket) => {
     const address = canonicalIp(socket.remoteAddress ?? '');
-    if (isProxy(address)) return;
+    if (proxies?.has(address) === true) return;
     const key = limitKey(address);
     const own = (open.get(key) ?? 0) + 1;
     if (own > CONNECTIONS_PER_ADDRESS) return void socket.destroy();

@@ -92,8 +92,7 @@ async function transact({ policy, limits }: SubmitterParts, connection: Connecti
     return refuse('DATA', refusal);
   }
   const reply = await sink.finish();
-  const [, id] = reply.code === 250 ? (/queued as (\w+)/.exec(reply.lines.join(' ')) ?? []) : [];
-  return id === undefined ? refuse('DATA', reply) : { id };
+  return reply.messageId === undefined ? refuse('DATA', reply) : { id: reply.messageId };
 }
 
 async function identityOf({ directory }: SubmitterParts, sender: SubmissionSender): Promise<Sender | null> {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { openCounters } from '#base/counters.ts';
 import { openMessageIds } from '#base/id.ts';
-import { openNetworks } from '#base/ip.ts';
+import { liveNetworks } from '#base/ip.ts';
 import { openLog } from '#base/log.ts';
 import { openVault } from '#base/vault.ts';
 import type { Config, ListenerConfig } from '#config/config.ts';
@@ -147,6 +147,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
     clock: systemClock,
     isSelf: self.isSelf,
   });
+  const trusted = liveNetworks(() => live.config.inbound.trustedNetworks);
   const intake = openIntake({
     hostname,
     queue,
@@ -169,7 +170,7 @@ export async function openRelay(start: WorkerStart, tell: { readonly used: (cred
       clock: systemClock,
       log,
       settings: () => live.config.inbound,
-      isTrusted: liveNetworks(() => live.config.inbound.trustedNetworks),
+      isTrusted: (address) => trusted.has(address),
     }),
     forwarding: openForwarding({
       table: () => live.config.forwards,
@@ -256,16 +257,6 @@ function wayOf(route: Route): { readonly leaves: boolean; readonly srs: boolean 
 /** RSA: verifiers of ARC that know Ed25519 are rare. */
 function sealingKey(signatory: Signatory | null): SigningKey | null {
   return signatory?.keys.find((key) => key.algorithm === 'rsa-sha256') ?? null;
-}
-
-/** Whether an address is in the networks of the configuration as it is now. */
-function liveNetworks(current: () => readonly string[]): (address: string) => boolean {
-  let built = { from: current(), networks: openNetworks(current()) };
-  return (address) => {
-    const from = current();
-    if (built.from !== from) built = { from, networks: openNetworks(from) };
-    return built.networks.has(address);
-  };
 }
 
 /** What the directory says of domains is looked at when a connection or a transaction begins, so that it is up to date at RCPT and at the content. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { createCounters, openCounters } from '#base/counters.ts';
 import { PosternError, errorText } from '#base/failure.ts';
-import { openNetworks } from '#base/ip.ts';
+import { liveNetworks } from '#base/ip.ts';
 import type { Log } from '#base/log.ts';
 import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { linkFor } from '#http/routes/people.ts';
@@ -258,7 +258,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     const local = await listenForAccounts(app, config.sendmail.socket);
     closing.push(() => local.close());
   }
-  const http = await listenOnTcp(app, { ...config.http, isProxy: (address) => openNetworks(live.config.http.trustedProxies).has(address) });
+  const http = await listenOnTcp(app, { ...config.http, proxies: liveNetworks(() => live.config.http.trustedProxies) });
   closing.push(() => http.close());
   const httpUrl = urlOf(http);
   reached.url = dashboardUrl(http);

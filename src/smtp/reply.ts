@@ -10,6 +10,8 @@ export type Reply = {
   readonly close?: boolean;
   /** Why, for our log only: never on the wire. */
   readonly privateCause?: string;
+  /** The message that was taken. */
+  readonly messageId?: string;
 };
 
 const MAX_TEXT_OCTETS = 480;
@@ -60,7 +62,7 @@ export const REPLIES = {
   recipientOk: reply(250, '2.1.5', 'Recipient ok'),
   startData: reply(354, '', 'Send the message; end it with a dot on a line by itself'),
   chunk: (bytes: number) => reply(250, '2.0.0', `${bytes} octets received`),
-  queued: (id: string) => reply(250, '2.6.0', `Message queued as ${id}`),
+  queued: (id: string): Reply => ({ ...reply(250, '2.6.0', `Message queued as ${id}`), messageId: id }),
   cannotVerify: reply(252, '2.5.2', 'Send some mail and see: addresses are not verified here'),
   help: reply(214, '2.0.0', [
     'Submission: 465 with TLS, or 587 and 2525 with STARTTLS, then AUTH',

@@ -5,23 +5,15 @@ import type { Envelope, MessageId, Outcome, QueueEvent, Recipient } from '#queue
 import { openDatabase } from './sqlite/database.ts';
 import { HISTORY_MIGRATIONS } from './history/schema.ts';
 import { openListing } from './history/listing.ts';
+import type { Listed } from './facts.ts';
 import type { SearchIndex } from './history/search.ts';
 
 export type MessageStatus = 'queued' | 'delivered' | 'deferred' | 'bounced' | 'expired' | 'captured' | 'cancelled' | 'held' | 'partial';
 
-export type MessageRow = {
+export type MessageRow = Listed & {
   readonly id: MessageId;
   readonly acceptedAtMs: number;
-  readonly from: string;
   readonly to: readonly string[];
-  readonly subject: string;
-  readonly messageIdHeader: string;
-  readonly sizeBytes: number;
-  readonly credential: string | null;
-  readonly project: string | null;
-  readonly profile: string;
-  readonly kind: 'mail' | 'dsn';
-  readonly mode: 'live' | 'sandbox';
   readonly status: MessageStatus;
   readonly updatedAtMs: number;
 };

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { z } from 'zod';
+import { openNetworks } from '#base/ip.ts';
 import { silentLog } from '#base/log.ts';
 import { Metrics } from '#events/metrics.ts';
 import { openRates } from '#http/rates.ts';
@@ -288,7 +289,7 @@ test('the document says what a declaration says', () => {
 });
 
 test('one address leaves connections for others, and gets its own back when they end', async () => {
-  const server = await listenOnTcp(createApp(parts), { address: '127.0.0.1', port: 0, isProxy: (address) => address === '127.0.0.3' });
+  const server = await listenOnTcp(createApp(parts), { address: '127.0.0.1', port: 0, proxies: openNetworks(['127.0.0.3']) });
   const open = (from: string): Promise<Socket> =>
     new Promise((resolve) => {
       const socket = connect({ host: '127.0.0.1', port: server.port, localAddress: from });

@@ -11,7 +11,6 @@ import type { Survey } from '#advise/evidence.ts';
 import { SCENARIOS, SELF_SIGNED, findLibrary, findProvider, tlsOfPort } from '#advise/question.ts';
 import type { Question, Scenario, ServedPort } from '#advise/question.ts';
 import { systemClock } from '#base/clock.ts';
-import { PosternError } from '#base/failure.ts';
 import { askQuestions } from '#cli/advise/questions.ts';
 import { adviceText } from '#cli/advise/text.ts';
 import type { Cli } from '#cli/main.ts';
@@ -22,6 +21,7 @@ import { PROVIDERS } from '#knowledge/providers.ts';
 import { lookAround } from '#server/advisor.ts';
 import { canonicalDomain } from '#smtp/address.ts';
 import { outboundTls } from '#tls/context.ts';
+import { parsePorts, parseSeconds, usage } from '#cli/values.ts';
 
 type Options = {
   scenario?: Scenario;
@@ -64,14 +64,14 @@ export function register(program: Command, cli: Cli): void {
     .option('--library <name>', 'the library or program that sends; see --list libraries')
     .option('--provider <name>', 'the mail service it goes through; see --list providers')
     .option('--host <host>', 'the server that mail is handed to; own-server: its own name')
-    .option('--ports <ports>', 'the ports that it serves, with commas (those ending in 465: TLS from the first byte)', parsePorts)
-    .option('--blocked <ports>', 'ports that the network blocks, with commas', parsePorts)
+    .option('--ports <ports>', 'the ports that it serves, with commas (those ending in 465: TLS from the first byte)', parsePorts('--ports', 16))
+    .option('--blocked <ports>', 'ports that the network blocks, with commas', parsePorts('--blocked', 16))
     .option('--probe', 'look what the network and the host allow')
     .option('--reference <host>', 'with --probe and no host: whom to try instead (repeat for more)', (value: string, before: readonly string[]) => [...before, value], [])
     .option('--user <name>', 'the login for the snippet')
     .option('--from <address>', 'the sender for the snippet', 'you@example.com')
     .option('--to <address>', 'the recipient for the snippet', 'friend@example.net')
-    .option('--timeout <seconds>', 'with --probe: patience with each step', parseSeconds, 5)
+    .option('--timeout <seconds>', 'with --probe: patience with each step', parseSeconds('--timeout', 600), 5)
     .option('--ca-file <file>', 'with --probe: more authorities to trust, PEM')
     .addOption(new Option('--list <what>', 'print what the advisor knows').choices(['libraries', 'providers']))
     .addHelpText('after', EXAMPLES)
@@ -170,21 +170,4 @@ function checkedHost(text: string): string {
   const host = text.trim().replace(/\.$/, '').toLowerCase();
   if (/^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/.test(host) || /^[0-9a-f:.]+$/.test(host)) return host;
   throw usage(`${JSON.stringify(text)} is neither a host name nor an IP address.`, 'Write it like smtp.example.com; ports go to --ports.');
-}
-
-function parsePorts(text: string): number[] {
-  const ports = text.split(',').map((part) => Number(part.trim()));
-  if (ports.length > 16 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535))
-    throw usage(`${JSON.stringify(text)} is no list of ports.`, 'Write up to 16 ports with commas, for example 587,465,2525.');
-  return [...new Set(ports)];
-}
-
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0 && seconds <= 600)) throw usage(`${JSON.stringify(text)} is not a number of seconds.`, 'Write a number from 1 to 600.');
-  return seconds;
-}
-
-function usage(cause: string, fix: string): PosternError {
-  return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }

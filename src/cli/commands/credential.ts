@@ -7,6 +7,7 @@ import { examplesFor } from '#cli/examples.ts';
 import type { Cli } from '#cli/main.ts';
 import type { CredentialSecret } from '#http/routes/credentials.ts';
 import { dateText } from '#cli/format.ts';
+import { collect } from '#cli/values.ts';
 
 type AddOptions = { domain?: string[]; live?: boolean; allowIp?: string[]; rate?: string; project?: string };
 
@@ -123,8 +124,4 @@ function parseRate(text: string): number {
   const match = /^([1-9]\d{0,8})\/h$/.exec(text);
   if (match === null) throw new PosternError({ code: 'invalid-rate', cause: `"${text}" is not a rate.`, fix: 'Write messages an hour, like --rate 500/h.' }, { exitCode: 2 });
   return Number(match[1]);
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

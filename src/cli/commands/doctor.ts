@@ -21,6 +21,7 @@ import type { Report } from '#doctor/report.ts';
 import { parseTarget } from '#doctor/target.ts';
 import { canonicalDomain, parseMailbox } from '#smtp/address.ts';
 import { outboundTls } from '#tls/context.ts';
+import { collect, parsePorts, parseSeconds, usage } from '#cli/values.ts';
 
 type Options = {
   fromPortList?: number[];
@@ -66,11 +67,11 @@ export function register(program: Command, cli: Cli): void {
     .description('say what is wrong with an SMTP host or a mail domain, why, and what to do')
     .argument('[target]', 'host, host:port, domain or mail address')
     .option('--self', 'what the running server finds wrong with itself and its surroundings, instead of a target')
-    .option('--from-port-list <ports>', 'ports to look at, with commas (default: 25,465,587,2525)', parsePorts)
+    .option('--from-port-list <ports>', 'ports to look at, with commas (default: 25,465,587,2525)', parsePorts('--from-port-list', 32))
     .option('--user <name>', 'try this login on every submission port')
     .option('--password-file <file>', 'file with its password; - reads standard input')
     .option('--insecure', 'try the login although the certificate does not verify')
-    .option('--timeout <seconds>', 'patience with each step', parseSeconds, 10)
+    .option('--timeout <seconds>', 'patience with each step', parseSeconds('--timeout'), 10)
     .option('--reference <host>', 'a host known to serve these ports: tells a blocked network from a dead host')
     .option('--relay-to <address>', 'look for open relays with this mailbox elsewhere (nothing is sent to it)', parseRelayTo)
     .option('--selector <name>', 'DKIM selector to look for (repeat for more)', collect, [])
@@ -82,7 +83,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--ca-file <file>', 'more authorities to trust, PEM')
     .option('--markdown', 'print the report as Markdown')
     .option('--html', 'print the report as one self-contained HTML page')
-    .option('--watch <seconds>', 'look again and again, and print what changes', parseSeconds)
+    .option('--watch <seconds>', 'look again and again, and print what changes', parseSeconds('--watch'))
     .option('--verbose', 'all evidence, also of what is right')
     .addHelpText('after', EXAMPLES)
     .action((target: string | undefined, options: Options) => (options.self === true ? self(cli, target, options) : doctor(cli, named(target), options)));
@@ -197,29 +198,8 @@ function selectorsOf(file: string): string[] {
   return [...new Set(selectors)];
 }
 
-function collect(value: string, before: readonly string[]): string[] {
-  return [...before, value];
-}
-
 function parseRelayTo(text: string): string {
   if (parseMailbox(text) === null)
     throw usage(`--relay-to ${JSON.stringify(text)} is no mail address.`, 'Name a mailbox of yours that the server takes no mail for, for example me@example.net.');
   return text;
-}
-
-function parsePorts(text: string): number[] {
-  const ports = text.split(',').map((part) => Number(part.trim()));
-  if (ports.length === 0 || ports.length > 32 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535))
-    throw usage(`--from-port-list ${JSON.stringify(text)} is no list of ports.`, 'Write up to 32 ports with commas, for example 25,465,587,2525.');
-  return [...new Set(ports)];
-}
-
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0 && seconds <= 3600)) throw usage(`${JSON.stringify(text)} is not a number of seconds.`, 'Write a number from 1 to 3600.');
-  return seconds;
-}
-
-function usage(cause: string, fix: string): PosternError {
-  return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }

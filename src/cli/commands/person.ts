@@ -1,13 +1,13 @@
 // `postern person`: who may sign in to the dashboard. Passwords are never typed here: a person gets a link that lets them in once.
 
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import type { Command } from 'commander';
 import { openApi } from '#cli/api.ts';
 import { examplesFor } from '#cli/examples.ts';
 import { dateText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
-import { SCOPE_NAMES } from '#http/scopes.ts';
 import type { Scope } from '#http/scopes.ts';
+import { collectScope } from '#cli/values.ts';
 
 const EXAMPLES = `
 Examples:
@@ -24,7 +24,7 @@ export function register(program: Command, cli: Cli): void {
   command
     .command('add <name>')
     .description('let somebody in: prints a link that signs them in once')
-    .addOption(new Option('--scope <scope>', 'what they may do (repeat for more; default: everything)').argParser(collect))
+    .addOption(new Option('--scope <scope>', 'what they may do (repeat for more; default: everything)').argParser(collectScope))
     .action((name: string, { scope }: { scope?: Scope[] }) => add(cli, name, scope ?? ['admin']));
   command
     .command('list')
@@ -75,10 +75,4 @@ async function remove(cli: Cli, name: string): Promise<void> {
   const answer = await openApi({ dataDir: cli.dataDir() }).removePerson(name);
   if (cli.json) cli.out.json(answer);
   else cli.out.text(`"${answer.name}" cannot sign in any more.`);
-}
-
-function collect(value: string, before: readonly Scope[] | undefined): Scope[] {
-  const scope = SCOPE_NAMES.find((name) => name === value);
-  if (scope === undefined) throw new InvalidArgumentError(`It is one of: ${SCOPE_NAMES.join(', ')}.`);
-  return [...(before ?? []), scope];
 }

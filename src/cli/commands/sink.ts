@@ -22,6 +22,7 @@ import { openSink } from '#sink/sink.ts';
 import type { Sink } from '#sink/sink.ts';
 import type { Settings } from '#sink/world.ts';
 import { canonicalDomain } from '#smtp/address.ts';
+import { collect, parseNumber, parsePort, usage } from '#cli/values.ts';
 
 type Options = {
   port: number;
@@ -74,7 +75,7 @@ export function register(program: Command, cli: Cli): void {
     .command('sink')
     .description('receive mail for tests: take it, or misbehave as asked; deliver none of it')
     .optionsGroup('Where:')
-    .option('--port <port>', 'port to listen on; 0 for any', parsePort, 1025)
+    .option('--port <port>', 'port to listen on; 0 for any', parsePort(0), 1025)
     .option('--address <address>', 'address to listen on', '127.0.0.1')
     .option('--socket <path>', 'listen on this Unix socket instead')
     .option('--lmtp', 'speak LMTP: LHLO, and an answer for each recipient')
@@ -267,30 +268,8 @@ function writeWhole(path: string, text: string, option: string): void {
   }
 }
 
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535) throw usage(`--port ${JSON.stringify(text)} is not a port.`, 'Write a number from 0 to 65535.');
-  return port;
-}
-
 function parseBytes(text: string): number {
   const bytes = parseSize(text);
   if (bytes === null || bytes < 1) throw usage(`--size ${JSON.stringify(text)} is not a size.`, 'Write it like 500kB or 10MB.');
   return bytes;
-}
-
-function parseNumber(option: string, most: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (!/^\d+$/.test(text) || number < 1 || number > most) throw usage(`${option} ${JSON.stringify(text)} is out of range.`, `Write a whole number from 1 to ${most}.`);
-    return number;
-  };
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
-}
-
-function usage(cause: string, fix: string): PosternError {
-  return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }

@@ -6,8 +6,9 @@ import { openApi } from '#cli/api.ts';
 import { examplesFor } from '#cli/examples.ts';
 import { dateText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
-import { SCOPES, SCOPE_NAMES } from '#http/scopes.ts';
+import { SCOPES } from '#http/scopes.ts';
 import type { Scope } from '#http/scopes.ts';
+import { collectScope } from '#cli/values.ts';
 
 type AddOptions = { scope?: Scope[]; project?: string; expires?: number; rate?: number };
 
@@ -29,7 +30,7 @@ export function register(program: Command, cli: Cli): void {
   command
     .command('add <name>')
     .description('make a token; its text is shown once')
-    .addOption(new Option('--scope <scope>', 'what it opens (repeat for more; see postern token --help)').argParser(collect).makeOptionMandatory())
+    .addOption(new Option('--scope <scope>', 'what it opens (repeat for more; see postern token --help)').argParser(collectScope).makeOptionMandatory())
     .option('--project <project>', 'it sees only what belongs to this project')
     .option('--expires <days>', 'it works so long, like 90d; without it until it is revoked', days)
     .option('--rate <n/m>', 'at most n requests a minute, like 60/m', rate)
@@ -80,12 +81,6 @@ function stateOf({ revokedAt, expiresAt }: { revokedAt: string | null; expiresAt
   if (revokedAt !== null) return 'revoked';
   if (expiresAt === null) return 'works';
   return Date.parse(expiresAt) <= Date.now() ? 'expired' : `until ${dateText(expiresAt)}`;
-}
-
-function collect(value: string, before: readonly Scope[] | undefined): Scope[] {
-  const scope = SCOPE_NAMES.find((name) => name === value);
-  if (scope === undefined) throw new InvalidArgumentError(`It is one of: ${SCOPE_NAMES.join(', ')}.`);
-  return [...(before ?? []), scope];
 }
 
 function days(text: string): number {

@@ -10,6 +10,7 @@ import { dateText } from '#cli/format.ts';
 import type { Cli } from '#cli/main.ts';
 import type { WebhookMade, WebhookView } from '#http/views/webhook.ts';
 import { withoutUndefined } from '#http/wire.ts';
+import { collect } from '#cli/values.ts';
 
 type AddOptions = { type?: EventType[]; description?: string; project?: string; concurrency: string };
 type ReplayOptions = { event?: string[]; since?: string; until?: string; type?: EventType[] };
@@ -181,10 +182,6 @@ async function remove(cli: Cli, id: string): Promise<void> {
   const answer = await openApi({ dataDir: cli.dataDir() }).removeWebhook(id);
   if (cli.json) cli.out.json(answer);
   else cli.out.text(`Webhook ${id} is removed.`);
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }
 
 function typeOf(value: string, before: unknown): EventType[] {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { errorText } from '#base/failure.ts';
 import type { Attachment } from '#mail/compose.ts';
-import { usage } from './options.ts';
+import { usage } from '#cli/values.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   avif: 'image/avif',

@@ -1,7 +1,7 @@
 // Who may be loaded, and how much: a load is for servers of one's own. Pure.
 
 import { openNetworks } from '#base/ip.ts';
-import { usage } from './options.ts';
+import { usage } from '#cli/values.ts';
 import type { Options } from './options.ts';
 import type { Target } from './plan.ts';
 

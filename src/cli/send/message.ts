@@ -5,7 +5,7 @@ import { isAscii } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { PosternError, errorText } from '#base/failure.ts';
 import { findFields, foldHeader, oneLine, parseHeaders, removeFields } from '#mail/headers.ts';
-import { usage } from './options.ts';
+import { usage } from '#cli/values.ts';
 
 export type HeaderField = readonly [name: string, value: string];
 

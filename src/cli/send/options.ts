@@ -2,9 +2,9 @@
 
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { PosternError } from '#base/failure.ts';
 import type { ClientMechanism } from '#smtp/client.ts';
 import type { TlsOption } from './plan.ts';
+import { parseNumber, parsePort, parseSeconds, usage } from '#cli/values.ts';
 
 export type Options = {
   readonly to: readonly string[];
@@ -90,14 +90,14 @@ export function registerOptions(command: Command): Command {
     .option('--mail-from <address>', 'sender of the envelope; "<>" for none (default: the author)')
     .optionsGroup('Where:')
     .option('--host <host>', 'server to send to (default: the one of the data directory)')
-    .option('--port <port>', 'only this port (default: 465, then 587, then 2525)', parsePort)
+    .option('--port <port>', 'only this port (default: 465, then 587, then 2525)', parsePort(1))
     .option('-4, --ipv4', 'only its IPv4 addresses')
     .option('-6, --ipv6', 'only its IPv6 addresses')
     .option('--local-address <address>', 'address of this machine to send from')
     .option('--lmtp', 'speak LMTP, with an answer for each recipient (default port: 24)')
     .option('--socket <path>', 'Unix socket to send to, in the clear')
     .option('--helo <name>', 'name to say in EHLO (default: the name of this machine)')
-    .option('--timeout <seconds>', 'patience with each step', parseSeconds, 30)
+    .option('--timeout <seconds>', 'patience with each step', parseSeconds('--timeout'), 30)
     .optionsGroup('Encryption and login:')
     .addOption(
       new Option('--tls <mode>', 'require (default): TLS from the first byte on ports ending in 465, else STARTTLS; implicit: from the first byte; none: in the clear').choices([
@@ -151,30 +151,6 @@ function parseMechanism(text: string): ClientMechanism {
   const mechanism = MECHANISMS.find((one) => one === text.toUpperCase());
   if (mechanism === undefined) throw usage(`--auth ${JSON.stringify(text)} is not a mechanism of this client.`, `Write one of ${MECHANISMS.join(', ')}.`);
   return mechanism;
-}
-
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw usage(`--port ${JSON.stringify(text)} is not a port.`, 'Write a number from 1 to 65535.');
-  return port;
-}
-
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0 && seconds <= 3600)) throw usage(`--timeout ${JSON.stringify(text)} is not a number of seconds.`, 'Write a number from 1 to 3600.');
-  return seconds;
-}
-
-function parseNumber(option: string, most: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (!/^\d+$/.test(text) || number < 1 || number > most) throw usage(`${option} ${JSON.stringify(text)} is out of range.`, `Write a whole number from 1 to ${most}.`);
-    return number;
-  };
-}
-
-export function usage(cause: string, fix: string): PosternError {
-  return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }
 
 function collectWords(value: string, before: readonly string[] = []): string[] {

@@ -1,7 +1,7 @@
 // The PROXY header that `postern send` says for a client that is somebody else, as a balancer would (PROXY protocol, version 1).
 
 import { isIP } from 'node:net';
-import { usage } from './options.ts';
+import { usage } from '#cli/values.ts';
 
 const ANY_PORT = 40_000;
 

@@ -12,7 +12,7 @@ import type { Notify } from '#smtp/policy.ts';
 import { readAttachment } from './attachments.ts';
 import { copiesOf, parseField, readMessage, readText, withFields } from './message.ts';
 import type { HeaderField } from './message.ts';
-import { usage } from './options.ts';
+import { usage } from '#cli/values.ts';
 import type { Options } from './options.ts';
 
 export type Request = {

@@ -1,7 +1,6 @@
 // What was asked of a sink on the command line, read: personalities with their values, single rules. Whoever writes something else is told what
 // there is.
 
-import { PosternError } from '#base/failure.ts';
 import { parseDuration, parseSize } from '#config/units.ts';
 import { STEPS, parseAct } from '#sink/act.ts';
 import type { Rule, Step } from '#sink/act.ts';
@@ -9,6 +8,7 @@ import { behaviourOf } from '#sink/behaviour.ts';
 import type { Behaviour } from '#sink/behaviour.ts';
 import { PERSONALITIES } from '#sink/personalities.ts';
 import type { Chosen, Personality, Unit } from '#sink/personalities.ts';
+import { usage } from '#cli/values.ts';
 
 /** Reads `--personality` (each may hold several, with commas) and `--reply`. */
 export function readBehaviour(personalities: readonly string[], replies: readonly string[]): Behaviour {
@@ -139,8 +139,4 @@ function wrapped(text: string, columns: number): string[] {
     } else line = line === '' ? word : `${line} ${word}`;
   }
   return [...lines, line];
-}
-
-function usage(cause: string, fix: string): PosternError {
-  return new PosternError({ code: 'usage', cause, fix }, { exitCode: 2 });
 }

@@ -41,12 +41,12 @@ type Me = { readonly person: Person; readonly session: Session };
 type AnyCall = Call<unknown, unknown, unknown>;
 
 export function meOperations(parts: SignInParts): readonly Operation[] {
-  const { people, vault, challenges, trustedProxies } = parts;
+  const { people, vault, challenges, proxies } = parts;
   const common = { tag: 'Access', scope: 'known' } as const;
   const me = ({ context }: Pick<AnyCall, 'context'>): Me => {
     // By the cookie alone: a token beside it was not asked where the page is, and the audit log would name it.
     if (context.get('identity').kind !== 'session') throw onlyPeople();
-    const session = sessionOf(context, people(), trustedProxies());
+    const session = sessionOf(context, people(), proxies);
     const person = session === null ? null : people().get(session.personId);
     if (session === null || person === null) throw onlyPeople();
     return { person, session };
@@ -91,7 +91,7 @@ export function meOperations(parts: SignInParts): readonly Operation[] {
       run: async (call) => {
         const { person } = await sure(call, call.body.current);
         const secret = newTotpSecret();
-        return { secret: base32(secret), uri: totpUri(secret, person.name, placeOf(call.context, trustedProxies()).host) };
+        return { secret: base32(secret), uri: totpUri(secret, person.name, placeOf(call.context, proxies).host) };
       },
     }),
     operation({
@@ -158,7 +158,7 @@ export function meOperations(parts: SignInParts): readonly Operation[] {
       audit: false,
       run: async (call) => {
         const { person } = await sure(call, call.body.current);
-        const place = placeOf(call.context, trustedProxies());
+        const place = placeOf(call.context, proxies);
         if (/^[\d.]+$|:/.test(place.host))
           throw invalid(`A passkey cannot belong to ${place.host}.`, 'Open the page by a name: http://localhost on this machine, or https:// behind a proxy.');
         const known = people().passkeys(person.id);
@@ -185,7 +185,7 @@ export function meOperations(parts: SignInParts): readonly Operation[] {
       run: (call) => {
         const { person } = me(call);
         const { name, passkey } = call.body;
-        const { publicKey, counter } = readCreated(passkey, placeOf(call.context, trustedProxies()), (challenge) => challenges.take(challenge, person.id));
+        const { publicKey, counter } = readCreated(passkey, placeOf(call.context, proxies), (challenge) => challenges.take(challenge, person.id));
         if (people().passkey(passkey.id) !== null)
           throw new ProblemError({ status: 409, title: 'Passkey known', code: 'passkey-known', cause: 'This passkey is kept already.', fix: 'Sign in with it.' });
         people().addPasskey({ id: passkey.id, personId: person.id, name, publicKey, counter });

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { Vault } from '#base/vault.ts';
 import { limitKey } from '#base/ip.ts';
+import type { Networks } from '#base/ip.ts';
 import { tooOften } from '#http/call.ts';
 import type { Call, Operation } from '#http/operation.ts';
 import { operation } from '#http/operation.ts';
@@ -23,7 +24,8 @@ export type SignInParts = {
   readonly vault: () => Vault;
   readonly rates: Rates;
   readonly challenges: Challenges;
-  readonly trustedProxies: () => readonly string[];
+  /** The proxies that are trusted. */
+  readonly proxies: Networks;
 };
 
 /** What TOTP secrets are sealed for. */
@@ -45,7 +47,7 @@ const SIGN_IN = z.union([
 type AnyCall = Pick<Call<unknown, unknown, unknown>, 'context'>;
 
 export function sessionOperations(parts: SignInParts): readonly Operation[] {
-  const { people, challenges, trustedProxies } = parts;
+  const { people, challenges, proxies } = parts;
   return [
     operation({
       method: 'POST',
@@ -62,7 +64,7 @@ export function sessionOperations(parts: SignInParts): readonly Operation[] {
       example: { body: { name: 'ada', password: 'a long and private sentence' } },
       audit: ({ body }) => ('name' in body ? body.name : 'link' in body ? 'by a link' : 'by a passkey'),
       run: async ({ body, context }) => {
-        refuseForeign(context, trustedProxies());
+        refuseForeign(context, proxies);
         hold(parts, `sign-in ${limitKey(context.get('client'))}`, BY_ADDRESS);
         if ('link' in body) return begin(parts, { context }, byLink(people(), body.link), 'link');
         if ('passkey' in body) return begin(parts, { context }, byPasskey(parts, { context }, body.passkey), 'passkey');
@@ -81,7 +83,7 @@ export function sessionOperations(parts: SignInParts): readonly Operation[] {
       refusals: [429],
       run: ({ context }) => {
         hold(parts, `passkey ${limitKey(context.get('client'))}`, QUESTIONS);
-        return requestOptions(placeOf(context, trustedProxies()), challenges.make(null));
+        return requestOptions(placeOf(context, proxies), challenges.make(null));
       },
     }),
     operation({
@@ -94,7 +96,7 @@ export function sessionOperations(parts: SignInParts): readonly Operation[] {
       answer: SIGNED_IN,
       refusals: [401],
       run: ({ context }) => {
-        const session = sessionOf(context, people(), trustedProxies());
+        const session = sessionOf(context, people(), proxies);
         const person = session === null ? null : people().get(session.personId);
         if (session === null || person === null) throw notSignedIn();
         return { person: personView(people(), person), session: sessionView(session, session.id) };
@@ -110,10 +112,10 @@ export function sessionOperations(parts: SignInParts): readonly Operation[] {
       answer: z.object({ signedOut: z.literal(true) }),
       refusals: [403],
       run: ({ context }) => {
-        refuseForeign(context, trustedProxies());
-        const session = sessionOf(context, people(), trustedProxies());
+        refuseForeign(context, proxies);
+        const session = sessionOf(context, people(), proxies);
         if (session !== null) people().sessions.end(session.personId, session.id);
-        setCookie(context, null, trustedProxies());
+        setCookie(context, null, proxies);
         return { signedOut: true as const };
       },
     }),
@@ -151,22 +153,22 @@ function byLink(people: PeopleStore, link: string): Person {
   return person;
 }
 
-function byPasskey({ people, challenges, trustedProxies }: SignInParts, { context }: AnyCall, asserted: z.output<typeof ASSERTED>): Person {
+function byPasskey({ people, challenges, proxies }: SignInParts, { context }: AnyCall, asserted: z.output<typeof ASSERTED>): Person {
   const passkey = people().passkey(asserted.id);
   const person = passkey === null ? null : people().get(passkey.personId);
   if (passkey === null || person === null) throw refused('passkey-unknown', 'This passkey is not known here.', 'Sign in another way, then add it in the settings.');
-  const counter = readAsserted(asserted, passkey, placeOf(context, trustedProxies()), (challenge) => challenges.take(challenge, null));
+  const counter = readAsserted(asserted, passkey, placeOf(context, proxies), (challenge) => challenges.take(challenge, null));
   people().notePasskey(passkey.id, counter);
   return person;
 }
 
 /** A new session in any case: what was in the cookie before is nobody's afterwards. */
-function begin({ people, trustedProxies }: SignInParts, { context }: AnyCall, person: Person, method: SessionMethod): z.output<typeof SIGNED_IN> {
-  const before = sessionOf(context, people(), trustedProxies());
+function begin({ people, proxies }: SignInParts, { context }: AnyCall, person: Person, method: SessionMethod): z.output<typeof SIGNED_IN> {
+  const before = sessionOf(context, people(), proxies);
   if (before !== null) people().sessions.end(before.personId, before.id);
   const { session, text } = people().sessions.begin({ personId: person.id, method, address: context.get('client'), agent: context.req.header('user-agent') ?? '' });
   people().noteSignIn(person.id);
-  setCookie(context, text, trustedProxies());
+  setCookie(context, text, proxies);
   return { person: personView(people(), people().get(person.id) ?? person), session: sessionView(session, session.id) };
 }
 

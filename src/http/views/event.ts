@@ -3,26 +3,10 @@
 import { z } from 'zod';
 import { EVENT_TYPE_NAMES } from '#events/event.ts';
 import { time } from '#http/fields.ts';
+import { OUTCOME } from './message.ts';
 
-const OUTCOME = z
-  .object({
-    verdict: z.enum(['delivered', 'deferred', 'bounced', 'expired', 'captured']),
-    code: z.int().describe('of the SMTP reply; 0 without one'),
-    enhanced: z.string(),
-    text: z.string(),
-    class: z.string().describe('a stable word, see docs/failures.md'),
-    cause: z.string(),
-    fix: z.string(),
-    route: z.string(),
-    remoteHost: z.string().nullable(),
-    remoteAddress: z.string().nullable(),
-    remotePort: z.int().nullable(),
-    tls: z.string().nullable(),
-    tlsPolicy: z.string().nullable(),
-    possibleDuplicate: z.boolean(),
-    durationMs: z.number(),
-    startedAt: time,
-  })
+const OUTCOME_TOLD = OUTCOME.omit({ scope: true, said: true, security: true })
+  .extend({ tlsPolicy: z.string().nullable() })
   .meta({ id: 'EventOutcome', description: 'What an attempt came to.' });
 
 export const EVENT = z
@@ -42,7 +26,7 @@ export const EVENT = z
       mode: z.enum(['live', 'sandbox']),
       kind: z.enum(['mail', 'dsn']),
       nextAt: time.nullable().describe('of a deferred one: when it is tried again'),
-      outcome: OUTCOME.nullable(),
+      outcome: OUTCOME_TOLD.nullable(),
     }),
   })
   .meta({ id: 'Event', description: 'One change of the fate of a message, as webhooks, pages and the stream tell it alike.' });
