@@ -97,7 +97,7 @@ async function measure(scenario: Scenario, server: 'postern' | 'postfix', under:
   const cpuBefore = cpuSeconds(under.pid);
   const startMs = performance.now();
   const result = await runLoad(load);
-  await until('everything is delivered', () => sinkCount(sink) >= warm + result.accepted, 300_000);
+  await until('everything is delivered', () => sink.taken() >= warm + result.accepted, 300_000);
   const seconds = (performance.now() - startMs) / 1000;
   const cpu = cpuSeconds(under.pid) - cpuBefore;
   if (result.refused > 0) process.stderr.write(`${server} ${scenario.name}: ${result.refused} refused\n`);
@@ -124,17 +124,12 @@ async function runLoad(load: Load): Promise<LoadResult> {
   return JSON.parse(text) as LoadResult;
 }
 
-/** smtp-sink's running counter. */
-function sinkCount(sink: Sink): number {
-  return Number(/(\d+)\D*$/.exec(sink.process.output())?.[1] ?? 0);
-}
-
 async function settled(sink: Sink): Promise<number> {
   let last = -1;
   return until(
     'the sink is quiet',
     async () => {
-      const now = sinkCount(sink);
+      const now = sink.taken();
       const quiet = now === last && now > 0;
       last = now;
       if (quiet) return now;
@@ -184,7 +179,7 @@ async function main(): Promise<void> {
   const withPostfix = values.postfix && existsSync('/usr/sbin/postfix') && process.getuid?.() === 0;
   for (const scenario of chosen) {
     for (const server of withPostfix && scenario.signed !== true && scenario.http === undefined ? (['postern', 'postfix'] as const) : (['postern'] as const)) {
-      const sink = await startSink({ address: '127.0.0.5', port: 25, args: ['-c'] });
+      const sink = await startSink({ address: '127.0.0.5', port: 25, count: true });
       const under = server === 'postern' ? await startPosternUnder(sink, scenario.signed === true) : await startPostfixUnder();
       const count = Math.ceil(messages * scenario.share * (server === 'postfix' ? POSTFIX_SHARE : 1));
       process.stderr.write(`${server}: ${scenario.what}, ${count} messages of ${sizeBytes} bytes over ${connections} connections\n`);

@@ -40,7 +40,7 @@ import type { ReadyReport } from './ready-file.ts';
 import { openReloader } from './reload.ts';
 import { openSecrets } from './secrets.ts';
 import { signatureLifetimeMs } from './signatories.ts';
-import { warnOfRuntime } from './runtime.ts';
+import { tuneRuntime, warnOfRuntime } from './runtime.ts';
 import { awaitEnd } from './signals.ts';
 import { openSelfRounds } from './self-rounds.ts';
 import { openTlsReports } from './tls-reports.ts';
@@ -89,6 +89,7 @@ const SELF_DNS_MS = 5_000;
 export async function serve(options: ServeOptions): Promise<void> {
   const { log, readyFile } = options;
   if (readyFile !== null) prepareReadyFile(readyFile);
+  tuneRuntime();
   warnOfRuntime(options.config, log);
   const data = holdDataDirectory(options.dataDir, log);
   const closing: (() => unknown)[] = [() => data.release()];
