@@ -39,7 +39,7 @@ export type LogOptions = {
 const SECRETS = new Set(['password', 'pass', 'secret', 'token', 'authorization', 'cookie', 'apikey', 'api_key', 'privatekey', 'private_key', 'scram', 'secrethash']);
 const HIDDEN = '[hidden]';
 const FLUSH_MS = 50;
-const BATCH_CHARACTERS = 8 * 1024;
+const BATCH_CHARACTERS = 64 * 1024;
 /** A reader of the log that has gone to sleep costs lines, not memory. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 

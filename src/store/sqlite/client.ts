@@ -1,14 +1,15 @@
-// The queue as a worker has it: operations of one turn of the event loop travel in one message to the store thread, their bodies in one
-// transferred buffer. Keeps the bodies of what was just accepted, within a budget, so that fresh mail goes out from memory.
+// The queue as a worker has it: operations of one turn of the event loop travel in one message to the store thread, their bodies by way of
+// shared memory. Keeps the bodies of what was just accepted, within a budget, so that fresh mail goes out from memory.
 
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock, sleep } from '#base/clock.ts';
 import type { NewMessage, OnceUsed, Queue, Settled } from '#queue/queue.ts';
 import type { Envelope, LeasedRecipient, Lease, Outcome, Recipient, ReturnedEvent } from '#queue/records.ts';
 import { countsOfAccepted, countsOfOutcome, listedOf } from '#store/facts.ts';
+import { Arena, placeBytes } from './arena.ts';
 import { isHeld } from './lanes.ts';
 import type { Holds } from './lanes.ts';
-import type { Answer, Batch, Operation, Reply, Span, WireLease, WireMessage } from './wire.ts';
+import type { Answer, Batch, Bytes, Operation, Reply, Span, WireLease, WireMessage } from './wire.ts';
 
 /** Rejection of an operation. `store-full`: short of space, try later; `lease-lost`: somebody else has it; `once-used`: the key has a message; `store-failed`: a fault. */
 export class StoreError extends Error {
@@ -43,6 +44,8 @@ class Client implements QueueClient {
   readonly #port: MessagePort;
   readonly #memoryBytes: number;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #arena = new Arena();
+  #arenaTold = false;
   #operations: Operation[] = [];
   #chunks: Uint8Array[] = [];
   #chunkBytes = 0;
@@ -251,21 +254,31 @@ class Client implements QueueClient {
   #flush(): void {
     this.#scheduled = false;
     if (this.#operations.length === 0) return;
+    const sizeBytes = this.#chunkBytes;
+    const bytes = this.#gather(sizeBytes);
+    const batch: Batch = { operations: this.#operations, bytes, sizeBytes, ...(this.#arenaTold ? {} : { arena: this.#arena.shared }) };
+    this.#arenaTold = true;
+    this.#operations = [];
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+    this.#port.postMessage(batch, bytes !== null && 'buffer' in bytes ? [bytes.buffer] : []);
+  }
+
+  #gather(sizeBytes: number): Bytes {
+    if (sizeBytes === 0) return null;
+    const place = this.#arena.take(sizeBytes);
     // Never from the pool: it is transferred.
-    const bytes = Buffer.allocUnsafeSlow(this.#chunkBytes);
+    const bytes = place === null ? Buffer.allocUnsafeSlow(sizeBytes) : placeBytes(this.#arena.shared, place);
     let at = 0;
     for (const chunk of this.#chunks) {
       bytes.set(chunk, at);
       at += chunk.length;
     }
-    const batch: Batch = { operations: this.#operations, bytes: bytes.buffer };
-    this.#operations = [];
-    this.#chunks = [];
-    this.#chunkBytes = 0;
-    this.#port.postMessage(batch, [batch.bytes]);
+    return place === null ? { buffer: bytes.buffer as ArrayBuffer } : { place };
   }
 
   #answered(reply: Reply): void {
+    if (reply.places !== undefined) this.#arena.giveBack(reply.places);
     for (const answer of reply.answers) this.#settleAnswer(answer);
     if (reply.holds !== undefined) {
       this.#holds = isNothing(reply.holds) ? null : reply.holds;

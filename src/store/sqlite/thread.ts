@@ -12,6 +12,7 @@ import { History } from '#store/history/writer.ts';
 import type { HistoryBounds } from '#store/history/writer.ts';
 import { toldFrom } from '#store/told.ts';
 import { Admin } from './admin.ts';
+import { placeBytes } from './arena.ts';
 import { CHECKPOINT_PAGES, isOutOfSpace, openDatabase } from './database.ts';
 import type { Database } from './database.ts';
 import { Engine, LeaseLost, OnceTaken } from './engine.ts';
@@ -35,6 +36,7 @@ export type ThreadOptions = {
 export type ThreadMessage = { readonly connect: MessagePort; readonly worker: number } | { readonly close: true };
 export type ThreadNotice = { readonly opened: true } | { readonly closed: true } | { readonly failed: string };
 
+const NO_BYTES = new Uint8Array(0);
 const BATCH_BYTES = 16 * 1024 * 1024;
 const BATCH_OPERATIONS = 4000;
 const SPACE_EVERY_MS = 1000;
@@ -46,7 +48,8 @@ const FOLD_AFTER_MS = 20;
 const MANY_LANES = 1000;
 const LOOK_EVERY_MS = 100;
 
-type Source = { readonly port: MessagePort; readonly worker: number };
+/** `places`: of its arena, whose operations are being done. */
+type Source = { readonly port: MessagePort; readonly worker: number; arena: SharedArrayBuffer | null; places: number[] };
 type Work = { readonly source: Source; readonly operation: Operation; readonly bytes: Uint8Array };
 type Verb = Extract<AdminCall, { selection: unknown }>;
 type LongVerb = { readonly source: Source; readonly q: number; readonly call: Verb; after: number; recipients: number; underWay: number; begun: boolean };
@@ -93,7 +96,7 @@ class StoreThread {
   }
 
   connect(port: MessagePort, worker: number): void {
-    const source = { port, worker };
+    const source: Source = { port, worker, arena: null, places: [] };
     this.#sources.add(source);
     port.on('message', (batch: Batch) => this.#arrived(source, batch));
     port.on('close', () => this.#sources.delete(source));
@@ -119,7 +122,8 @@ class StoreThread {
   }
 
   #take(source: Source, batch: Batch): void {
-    const bytes = new Uint8Array(batch.bytes);
+    source.arena ??= batch.arena ?? null;
+    const bytes = bytesOf(source, batch);
     for (const operation of batch.operations) {
       const call = operation.op === 'admin' ? operation.call : null;
       if (call !== null && call.verb === 'workerGone') this.#retire(call.worker);
@@ -151,11 +155,18 @@ class StoreThread {
     if (work.length > 0) this.#commit(work, answers);
     const verb = this.#verbs[0];
     if (verb !== undefined) this.#stretch(verb, answers);
-    for (const [source, list] of answers) source.port.postMessage({ answers: list, ready: false } satisfies Reply);
+    for (const [source, list] of answers) this.#reply(source, list);
     this.#armDueTimer();
     for (const { source, q } of this.#folding.work()) source.port.postMessage({ answers: [{ q, value: null }], ready: false } satisfies Reply);
     if (this.#verbs.length > 0 || this.#queue.length > 0 || this.#folding.urgent) this.#again();
     this.#wakeFolding();
+  }
+
+  /** Everything it had sent is done: bodies are in the database, or refused. */
+  #reply(source: Source, answers: readonly Answer[]): void {
+    const { places } = source;
+    source.places = [];
+    source.port.postMessage({ answers, ready: false, ...(places.length === 0 ? {} : { places }) } satisfies Reply);
   }
 
   #again(): void {
@@ -171,7 +182,7 @@ class StoreThread {
         if (bytes > BATCH_BYTES || this.#queue.length > BATCH_OPERATIONS) return;
         const received = receiveMessageOnPort(source.port) as { message: Batch } | undefined;
         if (received === undefined) break;
-        bytes += received.message.bytes.byteLength;
+        bytes += received.message.sizeBytes;
         this.#take(source, received.message);
       }
     }
@@ -437,6 +448,13 @@ class StoreFull extends Error {
 /** Mail that is not here yet, and lists that are brought in: what is refused while space is short. */
 function isNew({ operation }: Work): boolean {
   return operation.op === 'write' || operation.op === 'accept' || (operation.op === 'admin' && operation.call.verb === 'suppress');
+}
+
+function bytesOf(source: Source, { bytes }: Batch): Uint8Array {
+  if (bytes !== null && 'buffer' in bytes) return new Uint8Array(bytes.buffer);
+  if (bytes === null || source.arena === null) return NO_BYTES;
+  source.places.push(bytes.place);
+  return placeBytes(source.arena, bytes.place);
 }
 
 function push(answers: Map<Source, Answer[]>, source: Source, answer: Answer): void {

@@ -1,4 +1,4 @@
-// What workers and the store thread say to each other: many operations in one message, all bodies of it in one transferred buffer.
+// What workers and the store thread say to each other: many operations in one message, all bodies of it in one place of shared memory.
 // Plain data only; JSON that is stored as it is travels as text, made once by the worker.
 
 import type { LaneName, MessageId, RecipientState } from '#queue/records.ts';
@@ -7,7 +7,7 @@ import type { Counts, Listed } from '#store/facts.ts';
 import type { Holds } from './lanes.ts';
 import type { Changed, LaneRow, OnceKey, OnceUsed, QueueCounts, QueueRow, Selection } from '#queue/queue.ts';
 
-/** A run of bytes in the batch's buffer. */
+/** A run of the batch's bytes. */
 export type Span = { readonly offset: number; readonly length: number };
 
 export type WireRecipient = { readonly n: number; readonly lane: LaneName; readonly domain: string; readonly json: string };
@@ -128,8 +128,11 @@ export type Answer =
   | { readonly q: number; readonly value: readonly WireLease[] | Uint8Array | AdminAnswer | undefined }
   | { readonly q: number; readonly error: 'store-full' | 'store-failed' | 'lease-lost' | 'once-used'; readonly text: string; readonly used?: OnceUsed };
 
-export type Batch = { readonly operations: readonly Operation[]; readonly bytes: ArrayBuffer };
+/** The bytes of the operations: a place of the arena, a buffer that was handed over, or none. */
+export type Bytes = { readonly place: number } | { readonly buffer: ArrayBuffer } | null;
+/** `arena` comes with the first. */
+export type Batch = { readonly operations: readonly Operation[]; readonly bytes: Bytes; readonly sizeBytes: number; readonly arena?: SharedArrayBuffer };
 /** A message that is leased, and should be given back. */
 export type Recalled = { readonly key: number; readonly token: number };
-/** `holds` when they have changed. */
-export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean; readonly holds?: Holds; readonly recalled?: readonly Recalled[] };
+/** `holds` when they have changed; `places` of the arena that are free again. */
+export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean; readonly holds?: Holds; readonly recalled?: readonly Recalled[]; readonly places?: readonly number[] };
