@@ -13,9 +13,9 @@ export class WorkerRefusal extends Error {
   }
 }
 
+/** What is made for one message should be gone before it is looked for the second time, and never become old (decision 0023). */
+const YOUNG_MB = 48;
 /** A runaway heap ends the worker, not the machine; bodies are outside of it and have their own budgets. */
-/** What is made for one message is gone soon: more room for it only costs memory. */
-const YOUNG_MB = 24;
 const HEAP_MB = 1024;
 const START_MS = 30_000;
 

@@ -25,9 +25,15 @@ export async function startSink(options: { address?: string; port?: number; dump
   const counter = options.count === true ? openSync(join(dir, 'count'), 'a') : null;
   const sink = startProcess(
     '/usr/sbin/smtp-sink',
-    ['-u', 'nobody', ...(options.dump === true ? ['-d', join(dir, 'm.%M.')] : []), ...(options.count === true ? ['-c'] : []), ...(options.args ?? []), `inet:${address}:${port}`, '1000'].filter(
-      (arg, i, all) => process.getuid?.() === 0 || (arg !== '-u' && all[i - 1] !== '-u'),
-    ),
+    [
+      '-u',
+      'nobody',
+      ...(options.dump === true ? ['-d', join(dir, 'm.%M.')] : []),
+      ...(options.count === true ? ['-c'] : []),
+      ...(options.args ?? []),
+      `inet:${address}:${port}`,
+      '1000',
+    ].filter((arg, i, all) => process.getuid?.() === 0 || (arg !== '-u' && all[i - 1] !== '-u')),
     { cwd: dir, stdio: ['ignore', counter ?? 'pipe', 'pipe'] },
   );
   if (counter !== null) closeSync(counter);

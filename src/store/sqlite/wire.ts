@@ -135,4 +135,10 @@ export type Batch = { readonly operations: readonly Operation[]; readonly bytes:
 /** A message that is leased, and should be given back. */
 export type Recalled = { readonly key: number; readonly token: number };
 /** `holds` when they have changed; `places` of the arena that are free again. */
-export type Reply = { readonly answers: readonly Answer[]; readonly ready: boolean; readonly holds?: Holds; readonly recalled?: readonly Recalled[]; readonly places?: readonly number[] };
+export type Reply = {
+  readonly answers: readonly Answer[];
+  readonly ready: boolean;
+  readonly holds?: Holds;
+  readonly recalled?: readonly Recalled[];
+  readonly places?: readonly number[];
+};
