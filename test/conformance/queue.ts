@@ -358,6 +358,27 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
       assert.deepEqual(bodies.toSorted(), ['a0a1a2', 'b0b1b2']);
     });
 
+    test('bodies of all sizes, batch upon batch from two workers at once, come back as they were', async (engine, queue) => {
+      const random = seeded(7);
+      const expected = new Map<string, string>();
+      const writers = [queue, engine.worker(2)];
+      const accepted: Promise<unknown>[] = [];
+      for (let turn = 0; turn < 40; turn++) {
+        for (let i = 0; i < 6; i++) {
+          // Some turns come to more than what is handed over at once.
+          const body = String.fromCharCode(97 + Math.floor(random() * 26)).repeat(Math.floor(random() ** 4 * 150_000));
+          const message = draft({ body });
+          expected.set(message.envelope.id, body);
+          accepted.push((writers[i % 2] as Queue).accept(message, { lease: false }));
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await Promise.all(accepted);
+      const leases = await lease(queue, { limit: 1000, perLane: 1000 });
+      assert.equal(leases.length, expected.size);
+      for (const held of leases) assert.ok((await content(queue, held)) === expected.get(held.envelope.id), `the body of ${held.envelope.id}`);
+    });
+
     test('what was abandoned is gone, and its id may be used', async (engine, queue) => {
       const message = draft({ body: 'small' });
       await queue.write(message.envelope.id, 0, Buffer.alloc(100_000));
