@@ -125,7 +125,8 @@ export type QueueAdmin = {
     id?: MessageId;
     lane?: LaneName;
     domain?: string;
-    state?: RecipientState;
+    /** `waiting`: all but what was captured. */
+    state?: RecipientState | 'waiting';
     credential?: string;
     project?: string;
     limit: number;

@@ -1036,6 +1036,10 @@ export function queueConformance(name: string, { open, openSmall }: Opening): vo
         ready: 'ready',
         captured: 'captured',
       });
+      assert.deepEqual(
+        (await engine.admin.list({ state: 'waiting', limit: 100 })).map(({ to }) => to),
+        rows.filter(({ state }) => state !== 'captured').map(({ to }) => to),
+      );
       for (const { state, to } of rows)
         assert.deepEqual(
           (await engine.admin.list({ state, limit: 100 })).map((row) => row.to),

@@ -79,6 +79,9 @@ test('a credential: made, its password shown once, a snippet with it', async () 
   assert.match(login.password, /^[a-z2-9]{32}$/);
   assert.match((await shown.textContent()) ?? '', /587|465/);
   await shoot(page, 'credential-new');
+  const dialog = await page.getByRole('dialog').boundingBox();
+  const copy = await page.getByRole('button', { name: 'Copy the snippet for Nodemailer' }).boundingBox();
+  assert.ok(dialog !== null && copy !== null && copy.x + copy.width < dialog.x + dialog.width, 'the snippet lies within the dialog, its button too');
   await page.getByRole('button', { name: 'I have it' }).click();
   await page.reload();
   await page.getByRole('button', { name: 'Snippets for shop' }).waitFor();
@@ -122,6 +125,16 @@ test('a webhook: made, tested, and told of the next message', async () => {
   await page.getByRole('cell', { name: 'message.delivered' }).waitFor();
   await shoot(page, 'webhook');
   assert.ok(told.includes('signed message.delivered'), told.join(', '));
+});
+
+test('a message is found by a word of its subject', async () => {
+  await page.goto('/messages');
+  await page.getByText('Your order').waitFor();
+  await page.getByLabel('Search').fill('tol');
+  await page.getByLabel('Search').press('Enter');
+  await page.getByText('Your order').waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'Told' }).waitFor();
+  assert.match(page.url(), /text=tol/);
 });
 
 test('the sandbox is an inbox, and a hostile message in it does no harm', async () => {

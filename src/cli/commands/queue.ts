@@ -47,7 +47,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--lane <lane>', 'of this lane')
     .option('--domain <domain>', 'of this recipient domain')
     .option('--credential <name>', 'submitted by this credential')
-    .option('--state <state>', 'ready, leased, deferred, held or captured')
+    .option('--state <state>', 'ready, leased, deferred, held, captured, or waiting: all but captured')
     .option('--limit <n>', 'at most so many', '100')
     .action((options: Listed) => list(cli, options));
   command

@@ -31,7 +31,10 @@ const FILTER = z.strictObject({
   lane: laneName.optional(),
   domain: domainName.optional().describe('of the recipients'),
   credential: credentialName.optional(),
-  state: z.enum(STATES).optional(),
+  state: z
+    .enum([...STATES, 'waiting'])
+    .optional()
+    .describe('`waiting`: all but what was captured'),
   after: z
     .string()
     .regex(/^[0-9a-z]{16}\.\d{1,6}$/, 'use the value of "next"')

@@ -299,13 +299,14 @@ function selectionValue(selection: Selection): string {
   }
 }
 
-function stateCondition(state: RecipientState): string {
+function stateCondition(state: RecipientState | 'waiting'): string {
   return {
     ready: `r.state = ${READY} AND r.attempts = 0`,
     deferred: `r.state = ${READY} AND r.attempts > 0`,
     leased: `r.state = ${LEASED}`,
     held: `r.state = ${HELD}`,
     captured: `r.state = ${CAPTURED}`,
+    waiting: `r.state <> ${CAPTURED}`,
   }[state];
 }
 

@@ -95,7 +95,7 @@ export type ListFilter = {
   readonly id?: MessageId;
   readonly lane?: LaneName;
   readonly domain?: string;
-  readonly state?: RecipientState;
+  readonly state?: RecipientState | 'waiting';
   readonly credential?: string;
   readonly project?: string;
   readonly limit: number;

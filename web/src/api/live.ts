@@ -7,7 +7,7 @@ import { refresh } from './verbs.ts';
 
 const TYPES = ['accepted', 'delivered', 'deferred', 'bounced', 'suppressed', 'expired', 'captured', 'returned', 'held', 'released', 'retried', 'cancelled'] as const;
 /** What an event may have changed. */
-const STALE = ['/v1/messages', '/v1/queue', '/v1/lanes', '/v1/statistics', '/v1/suppressions'];
+const STALE = ['/v1/messages', '/v1/queue', '/v1/lanes', '/v1/statistics', '/v1/suppressions', '/v1/webhooks'];
 const EVERY_MS = 1_000;
 
 /** For as long as the page is there and seen. */

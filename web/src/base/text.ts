@@ -14,6 +14,11 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
+/** With its language, unless the name says it. */
+export function libraryName({ name, language }: { readonly name: string; readonly language: string }): string {
+  return name.includes(language) ? name : `${name} (${language})`;
+}
+
 export function size(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(bytes < 10_000 ? 1 : 0)} KB`;

@@ -6,6 +6,7 @@ import type { ReactNode } from 'react';
 import { send, useApi } from '#web/api/client.ts';
 import type { Advice, Scenario } from '#web/api/types.ts';
 import { useAct } from '#web/api/verbs.ts';
+import { libraryName } from '#web/base/text.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button } from '#web/parts/button.tsx';
 import { CodeBlock } from '#web/parts/copy.tsx';
@@ -66,7 +67,7 @@ export default function Advisor(): ReactNode {
               value={library}
               onChange={(event) => setLibrary(event.target.value)}
               className="w-full"
-              options={[['', 'the usual one'], ...(libraries.data ?? []).map((one) => [one.id, `${one.name} (${one.language})`] as const)]}
+              options={[['', 'the usual one'], ...(libraries.data ?? []).map((one) => [one.id, libraryName(one)] as const)]}
             />
             <Choice
               label="Through which service?"

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link, useParam } from '#web/base/router.tsx';
-import { span } from '#web/base/text.ts';
+import { plural, span } from '#web/base/text.ts';
 import { keyOf, send, useApi } from '#web/api/client.ts';
 import type { Examination, Finding } from '#web/api/types.ts';
 import { useAct } from '#web/api/verbs.ts';
@@ -111,7 +111,7 @@ function Report({ examination }: { readonly examination: Examination }): ReactNo
     <>
       <div className="mb-4 grid gap-2">
         <Notice tone={tones[summary.status]} title={sentence(summary.text)}>
-          {summary.fail} faults, {summary.warn} to look at, {summary.pass} fine, {summary.skip} not checked.
+          {plural(summary.fail, 'fault')}, {summary.warn} to look at, {summary.pass} fine, {summary.skip} not checked.
         </Notice>
         {examination.sharePath !== null && (
           <Notice tone="info" title="Whoever has this link reads the report, and nothing else.">

@@ -23,7 +23,7 @@ type Answer = { readonly messages: readonly MessageRow[]; readonly next: string 
 
 export default function Messages(): ReactNode {
   const { query } = useLocation();
-  const filter = Object.fromEntries(['status', 'to', 'from', 'credential', 'since', 'before'].map((name) => [name, query.get(name)]));
+  const filter = Object.fromEntries(['text', 'status', 'to', 'from', 'credential', 'since', 'before'].map((name) => [name, query.get(name)]));
   const answer = useApi<Answer>(withQuery('/v1/messages', { ...filter, limit: PAGE }), { keep: true, everyMs: 30_000 });
   const credentials = useApi<{ credentials: readonly Credential[] }>('/v1/credentials');
   const filtered = Object.entries(filter).some(([name, value]) => name !== 'before' && value !== null);
@@ -31,7 +31,12 @@ export default function Messages(): ReactNode {
   return (
     <>
       <PageHead title="Messages" about="Everything that was accepted here, with what became of it." />
-      <form role="search" className="mb-4 grid grid-cols-2 items-end gap-2 sm:grid-cols-3 lg:grid-cols-[1fr_1fr_1fr_auto_auto_auto]" onSubmit={(event) => event.preventDefault()}>
+      <form
+        role="search"
+        className="mb-4 grid grid-cols-2 items-end gap-2 sm:grid-cols-3 lg:grid-cols-[1.4fr_1fr_1fr_auto_auto_auto_auto]"
+        onSubmit={(event) => event.preventDefault()}
+      >
+        <SearchField label="Search" placeholder="subject, address, Message-ID" value={filter['text'] ?? ''} onDone={(text) => narrow({ text })} />
         <SearchField label="To" placeholder="address or domain" value={filter['to'] ?? ''} onDone={(to) => narrow({ to })} />
         <SearchField label="From" placeholder="address or domain" value={filter['from'] ?? ''} onDone={(from) => narrow({ from })} />
         <Choice

@@ -73,16 +73,17 @@ function Fates({ mail, delivery }: { readonly mail: Mail; readonly delivery: Lat
   const long = mail.span === 'day' || buckets.length > 48;
   const numbers: readonly (readonly [string, string])[] = [
     ['sent', count(of('accepted'))],
-    ['delivered', count(of('delivered') + of('captured'))],
+    ['delivered', count(of('delivered'))],
+    ...(of('captured') > 0 ? [['captured', count(of('captured'))] as const] : []),
     ['put off', count(of('deferred'))],
     ['failed', count(of('bounced') + of('expired') + of('suppressed'))],
-    ['half take', delivery?.p50Ms == null ? '–' : span(delivery.p50Ms)],
+    ['median time', delivery?.p50Ms == null ? '–' : span(delivery.p50Ms)],
     ['99 % within', delivery?.p99Ms == null ? '–' : span(delivery.p99Ms)],
   ];
   const columns = buckets.map(({ at, counts }) => ({ at, values: { ...counts, bounced: (counts['bounced'] ?? 0) + (counts['expired'] ?? 0) + (counts['suppressed'] ?? 0) } }));
   return (
     <>
-      <dl className="mb-4 grid grid-cols-2 gap-3 sm:grid-cols-3 lg:grid-cols-6">
+      <dl className="mb-4 grid grid-cols-2 gap-3 sm:grid-cols-3 lg:grid-cols-[repeat(auto-fit,minmax(110px,1fr))]">
         {numbers.map(([name, value]) => (
           <div key={name} className="flex flex-col-reverse rounded-lg bg-sunken px-3 py-2">
             <dt className="text-[12.5px] text-soft">{name}</dt>

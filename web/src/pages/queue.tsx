@@ -30,7 +30,7 @@ export default function Queue(): ReactNode {
   const lane = query.get('lane');
   const state = query.get('state');
   const lanes = useApi<{ lanes: readonly Lane[] }>('/v1/lanes', { everyMs: 5_000 });
-  const queued = useApi<Queued>(withQuery('/v1/queue', { lane, state, after: query.get('after'), limit: PAGE }), { everyMs: 5_000, keep: true });
+  const queued = useApi<Queued>(withQuery('/v1/queue', { lane, state: state ?? 'waiting', after: query.get('after'), limit: PAGE }), { everyMs: 5_000, keep: true });
   const next = queued.data?.next ?? null;
   const verb = useVerb(sayChanged, sayFailure);
   const [dialog, confirm] = useConfirm();
@@ -85,7 +85,7 @@ export default function Queue(): ReactNode {
               value={state ?? ''}
               onChange={(event) => setQuery({ state: event.target.value, after: null })}
               options={[
-                ['', 'any state'],
+                ['', 'all that wait'],
                 ['ready', 'ready'],
                 ['leased', 'being sent'],
                 ['deferred', 'deferred'],
@@ -188,7 +188,7 @@ function Recipients({ rows, act }: { readonly rows: readonly QueueRow[]; readonl
             <td data-label="State">
               <Status of={row.state} />
             </td>
-            <td data-label="Recipient">
+            <td data-label="Recipient" className="min-w-[220px]">
               <span>
                 <Link to={`/messages/${row.id}`} className="font-medium text-ink">
                   {row.to}

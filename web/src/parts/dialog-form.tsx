@@ -23,7 +23,7 @@ export function DialogForm({ open, close, title, about, act, verb, ready = true,
   return (
     <Dialog open={open} close={close} title={title} about={about}>
       <form
-        className="grid gap-4"
+        className="grid grid-cols-[minmax(0,1fr)] gap-4"
         onSubmit={(event) => {
           event.preventDefault();
           act.mutate(undefined);
@@ -48,7 +48,7 @@ type Once = { readonly open: boolean; readonly title: string; readonly warning: 
 export function ShownOnce({ open, title, warning, about, done, children }: Once): ReactNode {
   return (
     <Dialog open={open} close={done} title={title} firm wide>
-      <div className="grid gap-4">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-4">
         <Notice tone="warn" title={warning}>
           {about}
         </Notice>

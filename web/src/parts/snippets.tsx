@@ -5,6 +5,7 @@ import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useApi } from '#web/api/client.ts';
 import type { ServerView } from '#web/api/types.ts';
+import { libraryName } from '#web/base/text.ts';
 import { CodeBlock } from './copy.tsx';
 import { Choice } from './form.tsx';
 import { Waiting } from './layout.tsx';
@@ -55,7 +56,7 @@ export function Snippets({ username, domain }: { readonly username: string; /** 
     to: 'friend@example.net',
   };
   return (
-    <div className="grid min-w-0 gap-3">
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-3">
       <div className="flex flex-wrap gap-3">
         <Choice
           label="Library or program"
@@ -64,7 +65,7 @@ export function Snippets({ username, domain }: { readonly username: string; /** 
             setId(event.target.value);
             remember(event.target.value);
           }}
-          options={libraries.data.map((one) => [one.id, `${one.name} (${one.language})`] as const)}
+          options={libraries.data.map((one) => [one.id, libraryName(one)] as const)}
         />
         <Choice
           label="Port"
