@@ -3,15 +3,18 @@
 import { useId, useState } from 'react';
 import type { ReactNode } from 'react';
 import { count, dateTime } from '#web/base/text.ts';
+import { useWidth } from './width.ts';
 
 export type Series = { readonly key: string; readonly name: string; readonly fill: string; readonly dot: string };
 export type Column = { readonly at: string; readonly values: Readonly<Record<string, number>> };
 
-const WIDTH = 720;
+/** Until it is known how wide it is. */
+const FIRST_WIDTH = 720;
 const HEIGHT = 170;
 const LEFT = 44;
 const BOTTOM = 20;
-const LABELS = 6;
+/** What a label under the columns needs. */
+const LABEL_PX = 90;
 
 export function Columns({
   title,
@@ -28,12 +31,13 @@ export function Columns({
   const [at, setAt] = useState<number | null>(null);
   const sums = columns.map(({ values }) => series.reduce((sum, { key }) => sum + (values[key] ?? 0), 0));
   const most = ceiling(Math.max(1, ...sums));
-  const step = (WIDTH - LEFT) / Math.max(columns.length, 1);
+  const [figure, width] = useWidth(FIRST_WIDTH);
+  const step = (width - LEFT) / Math.max(columns.length, 1);
   const plot = HEIGHT - BOTTOM - 6;
-  const every = Math.max(1, Math.ceil(columns.length / LABELS));
+  const every = Math.max(1, Math.ceil(columns.length / ((width - LEFT) / LABEL_PX)));
   const shown = at === null ? null : columns[at];
   return (
-    <figure className="min-w-0" aria-labelledby={id}>
+    <figure ref={figure} className="min-w-0" aria-labelledby={id}>
       <figcaption id={id} className="sr-only">
         {title}
       </figcaption>
@@ -45,12 +49,20 @@ export function Columns({
           </li>
         ))}
       </ul>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} className="w-full" role="img" aria-label={`${title}. The numbers are in the table below.`} onMouseLeave={() => setAt(null)}>
+      <svg
+        viewBox={`0 0 ${width} ${HEIGHT}`}
+        width={width}
+        height={HEIGHT}
+        className="max-w-full"
+        role="img"
+        aria-label={`${title}. The numbers are in the table below.`}
+        onMouseLeave={() => setAt(null)}
+      >
         {[0, most / 2, most].map((tick) => {
           const y = 6 + plot * (1 - tick / most);
           return (
             <g key={tick}>
-              <line x1={LEFT} x2={WIDTH} y1={y} y2={y} className="stroke-line" />
+              <line x1={LEFT} x2={width} y1={y} y2={y} className="stroke-line" />
               <text x={LEFT - 6} y={y + 4} textAnchor="end" className="fill-soft text-[11px]">
                 {count(tick)}
               </text>

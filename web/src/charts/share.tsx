@@ -4,13 +4,17 @@ import { useId, useState } from 'react';
 import type { ReactNode } from 'react';
 import { PORTS } from './baseline.ts';
 import type { PortName, Share } from './baseline.ts';
+import { useWidth } from './width.ts';
 
 const FILLS: Readonly<Record<PortName, string>> = { '587': 'fill-p587', '465': 'fill-p465', '25': 'fill-p25', '2525': 'fill-p2525' };
 const DOTS: Readonly<Record<PortName, string>> = { '587': 'bg-p587', '465': 'bg-p465', '25': 'bg-p25', '2525': 'bg-p2525' };
-const WIDTH = 520;
+/** Until it is known how wide it is. */
+const FIRST_WIDTH = 520;
 const HEIGHT = 200;
 const LEFT = 34;
 const BOTTOM = 22;
+/** What a label under the columns needs. */
+const LABEL_PX = 55;
 
 export function PortLegend(): ReactNode {
   return (
@@ -28,22 +32,31 @@ export function PortLegend(): ReactNode {
 export function ShareColumns({ title, rows, unit = '%' }: { readonly title: string; readonly rows: readonly Share[]; readonly unit?: string }): ReactNode {
   const id = useId();
   const [at, setAt] = useState<number | null>(null);
-  const step = (WIDTH - LEFT) / Math.max(rows.length, 1);
+  const [figure, width] = useWidth(FIRST_WIDTH);
+  const step = (width - LEFT) / Math.max(rows.length, 1);
   const column = Math.min(step * 0.72, 44);
   const plot = HEIGHT - BOTTOM - 6;
-  const every = Math.ceil(rows.length / 8);
+  const every = Math.max(1, Math.ceil(rows.length / ((width - LEFT) / LABEL_PX)));
   const shown = at === null ? rows.at(-1) : rows[at];
   return (
-    <figure className="min-w-0" aria-labelledby={id}>
+    <figure ref={figure} className="min-w-0" aria-labelledby={id}>
       <figcaption id={id} className="mb-1 text-[13px] font-medium">
         {title}
       </figcaption>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} className="w-full" role="img" aria-label={`${title}. The numbers are in the table below.`} onMouseLeave={() => setAt(null)}>
+      <svg
+        viewBox={`0 0 ${width} ${HEIGHT}`}
+        width={width}
+        height={HEIGHT}
+        className="max-w-full"
+        role="img"
+        aria-label={`${title}. The numbers are in the table below.`}
+        onMouseLeave={() => setAt(null)}
+      >
         {[0, 25, 50, 75, 100].map((tick) => {
           const y = 6 + plot * (1 - tick / 100);
           return (
             <g key={tick}>
-              <line x1={LEFT} x2={WIDTH} y1={y} y2={y} className="stroke-line" />
+              <line x1={LEFT} x2={width} y1={y} y2={y} className="stroke-line" />
               <text x={LEFT - 6} y={y + 4} textAnchor="end" className="fill-soft text-[11px]">
                 {tick}
               </text>
@@ -62,7 +75,7 @@ export function ShareColumns({ title, rows, unit = '%' }: { readonly title: stri
                 top -= height;
                 return <rect key={port} x={x} y={top} width={column} height={Math.max(0, height - 1)} rx="1.5" className={FILLS[port]} />;
               })}
-              {(i % every === 0 || i === rows.length - 1) && (
+              {(rows.length - 1 - i) % every === 0 && (
                 <text x={x + column / 2} y={HEIGHT - 6} textAnchor="middle" className="fill-soft text-[11px]">
                   {row.label}
                 </text>

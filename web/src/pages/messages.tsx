@@ -36,7 +36,7 @@ export default function Messages(): ReactNode {
         className="mb-4 grid grid-cols-2 items-end gap-2 sm:grid-cols-3 lg:grid-cols-[1.4fr_1fr_1fr_auto_auto_auto_auto]"
         onSubmit={(event) => event.preventDefault()}
       >
-        <SearchField label="Search" placeholder="subject, address, Message-ID" value={filter['text'] ?? ''} onDone={(text) => narrow({ text })} />
+        <SearchField label="Search" placeholder="word, address or id" value={filter['text'] ?? ''} onDone={(text) => narrow({ text })} />
         <SearchField label="To" placeholder="address or domain" value={filter['to'] ?? ''} onDone={(to) => narrow({ to })} />
         <SearchField label="From" placeholder="address or domain" value={filter['from'] ?? ''} onDone={(from) => narrow({ from })} />
         <Choice
