@@ -23,6 +23,8 @@ export const TIERS: readonly (readonly string[])[] = [
 export const WEB_TIERS: readonly (readonly string[])[] = [['base'], ['api'], ['parts'], ['charts', 'settings'], ['pages']];
 const CONFIG_READERS = new Set(['config', 'server', 'http', 'cli']);
 const MAX_LINES = 500;
+/** Of web/src, made from the code (scripts/pages.ts): nobody reads it from top to end. */
+const MADE = new Set(['api/schema.ts']);
 
 /** What breaks the rules, one sentence each. `root` has the rooms. */
 export function findBreaches(root: string): string[] {
@@ -38,7 +40,7 @@ function shapeBreaches(path: string, source: string): string[] {
   const lines = source.split('\n').length;
   return [
     ...(source.startsWith('// ') ? [] : [`${path}: begins without saying what it owns`]),
-    ...(lines > MAX_LINES ? [`${path}: has ${lines} lines; split it by idea (at most ${MAX_LINES})`] : []),
+    ...(lines > MAX_LINES && !MADE.has(path) ? [`${path}: has ${lines} lines; split it by idea (at most ${MAX_LINES})`] : []),
   ];
 }
 

@@ -1,4 +1,5 @@
-// The pages of docs/ that are made from the code, and what writes them (`npm run docs`). A test holds the committed pages against this.
+// What is made from the code and committed: pages of docs/, and the dashboard's types of the API; and what writes them (`npm run docs`). A test
+// holds the committed files against this.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,19 +9,21 @@ import { commandsReference } from '#cli/reference.ts';
 import { personalitiesReference } from '#cli/sink/reference.ts';
 import { configurationReference } from '#config/reference.ts';
 import { zooPage } from '../test/zoo/page.ts';
+import { dashboardSchema } from './schema.ts';
 
-/** The pages by name, each with what makes its text. */
+/** By path, each with what makes its text. */
 export const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
-  'commands.md': commandsReference,
-  'personalities.md': personalitiesReference,
-  'configuration.md': configurationReference,
-  'zoo.md': zooPage,
+  'docs/commands.md': commandsReference,
+  'docs/personalities.md': personalitiesReference,
+  'docs/configuration.md': configurationReference,
+  'docs/zoo.md': zooPage,
+  'web/src/api/schema.ts': dashboardSchema,
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const docs = fileURLToPath(new URL('../docs', import.meta.url));
-  for (const [name, make] of Object.entries(PAGES)) {
-    writeFileSync(join(docs, name), await make());
-    process.stdout.write(`docs/${name}\n`);
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  for (const [path, make] of Object.entries(PAGES)) {
+    writeFileSync(join(root, path), await make());
+    process.stdout.write(`${path}\n`);
   }
 }

@@ -23,9 +23,9 @@ function assertSame(documented: readonly string[], real: readonly string[], wher
   assert.deepEqual({ missing, gone, twice }, { missing: [], gone: [], twice: [] }, where);
 }
 
-for (const [name, make] of Object.entries(PAGES)) {
-  test(`docs/${name} is what the code makes`, async () => {
-    assert.equal(page(`docs/${name}`), await make(), 'run "npm run docs" and commit the page');
+for (const [path, make] of Object.entries(PAGES)) {
+  test(`${path} is what the code makes`, async () => {
+    assert.equal(page(path), await make(), 'run "npm run docs" and commit what it writes');
   });
 }
 

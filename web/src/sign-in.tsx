@@ -6,7 +6,7 @@ import { useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
 import { Refusal, send } from '#web/api/client.ts';
 import { canPasskeys, signInByPasskey, useIdentity } from '#web/api/session.ts';
-import type { SignedIn } from '#web/api/session.ts';
+import type { SignedIn } from '#web/api/schema.ts';
 import { navigate } from '#web/base/router.tsx';
 import { Button } from '#web/parts/button.tsx';
 import { TextField } from '#web/parts/form.tsx';
@@ -62,7 +62,7 @@ function SignIn(): ReactNode {
   useEffect(() => {
     if (link === '') return;
     history.replaceState(null, '', PLACE);
-    used ??= send<SignedIn>('POST', '/v1/session', { link });
+    used ??= send('POST /v1/session', {}, { link });
     const way = used;
     void enter(() => way);
     // Once: the link is in the address only at the start.
@@ -77,7 +77,7 @@ function SignIn(): ReactNode {
         onSubmit={(event) => {
           event.preventDefault();
           const { name, password, code } = form;
-          void enter(() => send<SignedIn>('POST', '/v1/session', { name: name.trim(), password, ...(wantsCode ? { code } : {}) }));
+          void enter(() => send('POST /v1/session', {}, { name: name.trim(), password, ...(wantsCode ? { code } : {}) }));
         }}
       >
         {error !== null && <RefusalNotice error={error} />}

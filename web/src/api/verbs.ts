@@ -3,8 +3,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import type { QueryClient, UseMutationResult } from '@tanstack/react-query';
 import { send } from './client.ts';
-import type { Refusal } from './client.ts';
-import type { Selection, Verb } from './types.ts';
+import type { Answer, Body, Refusal } from './client.ts';
 
 /** Everything under these paths is stale, also with other parameters. */
 export async function refresh(queries: QueryClient, paths: readonly string[]): Promise<void> {
@@ -30,11 +29,14 @@ export function useAct<I, O>({ act, stale, done, failed }: Act<I, O>): UseMutati
   });
 }
 
-export type Changed = { readonly recipients: number; readonly underWay: number };
+export type Verb = 'retry' | 'hold' | 'release' | 'cancel';
+/** What a verb is about. */
+export type Selection = Body<`POST /v1/queue/${Verb}`>;
+export type Changed = Answer<`POST /v1/queue/${Verb}`>;
 
 export function useVerb(said: (verb: Verb, changed: Changed) => void, failed: (error: Refusal) => void): UseMutationResult<Changed, Refusal, { verb: Verb; selection: Selection }> {
   return useAct({
-    act: ({ verb, selection }: { verb: Verb; selection: Selection }) => send<Changed>('POST', `/v1/queue/${verb}`, selection),
+    act: ({ verb, selection }: { verb: Verb; selection: Selection }) => send(`POST /v1/queue/${verb}`, {}, selection),
     stale: ['/v1/queue', '/v1/lanes', '/v1/messages'],
     done: (changed, { verb }) => said(verb, changed),
     failed,

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { send, useApi } from '#web/api/client.ts';
-import type { Advice, Scenario } from '#web/api/types.ts';
+import type { Advice } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { libraryName } from '#web/base/text.ts';
 import { Badge } from '#web/parts/badge.tsx';
@@ -13,6 +13,8 @@ import { CodeBlock } from '#web/parts/copy.tsx';
 import { Cards, Check, Choice, TextField } from '#web/parts/form.tsx';
 import { PageHead, RefusalNotice, Section } from '#web/parts/layout.tsx';
 import { Icon } from '#web/parts/icon.tsx';
+
+type Scenario = Advice['scenario'];
 
 const SCENARIOS: readonly { readonly value: Scenario; readonly title: string; readonly text: string }[] = [
   { value: 'app', title: 'An application', text: 'Sign-ups, receipts, alerts.' },
@@ -23,11 +25,9 @@ const SCENARIOS: readonly { readonly value: Scenario; readonly title: string; re
 const ENCRYPTIONS = { 'starttls-required': 'STARTTLS, required', 'implicit-tls': 'TLS from the first byte', https: 'HTTPS' } as const;
 const BLOCKABLE = [25, 465, 587, 2525];
 
-type Providers = { readonly providers: readonly { readonly id: string; readonly name: string }[] };
-
 export default function Advisor(): ReactNode {
   const libraries = useQuery({ queryKey: ['libraries'], queryFn: async () => (await import('#knowledge/libraries.ts')).LIBRARIES, staleTime: Infinity });
-  const providers = useApi<Providers>('/v1/advise/providers');
+  const providers = useApi('/v1/advise/providers', {});
   const [scenario, setScenario] = useState<Scenario>('app');
   const [library, setLibrary] = useState('');
   const [provider, setProvider] = useState('');
@@ -36,14 +36,18 @@ export default function Advisor(): ReactNode {
   const [probe, setProbe] = useState(false);
   const ask = useAct({
     act: () =>
-      send<Advice>('POST', '/v1/advise', {
-        scenario,
-        library: library === '' ? null : library,
-        provider: provider === '' ? null : provider,
-        host: host.trim() === '' ? null : host.trim(),
-        blocked,
-        probe,
-      }),
+      send(
+        'POST /v1/advise',
+        {},
+        {
+          scenario,
+          library: library === '' ? null : library,
+          provider: provider === '' ? null : provider,
+          host: host.trim() === '' ? null : host.trim(),
+          blocked,
+          probe,
+        },
+      ),
     stale: [],
   });
   return (

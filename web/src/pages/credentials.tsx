@@ -4,7 +4,7 @@ import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { plural } from '#web/base/text.ts';
 import { send, useApi } from '#web/api/client.ts';
-import type { Credential, CredentialSecret } from '#web/api/types.ts';
+import type { Credential, CredentialSecret } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button } from '#web/parts/button.tsx';
@@ -20,19 +20,19 @@ import { When } from '#web/parts/when.tsx';
 const words = (text: string): string[] => text.split(/[\s,]+/).filter((word) => word !== '');
 
 export default function Credentials(): ReactNode {
-  const credentials = useApi<{ credentials: readonly Credential[] }>('/v1/credentials');
+  const credentials = useApi('/v1/credentials', {});
   const [making, setMaking] = useState(false);
   const [secret, setSecret] = useState<CredentialSecret | null>(null);
   const [snippetOf, setSnippetOf] = useState<Credential | null>(null);
   const [dialog, confirm] = useConfirm();
   const rotate = useAct({
-    act: (name: string) => send<CredentialSecret>('POST', `/v1/credentials/${encodeURIComponent(name)}/rotate`),
+    act: (name: string) => send('POST /v1/credentials/{name}/rotate', { name }),
     stale: ['/v1/credentials'],
     done: setSecret,
     failed: sayFailure,
   });
   const revoke = useAct({
-    act: (name: string) => send('DELETE', `/v1/credentials/${encodeURIComponent(name)}`),
+    act: (name: string) => send('DELETE /v1/credentials/{name}', { name }),
     stale: ['/v1/credentials'],
     done: (_, name) => say(`"${name}" can no longer log in.`),
   });
@@ -175,13 +175,17 @@ function NewCredential({ open, close, made }: { readonly open: boolean; readonly
   const [rate, setRate] = useState('');
   const create = useAct({
     act: () =>
-      send<CredentialSecret>('POST', '/v1/credentials', {
-        name: name.trim(),
-        mode,
-        domains: words(domains),
-        allowIps: words(ips),
-        ratePerHour: rate === '' ? null : Number(rate),
-      }),
+      send(
+        'POST /v1/credentials',
+        {},
+        {
+          name: name.trim(),
+          mode,
+          domains: words(domains),
+          allowIps: words(ips),
+          ratePerHour: rate === '' ? null : Number(rate),
+        },
+      ),
     stale: ['/v1/credentials'],
     done: (secret) => {
       setName('');

@@ -4,7 +4,6 @@ import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { Link, navigate, useLocation } from '#web/base/router.tsx';
 import { send, useApi } from '#web/api/client.ts';
-import type { Examination, ExaminationRow } from '#web/api/types.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Button, IconButton } from '#web/parts/button.tsx';
 import { useConfirm } from '#web/parts/dialog.tsx';
@@ -14,9 +13,9 @@ import { Verdict } from '#web/parts/verdict.tsx';
 import { When } from '#web/parts/when.tsx';
 
 export default function Doctor(): ReactNode {
-  const rows = useApi<{ examinations: readonly ExaminationRow[] }>('/v1/doctor?limit=50', { everyMs: 15_000 });
+  const rows = useApi('/v1/doctor', { limit: 50 }, { everyMs: 15_000 });
   const [dialog, confirm] = useConfirm();
-  const remove = useAct({ act: (id: string) => send('DELETE', `/v1/doctor/${id}`), stale: ['/v1/doctor'] });
+  const remove = useAct({ act: (id: string) => send('DELETE /v1/doctor/{id}', { id }), stale: ['/v1/doctor'] });
   return (
     <>
       {dialog}
@@ -91,23 +90,27 @@ export default function Doctor(): ReactNode {
 function Ask(): ReactNode {
   const { query } = useLocation();
   const [target, setTarget] = useState(query.get('target') ?? '');
-  const [kind, setKind] = useState('');
+  const [kind, setKind] = useState<'' | 'host' | 'domain'>('');
   const [ports, setPorts] = useState('');
   const [username, setUsername] = useState('');
   const [password, setPassword] = useState('');
   const [insecure, setInsecure] = useState(false);
   const start = useAct({
     act: () =>
-      send<Examination>('POST', '/v1/doctor', {
-        target: target.trim(),
-        as: kind === '' ? null : kind,
-        ports: ports
-          .split(/[\s,]+/)
-          .filter((port) => port !== '')
-          .map(Number),
-        login: username === '' ? null : { username, password },
-        insecure,
-      }),
+      send(
+        'POST /v1/doctor',
+        {},
+        {
+          target: target.trim(),
+          as: kind === '' ? null : kind,
+          ports: ports
+            .split(/[\s,]+/)
+            .filter((port) => port !== '')
+            .map(Number),
+          login: username === '' ? null : { username, password },
+          insecure,
+        },
+      ),
     stale: ['/v1/doctor'],
     done: ({ id }) => navigate(`/doctor/${id}`),
   });
@@ -140,7 +143,7 @@ function Ask(): ReactNode {
             <Choice
               label="Read it as"
               value={kind}
-              onChange={(event) => setKind(event.target.value)}
+              onChange={(event) => setKind(event.target.value as typeof kind)}
               options={[
                 ['', 'whatever it looks like'],
                 ['host', 'a mail server'],

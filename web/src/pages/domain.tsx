@@ -5,8 +5,9 @@ import type { ReactNode } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link, navigate, useParam } from '#web/base/router.tsx';
 import { dateTime } from '#web/base/text.ts';
-import { keyOf, send, useApi } from '#web/api/client.ts';
-import type { DnsRecord, DomainDetail } from '#web/api/types.ts';
+import { addressOf, keyOf, send, useApi } from '#web/api/client.ts';
+import type { Body } from '#web/api/client.ts';
+import type { DnsFinding, DnsRecord, DomainCheck, DomainDetail } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import type { Tone } from '#web/parts/badge.tsx';
@@ -17,6 +18,8 @@ import { Icon } from '#web/parts/icon.tsx';
 import { Loaded, Notice, PageHead, Section } from '#web/parts/layout.tsx';
 import { say, sayFailure } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
+
+type Step = NonNullable<Body<'POST /v1/domains/{name}/rotate'>['step']>;
 
 const TONES: Readonly<Record<string, readonly [Tone, string]>> = {
   right: ['good', 'right'],
@@ -41,13 +44,13 @@ const PURPOSES: Readonly<Record<string, readonly [string, string]>> = {
 
 export default function Domain(): ReactNode {
   const name = useParam('name');
-  const place = `/v1/domains/${encodeURIComponent(name)}`;
+  const place = addressOf('/v1/domains/{name}', { name });
   const queries = useQueryClient();
-  const domain = useApi<DomainDetail>(place);
-  const [checked, setChecked] = useState<DomainDetail | null>(null);
+  const domain = useApi('/v1/domains/{name}', { name });
+  const [checked, setChecked] = useState<DomainCheck | null>(null);
   const [dialog, confirm] = useConfirm();
   const check = useAct({
-    act: () => send<DomainDetail>('POST', `${place}/check`),
+    act: () => send('POST /v1/domains/{name}/check', { name }),
     stale: ['/v1/domains'],
     done: (found) => {
       setChecked(found);
@@ -55,9 +58,9 @@ export default function Domain(): ReactNode {
     },
     failed: sayFailure,
   });
-  const rotate = useAct({ act: (step: string) => send('POST', `${place}/rotate`, { step }), stale: [place], failed: sayFailure, done: () => setChecked(null) });
+  const rotate = useAct({ act: (step: Step) => send('POST /v1/domains/{name}/rotate', { name }, { step }), stale: [place], failed: sayFailure, done: () => setChecked(null) });
   const remove = useAct({
-    act: () => send('DELETE', place),
+    act: () => send('DELETE /v1/domains/{name}', { name }),
     stale: ['/v1/domains'],
     done: () => {
       say(`${name} was removed.`);
@@ -115,10 +118,10 @@ export default function Domain(): ReactNode {
   );
 }
 
-function Summary({ domain }: { readonly domain: DomainDetail }): ReactNode {
+function Summary({ domain }: { readonly domain: DomainDetail | DomainCheck }): ReactNode {
   const right = domain.records.filter((record) => record.status === 'right').length;
   const all = domain.records.length;
-  const changes = domain.changes ?? [];
+  const changes = 'changes' in domain ? domain.changes : [];
   return (
     <div className="mb-4 grid gap-2" aria-live="polite">
       {domain.checkedAt === null ? (
@@ -141,8 +144,10 @@ function Summary({ domain }: { readonly domain: DomainDetail }): ReactNode {
   );
 }
 
-function RecordCard({ record }: { readonly record: DnsRecord }): ReactNode {
+function RecordCard({ record }: { readonly record: DnsRecord | DnsFinding }): ReactNode {
   const [tone, word] = TONES[record.status] ?? (['plain', record.status] as const);
+  /** After a check. */
+  const finding = 'found' in record ? record : null;
   const [title, about] = PURPOSES[record.purpose] ?? ([record.purpose, ''] as const);
   return (
     <Section
@@ -164,11 +169,11 @@ function RecordCard({ record }: { readonly record: DnsRecord }): ReactNode {
         <dd className="min-w-0">
           <Copyable text={record.value} label={`the value of the ${title} record`} />
         </dd>
-        {record.found !== undefined && record.found.length > 0 && record.status !== 'right' && (
+        {finding !== null && finding.found.length > 0 && record.status !== 'right' && (
           <>
             <dt className="leading-7 text-soft">Found</dt>
             <dd className="min-w-0 font-mono text-[12.5px] leading-7">
-              {record.found.map((text) => (
+              {finding.found.map((text) => (
                 <span key={text} className="block">
                   {text}
                 </span>
@@ -177,14 +182,14 @@ function RecordCard({ record }: { readonly record: DnsRecord }): ReactNode {
           </>
         )}
       </dl>
-      {record.cause != null && (
+      {finding !== null && finding.cause !== null && (
         <div className="mt-2">
-          <Notice tone={record.status === 'unknown' ? 'warn' : 'bad'} title={record.cause}>
-            {record.fix}
+          <Notice tone={record.status === 'unknown' ? 'warn' : 'bad'} title={finding.cause}>
+            {finding.fix}
           </Notice>
         </div>
       )}
-      {(record.notes ?? []).map((note) => (
+      {finding?.notes.map((note) => (
         <p key={note} className="mt-2 text-[13px] text-soft">
           {note}
         </p>
@@ -193,7 +198,7 @@ function RecordCard({ record }: { readonly record: DnsRecord }): ReactNode {
   );
 }
 
-function Keys({ domain, rotate, busy }: { readonly domain: DomainDetail; readonly rotate: (step: string) => void; readonly busy: boolean }): ReactNode {
+function Keys({ domain, rotate, busy }: { readonly domain: DomainDetail; readonly rotate: (step: Step) => void; readonly busy: boolean }): ReactNode {
   const underWay = domain.keys.some((key) => key.state === 'next') && domain.keys.some((key) => key.state === 'active');
   return (
     <Section

@@ -4,7 +4,6 @@ import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { Link, navigate } from '#web/base/router.tsx';
 import { send, useApi } from '#web/api/client.ts';
-import type { DomainDetail, DomainRow } from '#web/api/types.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button } from '#web/parts/button.tsx';
@@ -14,7 +13,7 @@ import { Empty, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
 import { When } from '#web/parts/when.tsx';
 
 export default function Domains(): ReactNode {
-  const domains = useApi<{ domains: readonly DomainRow[] }>('/v1/domains');
+  const domains = useApi('/v1/domains', {});
   const [adding, setAdding] = useState(false);
   const add = (
     <Button kind="primary" icon="plus" onClick={() => setAdding(true)}>
@@ -82,7 +81,7 @@ function AddDomain({ open, close }: { readonly open: boolean; readonly close: ()
   const [name, setName] = useState('');
   const [inbound, setInbound] = useState(false);
   const create = useAct({
-    act: () => send<DomainDetail>('POST', '/v1/domains', { name: name.trim(), inbound }),
+    act: () => send('POST /v1/domains', {}, { name: name.trim(), inbound }),
     stale: ['/v1/domains'],
     done: (domain) => navigate(`/domains/${domain.name}`),
   });

@@ -5,8 +5,8 @@ import type { ReactNode } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link, useParam } from '#web/base/router.tsx';
 import { plural, span } from '#web/base/text.ts';
-import { keyOf, send, useApi } from '#web/api/client.ts';
-import type { Examination, Finding } from '#web/api/types.ts';
+import { addressOf, keyOf, send, useApi } from '#web/api/client.ts';
+import type { DoctorFinding, Examination } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Button, ButtonLink } from '#web/parts/button.tsx';
 import { Copyable } from '#web/parts/copy.tsx';
@@ -20,8 +20,7 @@ const ORDER = ['fail', 'warn', 'pass', 'skip'] as const;
 
 export default function ExaminationPage(): ReactNode {
   const id = useParam('id');
-  const place = `/v1/doctor/${id}`;
-  const examination = useApi<Examination>(place);
+  const examination = useApi('/v1/doctor/{id}', { id });
   return (
     <Loaded of={examination}>
       {(data) => (
@@ -49,7 +48,7 @@ export default function ExaminationPage(): ReactNode {
               </>
             }
           />
-          {data.status === 'running' && <Progress id={id} place={place} />}
+          {data.status === 'running' && <Progress id={id} />}
           {data.failure !== null && (
             <Notice tone="bad" title={data.failure.cause}>
               {data.failure.fix}
@@ -63,26 +62,26 @@ export default function ExaminationPage(): ReactNode {
 }
 
 /** What is found, as it is found: the server tells what came before, too. */
-function Progress({ id, place }: { readonly id: string; readonly place: string }): ReactNode {
+function Progress({ id }: { readonly id: string }): ReactNode {
   const queries = useQueryClient();
-  const [found, setFound] = useState<readonly Finding[]>([]);
+  const [found, setFound] = useState<readonly DoctorFinding[]>([]);
   const [doing, setDoing] = useState<string | null>(null);
   useEffect(() => {
-    const source = new EventSource(`${place}/events`);
+    const source = new EventSource(addressOf('/v1/doctor/{id}/events', { id }));
     const read = <T,>(event: Event): T => JSON.parse((event as MessageEvent<string>).data) as T;
     const end = (): void => {
       source.close();
-      void queries.invalidateQueries({ queryKey: keyOf(place) });
+      void queries.invalidateQueries({ queryKey: keyOf(addressOf('/v1/doctor/{id}', { id })) });
     };
     source.addEventListener('begun', (event) => setDoing(read<{ what: string }>(event).what));
     source.addEventListener('found', (event) => {
-      const { finding } = read<{ finding: Finding }>(event);
+      const { finding } = read<{ finding: DoctorFinding }>(event);
       setFound((before) => [...before.filter((one) => one.id !== finding.id), finding]);
     });
     source.addEventListener('done', end);
     source.addEventListener('failed', end);
     return () => source.close();
-  }, [id, place, queries]);
+  }, [id, queries]);
   return (
     <Section title="Under way">
       <p role="status" className="pulse text-soft">
@@ -127,7 +126,7 @@ function Report({ examination }: { readonly examination: Examination }): ReactNo
   );
 }
 
-function Findings({ status, findings }: { readonly status: (typeof ORDER)[number]; readonly findings: readonly Finding[] }): ReactNode {
+function Findings({ status, findings }: { readonly status: (typeof ORDER)[number]; readonly findings: readonly DoctorFinding[] }): ReactNode {
   const titles = { fail: 'Faults', warn: 'To look at', pass: 'Fine', skip: 'Not checked' } as const;
   const list = (
     <ul className="grid gap-3">
@@ -166,9 +165,10 @@ function Findings({ status, findings }: { readonly status: (typeof ORDER)[number
 }
 
 function Share({ examination }: { readonly examination: Examination }): ReactNode {
-  const place = `/v1/doctor/${examination.id}`;
-  const share = useAct({ act: () => send('POST', `${place}/share`), stale: [place], failed: sayFailure });
-  const unshare = useAct({ act: () => send('DELETE', `${place}/share`), stale: [place], failed: sayFailure });
+  const { id } = examination;
+  const stale = [addressOf('/v1/doctor/{id}', { id })];
+  const share = useAct({ act: () => send('POST /v1/doctor/{id}/share', { id }), stale, failed: sayFailure });
+  const unshare = useAct({ act: () => send('DELETE /v1/doctor/{id}/share', { id }), stale, failed: sayFailure });
   return examination.sharePath === null ? (
     <Button busy={share.isPending} onClick={() => share.mutate(undefined)}>
       Share the report

@@ -4,7 +4,7 @@ import type { ReactNode } from 'react';
 import { Link, useParam } from '#web/base/router.tsx';
 import { dateTime, plural, size } from '#web/base/text.ts';
 import { useApi } from '#web/api/client.ts';
-import type { MessageDetail } from '#web/api/types.ts';
+import type { Message as Detail } from '#web/api/schema.ts';
 import { useVerb } from '#web/api/verbs.ts';
 import { Badge, Status } from '#web/parts/badge.tsx';
 import { Button } from '#web/parts/button.tsx';
@@ -22,7 +22,7 @@ const OPEN = new Set(['queued', 'deferred', 'held', 'partial']);
 
 export default function Message(): ReactNode {
   const id = useParam('id');
-  const message = useApi<MessageDetail>(`/v1/messages/${id}`, { everyMs: 10_000 });
+  const message = useApi('/v1/messages/{id}', { id }, { everyMs: 10_000 });
   return (
     <Loaded of={message}>
       {(data) => (
@@ -56,7 +56,7 @@ export default function Message(): ReactNode {
   );
 }
 
-function Verbs({ message }: { readonly message: MessageDetail }): ReactNode {
+function Verbs({ message }: { readonly message: Detail }): ReactNode {
   const [dialog, confirm] = useConfirm();
   const words = { retry: 'Tried again at once.', hold: 'Held until it is released.', release: 'Released.', cancel: 'Cancelled.' } as const;
   const verb = useVerb((name, { recipients, underWay }) => say(recipients + underWay === 0 ? 'Nothing of it waits any more.' : words[name]), sayFailure);
@@ -89,7 +89,7 @@ function Verbs({ message }: { readonly message: MessageDetail }): ReactNode {
   );
 }
 
-function Trace({ message }: { readonly message: MessageDetail }): ReactNode {
+function Trace({ message }: { readonly message: Detail }): ReactNode {
   return (
     <>
       <Section title={plural(message.recipients.length, 'recipient')} flush>
@@ -137,7 +137,7 @@ function Trace({ message }: { readonly message: MessageDetail }): ReactNode {
   );
 }
 
-function AllFacts({ message }: { readonly message: MessageDetail }): ReactNode {
+function AllFacts({ message }: { readonly message: Detail }): ReactNode {
   const { envelope } = message;
   const { origin } = envelope;
   return (

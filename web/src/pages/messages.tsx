@@ -2,15 +2,15 @@
 
 import type { ReactNode } from 'react';
 import { navigate, setQuery, useLocation } from '#web/base/router.tsx';
-import { useApi, withQuery } from '#web/api/client.ts';
-import type { Credential, MessageRow } from '#web/api/types.ts';
+import { useApi } from '#web/api/client.ts';
+import type { MessageRow } from '#web/api/schema.ts';
 import { Button } from '#web/parts/button.tsx';
 import { Choice } from '#web/parts/form.tsx';
 import { Empty, Loaded, PageHead, Section } from '#web/parts/layout.tsx';
 import { MessageTable } from '#web/parts/message-table.tsx';
 import { SearchField } from '#web/parts/search-field.tsx';
 
-const STATUSES = ['queued', 'delivered', 'deferred', 'bounced', 'expired', 'captured', 'held', 'partial', 'cancelled'] as const;
+const STATUSES: readonly MessageRow['status'][] = ['queued', 'delivered', 'deferred', 'bounced', 'expired', 'captured', 'held', 'partial', 'cancelled'];
 const SPANS = [
   ['', 'at any time'],
   ['1h', 'in the last hour'],
@@ -19,13 +19,19 @@ const SPANS = [
 ] as const;
 const PAGE = 50;
 
-type Answer = { readonly messages: readonly MessageRow[]; readonly next: string | null };
-
 export default function Messages(): ReactNode {
   const { query } = useLocation();
-  const filter = Object.fromEntries(['text', 'status', 'to', 'from', 'credential', 'since', 'before'].map((name) => [name, query.get(name)]));
-  const answer = useApi<Answer>(withQuery('/v1/messages', { ...filter, limit: PAGE }), { keep: true, everyMs: 30_000 });
-  const credentials = useApi<{ credentials: readonly Credential[] }>('/v1/credentials');
+  const filter = {
+    text: query.get('text'),
+    status: query.get('status'),
+    to: query.get('to'),
+    from: query.get('from'),
+    credential: query.get('credential'),
+    since: query.get('since'),
+    before: query.get('before'),
+  };
+  const answer = useApi('/v1/messages', { ...filter, limit: PAGE }, { keep: true, everyMs: 30_000 });
+  const credentials = useApi('/v1/credentials', {});
   const filtered = Object.entries(filter).some(([name, value]) => name !== 'before' && value !== null);
   const narrow = (changes: Readonly<Record<string, string>>): void => setQuery({ ...changes, before: null });
   return (
@@ -36,22 +42,22 @@ export default function Messages(): ReactNode {
         className="mb-4 grid grid-cols-2 items-end gap-2 sm:grid-cols-3 lg:grid-cols-[1.4fr_1fr_1fr_auto_auto_auto_auto]"
         onSubmit={(event) => event.preventDefault()}
       >
-        <SearchField label="Search" placeholder="word, address or id" value={filter['text'] ?? ''} onDone={(text) => narrow({ text })} />
-        <SearchField label="To" placeholder="address or domain" value={filter['to'] ?? ''} onDone={(to) => narrow({ to })} />
-        <SearchField label="From" placeholder="address or domain" value={filter['from'] ?? ''} onDone={(from) => narrow({ from })} />
+        <SearchField label="Search" placeholder="word, address or id" value={filter.text ?? ''} onDone={(text) => narrow({ text })} />
+        <SearchField label="To" placeholder="address or domain" value={filter.to ?? ''} onDone={(to) => narrow({ to })} />
+        <SearchField label="From" placeholder="address or domain" value={filter.from ?? ''} onDone={(from) => narrow({ from })} />
         <Choice
           label="Status"
-          value={filter['status'] ?? ''}
+          value={filter.status ?? ''}
           onChange={(event) => narrow({ status: event.target.value })}
           options={[['', 'any'], ...STATUSES.map((status) => [status, status === 'partial' ? 'partly delivered' : status] as const)]}
         />
         <Choice
           label="Credential"
-          value={filter['credential'] ?? ''}
+          value={filter.credential ?? ''}
           onChange={(event) => narrow({ credential: event.target.value })}
           options={[['', 'any'], ...(credentials.data?.credentials ?? []).map(({ name }) => [name, name] as const)]}
         />
-        <Choice label="Changed" value={filter['since'] ?? ''} onChange={(event) => narrow({ since: event.target.value })} options={SPANS} />
+        <Choice label="Changed" value={filter.since ?? ''} onChange={(event) => narrow({ since: event.target.value })} options={SPANS} />
         {filtered && (
           <Button kind="quiet" icon="close" onClick={() => navigate('/messages')}>
             Clear

@@ -3,9 +3,8 @@
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useApi } from '#web/api/client.ts';
-import { SPANS, useStatistics } from '#web/api/statistics.ts';
-import type { Latency, Mail } from '#web/api/statistics.ts';
-import type { Lane, MessageRow } from '#web/api/types.ts';
+import { COUNTING, SPANS } from '#web/api/statistics.ts';
+import type { Lane, LatencyStatistics, MailStatistics } from '#web/api/schema.ts';
 import { count, span } from '#web/base/text.ts';
 import { Columns } from '#web/charts/columns.tsx';
 import { ButtonLink } from '#web/parts/button.tsx';
@@ -26,10 +25,10 @@ const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
 
 export default function Overview(): ReactNode {
   const [since, setSince] = useState('24h');
-  const mail = useStatistics<Mail>('mail', since);
-  const latency = useStatistics<Latency>('latency', since);
-  const lanes = useApi<{ lanes: readonly Lane[] }>('/v1/lanes', { everyMs: 5_000 });
-  const latest = useApi<{ messages: readonly MessageRow[] }>(`/v1/messages?limit=${SHOWN}`, { everyMs: 5_000 });
+  const mail = useApi('/v1/statistics/mail', { since }, COUNTING);
+  const latency = useApi('/v1/statistics/latency', { since }, COUNTING);
+  const lanes = useApi('/v1/lanes', {}, { everyMs: 5_000 });
+  const latest = useApi('/v1/messages', { limit: SHOWN }, { everyMs: 5_000 });
   return (
     <>
       <PageHead title="Overview" actions={<Choice label="Time" hideLabel value={since} onChange={(event) => setSince(event.target.value)} options={SPANS} />} />
@@ -67,7 +66,7 @@ export default function Overview(): ReactNode {
   );
 }
 
-function Fates({ mail, delivery }: { readonly mail: Mail; readonly delivery: Latency['delivery']['total'] | null }): ReactNode {
+function Fates({ mail, delivery }: { readonly mail: MailStatistics; readonly delivery: LatencyStatistics['delivery']['total'] | null }): ReactNode {
   const { totals, buckets } = mail;
   const of = (key: string): number => totals[key] ?? 0;
   const long = mail.span === 'day' || buckets.length > 48;

@@ -2,7 +2,7 @@
 
 import type { ReactNode } from 'react';
 import { PORTS, PORT_HISTORY } from '#knowledge/ports.ts';
-import type { ServerView } from '#web/api/types.ts';
+import type { Server } from '#web/api/schema.ts';
 import { useApi } from '#web/api/client.ts';
 import { SUBMISSION_BY_PORT } from '#web/charts/baseline.ts';
 import { PortLegend, ShareColumns } from '#web/charts/share.tsx';
@@ -20,7 +20,7 @@ const ADVICE: Readonly<Record<(typeof PORTS)[number]['submission'], readonly [To
 const PROFILES: Readonly<Record<number, string>> = { 25: 'mx', 465: 'submissions', 587: 'submission', 2525: 'alternate' };
 
 export default function Ports(): ReactNode {
-  const server = useApi<ServerView>('/v1/server');
+  const server = useApi('/v1/server', {});
   return (
     <>
       <PageHead title="The four ports" about="Every mail that an application sends leaves through a TCP port. Four of them matter, and they are not interchangeable." />
@@ -161,7 +161,7 @@ function Model({
 }
 
 /** What this server has for the profile: it may listen elsewhere than on the port of the standard, or not at all. */
-function Here({ profile, port, server }: { readonly profile: string; readonly port: number; readonly server: ServerView | undefined }): ReactNode {
+function Here({ profile, port, server }: { readonly profile: string; readonly port: number; readonly server: Server | undefined }): ReactNode {
   if (server === undefined) return <span className="text-soft">–</span>;
   const listeners = server.listeners.filter((listener) => listener.profile === profile);
   if (listeners.length === 0) return <span className="text-soft">not open</span>;

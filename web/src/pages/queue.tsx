@@ -4,9 +4,9 @@ import type { ReactNode } from 'react';
 import { Link, setQuery, useLocation } from '#web/base/router.tsx';
 import { plural } from '#web/base/text.ts';
 import { useApi, withQuery } from '#web/api/client.ts';
-import type { Lane, QueueRow, Selection, Verb } from '#web/api/types.ts';
+import type { Lane, QueueRow } from '#web/api/schema.ts';
 import { useVerb } from '#web/api/verbs.ts';
-import type { Changed } from '#web/api/verbs.ts';
+import type { Changed, Selection, Verb } from '#web/api/verbs.ts';
 import { Badge, Status } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
 import { useConfirm } from '#web/parts/dialog.tsx';
@@ -23,14 +23,12 @@ function sayChanged(verb: Verb, { recipients, underWay }: Changed): void {
   say(`${plural(recipients, 'recipient')} ${SAID[verb]}${underWay > 0 ? `, ${underWay} more when they come back from delivery` : ''}.`);
 }
 
-type Queued = { readonly recipients: readonly QueueRow[]; readonly next: string | null };
-
 export default function Queue(): ReactNode {
   const { query } = useLocation();
   const lane = query.get('lane');
   const state = query.get('state');
-  const lanes = useApi<{ lanes: readonly Lane[] }>('/v1/lanes', { everyMs: 5_000 });
-  const queued = useApi<Queued>(withQuery('/v1/queue', { lane, state: state ?? 'waiting', after: query.get('after'), limit: PAGE }), { everyMs: 5_000, keep: true });
+  const lanes = useApi('/v1/lanes', {}, { everyMs: 5_000 });
+  const queued = useApi('/v1/queue', { lane, state: state ?? 'waiting', after: query.get('after'), limit: PAGE }, { everyMs: 5_000, keep: true });
   const next = queued.data?.next ?? null;
   const verb = useVerb(sayChanged, sayFailure);
   const [dialog, confirm] = useConfirm();

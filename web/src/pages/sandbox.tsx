@@ -3,7 +3,6 @@
 import type { ReactNode } from 'react';
 import { Link, setQuery, useLocation } from '#web/base/router.tsx';
 import { useApi, withQuery } from '#web/api/client.ts';
-import type { MessageRow } from '#web/api/types.ts';
 import { useVerb } from '#web/api/verbs.ts';
 import { Button, ButtonLink } from '#web/parts/button.tsx';
 import { useConfirm } from '#web/parts/dialog.tsx';
@@ -13,12 +12,11 @@ import { say, sayFailure } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
 
 const PAGE = 50;
-type Answer = { readonly messages: readonly MessageRow[]; readonly next: string | null };
 
 export default function Sandbox(): ReactNode {
   const { query } = useLocation();
   const open = query.get('open');
-  const inbox = useApi<Answer>(withQuery('/v1/messages', { status: 'captured', limit: PAGE, before: query.get('before') }), { everyMs: 15_000, keep: true });
+  const inbox = useApi('/v1/messages', { status: 'captured', limit: PAGE, before: query.get('before') }, { everyMs: 15_000, keep: true });
   const [dialog, confirm] = useConfirm();
   const remove = useVerb(() => say('Removed from the inbox.'), sayFailure);
   return (

@@ -3,8 +3,8 @@
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { Link, setQuery, useLocation } from '#web/base/router.tsx';
-import { send, useApi, withQuery } from '#web/api/client.ts';
-import type { Suppression } from '#web/api/types.ts';
+import { send, useApi } from '#web/api/client.ts';
+import type { Suppression } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
@@ -25,16 +25,14 @@ const REASONS = [
 const EVERYBODY = '*';
 const PAGE = 100;
 
-type Answer = { readonly suppressions: readonly Suppression[]; readonly next: string | null };
-
 export default function Suppressions(): ReactNode {
   const { query } = useLocation();
   const filter = { to: query.get('to'), reason: query.get('reason'), before: query.get('before') };
-  const answer = useApi<Answer>(withQuery('/v1/suppressions', { ...filter, limit: PAGE }), { keep: true });
+  const answer = useApi('/v1/suppressions', { ...filter, limit: PAGE }, { keep: true });
   const [adding, setAdding] = useState(false);
   const [dialog, confirm] = useConfirm();
   const remove = useAct({
-    act: ({ address, sender }: Suppression) => send('DELETE', withQuery(`/v1/suppressions/${encodeURIComponent(address)}`, { sender })),
+    act: ({ address, sender }: Suppression) => send('DELETE /v1/suppressions/{address}', { address, sender }),
     stale: ['/v1/suppressions'],
     done: (_, { address }) => say(`${address} gets mail again.`),
   });
@@ -149,7 +147,7 @@ function AddSuppression({ open, close }: { readonly open: boolean; readonly clos
   const [sender, setSender] = useState('');
   const [note, setNote] = useState('');
   const add = useAct({
-    act: () => send('POST', '/v1/suppressions', { address: address.trim(), note: note.trim(), ...(sender.trim() === '' ? {} : { sender: sender.trim() }) }),
+    act: () => send('POST /v1/suppressions', {}, { address: address.trim(), note: note.trim(), ...(sender.trim() === '' ? {} : { sender: sender.trim() }) }),
     stale: ['/v1/suppressions'],
     done: () => {
       say(`${address.trim()} gets no more mail.`);

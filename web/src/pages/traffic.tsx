@@ -2,8 +2,9 @@
 
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { SPANS, useStatistics } from '#web/api/statistics.ts';
-import type { Encryption, Ports, Provider } from '#web/api/statistics.ts';
+import { useApi } from '#web/api/client.ts';
+import { COUNTING, SPANS } from '#web/api/statistics.ts';
+import type { EncryptionStatistics, PortStatistics } from '#web/api/schema.ts';
 import { PORTS, SUBMISSION_BY_PORT } from '#web/charts/baseline.ts';
 import type { PortName, Share } from '#web/charts/baseline.ts';
 import { ProviderBars } from '#web/charts/providers.tsx';
@@ -18,8 +19,8 @@ const HOUR = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digi
 
 export default function Traffic(): ReactNode {
   const [since, setSince] = useState('7d');
-  const ports = useStatistics<Ports>('ports', since);
-  const encryption = useStatistics<Encryption>('encryption', since);
+  const ports = useApi('/v1/statistics/ports', { since }, COUNTING);
+  const encryption = useApi('/v1/statistics/encryption', { since }, COUNTING);
   return (
     <>
       <PageHead
@@ -41,7 +42,7 @@ export default function Traffic(): ReactNode {
   );
 }
 
-function PortCharts({ ports }: { readonly ports: Ports }): ReactNode {
+function PortCharts({ ports }: { readonly ports: PortStatistics }): ReactNode {
   const label = ports.span === 'day' ? DAY : HOUR;
   const own: readonly Share[] = ports.buckets
     .map(({ at, counts }) => ({ label: label.format(new Date(at)), values: valuesOf((port) => (port === '25' ? 0 : (counts[port] ?? 0))) }))
@@ -66,7 +67,7 @@ function valuesOf(of: (port: PortName) => number): Share['values'] {
   return { '587': of('587'), '465': of('465'), '25': of('25'), '2525': of('2525') };
 }
 
-function EncryptionCharts({ of }: { readonly of: Encryption }): ReactNode {
+function EncryptionCharts({ of }: { readonly of: EncryptionStatistics }): ReactNode {
   return (
     <>
       <div className="grid gap-8 lg:grid-cols-2">
@@ -90,7 +91,7 @@ function EncryptionCharts({ of }: { readonly of: Encryption }): ReactNode {
 }
 
 /** Those that are published first, then whoever else there was. */
-function barsOf(own: readonly Provider[], published: Encryption['baseline']['providers']): readonly ProviderBar[] {
+function barsOf(own: EncryptionStatistics['outbound'], published: EncryptionStatistics['baseline']['providers']): readonly ProviderBar[] {
   const known = published.map(({ provider, name, percent }) => {
     const seen = provider === null ? sumOf(own) : own.find((one) => one.provider === provider);
     return { name, percent: seen?.percent ?? null, messages: seen?.messages ?? 0, baseline: percent };
@@ -99,7 +100,7 @@ function barsOf(own: readonly Provider[], published: Encryption['baseline']['pro
   return [...known, ...others.slice(0, 6).map(({ name, percent, messages }) => ({ name, percent, messages, baseline: null }))];
 }
 
-function sumOf(own: readonly Provider[]): { percent: number | null; messages: number } {
+function sumOf(own: EncryptionStatistics['outbound']): { percent: number | null; messages: number } {
   const messages = own.reduce((sum, one) => sum + one.messages, 0);
   const encrypted = own.reduce((sum, one) => sum + one.encrypted, 0);
   return { messages, percent: messages === 0 ? null : (100 * encrypted) / messages };

@@ -2,7 +2,9 @@
 
 import { useState } from 'react';
 import type { ReactNode } from 'react';
-import { send, useApi, withQuery } from '#web/api/client.ts';
+import { send, useApi } from '#web/api/client.ts';
+import type { Event, Webhook, WebhookDelivery } from '#web/api/schema.ts';
+import { EVENT_TYPES } from '#web/api/live.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { plural, span } from '#web/base/text.ts';
 import { Badge } from '#web/parts/badge.tsx';
@@ -16,41 +18,12 @@ import { Empty, Facts, Loaded, Notice, PageHead, RefusalNotice, Section } from '
 import { say } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
 
-type Webhook = {
-  readonly id: string;
-  readonly url: string;
-  readonly description: string;
-  readonly types: readonly string[] | null;
-  readonly state: 'active' | 'failing' | 'disabled';
-  readonly disabledCause: string | null;
-  readonly pending: number;
-  readonly lastSuccessAt: string | null;
-  readonly failingSince: string | null;
-  readonly missed: number;
-  readonly createdAt: string;
-  readonly createdBy: string;
-};
-type Delivery = {
-  readonly key: number;
-  readonly type: string;
-  readonly messageId: string | null;
-  readonly attempt: number;
-  readonly at: string;
-  readonly durationMs: number;
-  readonly result: 'delivered' | 'failed' | 'given-up';
-  readonly status: number | null;
-  readonly cause: string;
-  readonly fix: string;
-};
-type Tested = { readonly taken: boolean; readonly status: number | null; readonly durationMs: number; readonly cause: string; readonly fix: string };
-
-const TYPES = ['accepted', 'delivered', 'deferred', 'bounced', 'suppressed', 'expired', 'captured', 'returned', 'held', 'released', 'retried', 'cancelled'] as const;
 const STATES: Readonly<Record<Webhook['state'], Tone>> = { active: 'good', failing: 'warn', disabled: 'plain' };
-const RESULTS: Readonly<Record<Delivery['result'], Tone>> = { delivered: 'good', failed: 'warn', 'given-up': 'bad' };
+const RESULTS: Readonly<Record<WebhookDelivery['result'], Tone>> = { delivered: 'good', failed: 'warn', 'given-up': 'bad' };
 const STALE = ['/v1/webhooks'];
 
 export default function Webhooks(): ReactNode {
-  const webhooks = useApi<{ webhooks: readonly Webhook[] }>('/v1/webhooks', { everyMs: 5_000 });
+  const webhooks = useApi('/v1/webhooks', {}, { everyMs: 5_000 });
   const [making, setMaking] = useState(false);
   const [secret, setSecret] = useState<string | null>(null);
   return (
@@ -99,14 +72,18 @@ export default function Webhooks(): ReactNode {
 }
 
 function One({ webhook, told }: { readonly webhook: Webhook; readonly told: (secret: string) => void }): ReactNode {
-  const path = `/v1/webhooks/${encodeURIComponent(webhook.id)}`;
+  const { id } = webhook;
   const [open, setOpen] = useState(false);
   const [dialog, confirm] = useConfirm();
-  const test = useAct({ act: () => send<Tested>('POST', `${path}/test`), stale: STALE });
-  const rotate = useAct({ act: () => send<{ secret: string }>('POST', `${path}/rotate`, {}), stale: STALE, done: (made) => told(made.secret) });
-  const replay = useAct({ act: () => send('POST', `${path}/replay`, { since: '24h' }), stale: STALE, done: () => say('What happened in the last 24 hours is told again.') });
-  const turn = useAct({ act: () => send('POST', `${path}/${webhook.state === 'disabled' ? 'enable' : 'disable'}`, {}), stale: STALE });
-  const remove = useAct({ act: () => send('DELETE', path), stale: STALE, done: () => say('The webhook is removed.') });
+  const test = useAct({ act: () => send('POST /v1/webhooks/{id}/test', { id }), stale: STALE });
+  const rotate = useAct({ act: () => send('POST /v1/webhooks/{id}/rotate', { id }), stale: STALE, done: (made) => told(made.secret) });
+  const replay = useAct({
+    act: () => send('POST /v1/webhooks/{id}/replay', { id }, { since: '24h' }),
+    stale: STALE,
+    done: () => say('What happened in the last 24 hours is told again.'),
+  });
+  const turn = useAct({ act: () => send(`POST /v1/webhooks/{id}/${webhook.state === 'disabled' ? 'enable' : 'disable'}`, { id }), stale: STALE });
+  const remove = useAct({ act: () => send('DELETE /v1/webhooks/{id}', { id }), stale: STALE, done: () => say('The webhook is removed.') });
   return (
     <>
       {dialog}
@@ -181,14 +158,14 @@ function One({ webhook, told }: { readonly webhook: Webhook; readonly told: (sec
         <Button kind="quiet" className="mt-3" aria-expanded={open} onClick={() => setOpen(!open)}>
           {open ? 'Hide what was told' : 'What was told'}
         </Button>
-        {open && <Deliveries path={path} />}
+        {open && <Deliveries id={id} />}
       </Section>
     </>
   );
 }
 
-function Deliveries({ path }: { readonly path: string }): ReactNode {
-  const deliveries = useApi<{ deliveries: readonly Delivery[] }>(withQuery(`${path}/deliveries`, { limit: 20 }), { everyMs: 5_000 });
+function Deliveries({ id }: { readonly id: string }): ReactNode {
+  const deliveries = useApi('/v1/webhooks/{id}/deliveries', { id, limit: 20 }, { everyMs: 5_000 });
   return (
     <Loaded of={deliveries}>
       {(data) =>
@@ -235,9 +212,9 @@ function Deliveries({ path }: { readonly path: string }): ReactNode {
 function New({ open, close, made }: { readonly open: boolean; readonly close: () => void; readonly made: (secret: string) => void }): ReactNode {
   const [url, setUrl] = useState('');
   const [description, setDescription] = useState('');
-  const [types, setTypes] = useState<readonly string[]>([]);
+  const [types, setTypes] = useState<readonly Event['type'][]>([]);
   const add = useAct({
-    act: () => send<{ secret: string }>('POST', '/v1/webhooks', { url: url.trim(), description, types: types.length === 0 ? null : types }),
+    act: () => send('POST /v1/webhooks', {}, { url: url.trim(), description, types: types.length === 0 ? null : types }),
     stale: STALE,
     done: ({ secret }) => {
       setUrl('');
@@ -253,12 +230,12 @@ function New({ open, close, made }: { readonly open: boolean; readonly close: ()
       <fieldset>
         <legend className="mb-1.5 text-[13px] font-medium">It is told of (nothing chosen: everything)</legend>
         <div className="grid grid-cols-2 gap-1.5 sm:grid-cols-3">
-          {TYPES.map((type) => (
+          {EVENT_TYPES.map((type) => (
             <Check
               key={type}
-              label={type}
-              checked={types.includes(`message.${type}`)}
-              onChange={(event) => setTypes(event.target.checked ? [...types, `message.${type}`] : types.filter((one) => one !== `message.${type}`))}
+              label={type.replace('message.', '')}
+              checked={types.includes(type)}
+              onChange={(event) => setTypes(event.target.checked ? [...types, type] : types.filter((one) => one !== type))}
             />
           ))}
         </div>

@@ -1,6 +1,7 @@
 // States as words with a colour: never the colour alone.
 
 import type { ReactNode } from 'react';
+import type { Message, QueueRow } from '#web/api/schema.ts';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'info' | 'box' | 'plain';
 
@@ -17,6 +18,9 @@ export function Badge({ tone, children }: { readonly tone: Tone; readonly childr
   return <span className={`inline-flex items-center gap-1 rounded-full px-2 text-[12px] leading-[21px] font-medium whitespace-nowrap ${LOOKS[tone]}`}>{children}</span>;
 }
 
+/** A message or a recipient, or what happened to it. */
+type Stands = Message['status'] | Message['events'][number]['type'] | QueueRow['state'];
+
 const STATUSES: Readonly<Record<string, readonly [Tone, string]>> = {
   queued: ['info', 'queued'],
   ready: ['info', 'ready'],
@@ -31,15 +35,13 @@ const STATUSES: Readonly<Record<string, readonly [Tone, string]>> = {
   held: ['warn', 'held'],
   partial: ['warn', 'partly delivered'],
   returned: ['bad', 'returned'],
-  scheduled: ['info', 'scheduled'],
-  suppressed: ['bad', 'suppressed'],
   released: ['info', 'released'],
   retried: ['info', 'retried'],
-};
+} satisfies Readonly<Record<Stands, readonly [Tone, string]>>;
 
-export const statusTone = (status: string): Tone => STATUSES[status]?.[0] ?? 'plain';
+export const statusTone = (status: Stands): Tone => STATUSES[status]?.[0] ?? 'plain';
 
-export function Status({ of }: { readonly of: string }): ReactNode {
+export function Status({ of }: { readonly of: Stands }): ReactNode {
   const [tone, label] = STATUSES[of] ?? (['plain', of] as const);
   return <Badge tone={tone}>{label}</Badge>;
 }

@@ -2,7 +2,7 @@
 
 import type { ReactNode } from 'react';
 import { count } from '#web/base/text.ts';
-import type { Lane } from '#web/api/types.ts';
+import type { Lane } from '#web/api/schema.ts';
 
 const STATES = [
   ['ready', 'ready', 'fill-p465', 'bg-p465'],

@@ -5,8 +5,8 @@ import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useQuery } from '@tanstack/react-query';
 import { size } from '#web/base/text.ts';
-import { Refusal, getText, useApi } from '#web/api/client.ts';
-import type { MessageContent } from '#web/api/types.ts';
+import { Refusal, addressOf, getText, useApi } from '#web/api/client.ts';
+import type { MessageContent } from '#web/api/schema.ts';
 import { look } from './button.tsx';
 import { CodeBlock } from './copy.tsx';
 import { Icon } from './icon.tsx';
@@ -22,7 +22,7 @@ type View = (typeof VIEWS)[number][0];
 const SHOWN_CHARACTERS = 500_000;
 
 export function MessageBody({ id, mode }: { readonly id: string; readonly mode: 'live' | 'sandbox' }): ReactNode {
-  const content = useApi<MessageContent>(`/v1/messages/${id}/content`);
+  const content = useApi('/v1/messages/{id}/content', { id });
   const [chosen, setChosen] = useState<View | null>(null);
   if (content.error instanceof Refusal && content.error.status === 404) {
     return (
@@ -68,7 +68,7 @@ export function MessageBody({ id, mode }: { readonly id: string; readonly mode: 
                   {title}
                 </button>
               ))}
-              <a href={`/v1/messages/${id}/body`} download={`${id}.eml`} className={`${look('quiet')} ml-auto`}>
+              <a href={addressOf('/v1/messages/{id}/body', { id })} download={`${id}.eml`} className={`${look('quiet')} ml-auto`}>
                 <Icon name="download" size={16} /> Download
               </a>
             </div>
@@ -100,7 +100,7 @@ function Look({ id, content }: { readonly id: string; readonly content: MessageC
         title="The message as it looks"
         sandbox=""
         referrerPolicy="no-referrer"
-        src={`/v1/messages/${id}/rendered`}
+        src={addressOf('/v1/messages/{id}/rendered', { id })}
         className="h-[62vh] min-h-[320px] w-full rounded-lg border border-line bg-white [color-scheme:light]"
       />
     </>
@@ -123,7 +123,7 @@ function Headers({ content }: { readonly content: MessageContent }): ReactNode {
 }
 
 function Source({ id }: { readonly id: string }): ReactNode {
-  const source = useQuery({ queryKey: ['/v1/messages', id, 'body'], queryFn: () => getText(`/v1/messages/${id}/body`) });
+  const source = useQuery({ queryKey: ['/v1/messages', id, 'body'], queryFn: () => getText('/v1/messages/{id}/body', { id }) });
   if (source.data === undefined) return <Waiting />;
   const cut = source.data.length > SHOWN_CHARACTERS;
   return (
@@ -140,7 +140,7 @@ function Attachments({ id, content }: { readonly id: string; readonly content: M
     <ul aria-label="Attachments" className="flex flex-wrap gap-2 border-t border-line p-4">
       {content.attachments.map((attachment) => (
         <li key={attachment.n}>
-          <a href={`/v1/messages/${id}/attachments/${attachment.n}`} download={attachment.name} className={look('plain')}>
+          <a href={addressOf('/v1/messages/{id}/attachments/{n}', { id, n: attachment.n })} download={attachment.name} className={look('plain')}>
             <Icon name="download" size={16} />
             {attachment.name} <span className="text-[12px] font-normal text-soft">{size(attachment.sizeBytes)}</span>
           </a>

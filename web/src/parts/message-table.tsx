@@ -1,7 +1,7 @@
 // Messages as rows: who, what, and how it stands. The subject is the link.
 
 import type { ReactNode } from 'react';
-import type { MessageRow } from '#web/api/types.ts';
+import type { MessageRow } from '#web/api/schema.ts';
 import { Link } from '#web/base/router.tsx';
 import { Status } from './badge.tsx';
 import { When } from './when.tsx';

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { useApi } from '#web/api/client.ts';
-import type { ServerView } from '#web/api/types.ts';
+import type { Server } from '#web/api/schema.ts';
 import { libraryName } from '#web/base/text.ts';
 import { CodeBlock } from './copy.tsx';
 import { Choice } from './form.tsx';
@@ -36,7 +36,7 @@ function remember(id: string): void {
 }
 
 export function Snippets({ username, domain }: { readonly username: string; /** To send as. */ readonly domain: string | null }): ReactNode {
-  const server = useApi<ServerView>('/v1/server');
+  const server = useApi('/v1/server', {});
   const libraries = useQuery({ queryKey: ['libraries'], queryFn: async () => (await import('#knowledge/libraries.ts')).LIBRARIES, staleTime: Infinity });
   const [id, setId] = useState(remembered);
   const [profile, setProfile] = useState<Profile>('submission');
@@ -94,6 +94,6 @@ export function Snippets({ username, domain }: { readonly username: string; /** 
 }
 
 /** The name that clients connect to: the server's own, unless it only listens on this machine. */
-function hostFor(server: ServerView, address: string): string {
+function hostFor(server: Server, address: string): string {
   return address.startsWith('127.') || address === '::1' ? address : server.hostname;
 }

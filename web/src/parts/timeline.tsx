@@ -2,13 +2,15 @@
 
 import type { ReactNode } from 'react';
 import { useApi } from '#web/api/client.ts';
-import type { MessageDetail, MessageEvent, Outcome, Security, Transcript as Said } from '#web/api/types.ts';
+import type { Message, Outcome, Security, Transcript as Said } from '#web/api/schema.ts';
 import { dateTime, span, timeOfDay } from '#web/base/text.ts';
 import { statusTone } from './badge.tsx';
 import { Icon } from './icon.tsx';
 import { Facts } from './layout.tsx';
 import { Transcript } from './transcript.tsx';
 import { When } from './when.tsx';
+
+type Happened = Message['events'][number];
 
 const DOTS = { good: 'bg-good', warn: 'bg-warn', bad: 'bg-bad', info: 'bg-info', box: 'bg-box', plain: 'bg-line-strong' } as const;
 const TITLES: Readonly<Record<string, string>> = {
@@ -23,12 +25,12 @@ const TITLES: Readonly<Record<string, string>> = {
   cancelled: 'Cancelled',
   retried: 'To be tried again at once',
   returned: 'A report came back',
-};
+} satisfies Readonly<Record<Happened['type'], string>>;
 
-export function Timeline({ message }: { readonly message: MessageDetail }): ReactNode {
+export function Timeline({ message }: { readonly message: Message }): ReactNode {
   const several = message.recipients.length > 1;
-  const transcripts = useApi<{ transcripts: readonly Said[] }>(`/v1/messages/${message.id}/transcripts`, { everyMs: 5_000 });
-  const saidAt = ({ n, outcome }: MessageEvent): Said | undefined =>
+  const transcripts = useApi('/v1/messages/{id}/transcripts', { id: message.id }, { everyMs: 5_000 });
+  const saidAt = ({ n, outcome }: Happened): Said | undefined =>
     transcripts.data?.transcripts.find(({ startedAt, recipients }) => startedAt === outcome?.startedAt && n !== null && recipients.includes(n));
   return (
     <ol className="ml-1.5 border-l-2 border-line">
@@ -51,7 +53,7 @@ export function Timeline({ message }: { readonly message: MessageDetail }): Reac
   );
 }
 
-function Arrival({ message }: { readonly message: MessageDetail }): ReactNode {
+function Arrival({ message }: { readonly message: Message }): ReactNode {
   const { origin } = message.envelope;
   return (
     <p className="text-soft">
@@ -62,7 +64,7 @@ function Arrival({ message }: { readonly message: MessageDetail }): ReactNode {
   );
 }
 
-function Attempt({ event, outcome, said: transcript }: { readonly event: MessageEvent; readonly outcome: Outcome; readonly said: Said | undefined }): ReactNode {
+function Attempt({ event, outcome, said: transcript }: { readonly event: Happened; readonly outcome: Outcome; readonly said: Said | undefined }): ReactNode {
   const place = outcome.remoteHost === null ? null : `${outcome.remoteHost}${outcome.remotePort === null ? '' : `:${outcome.remotePort}`}`;
   const said = [outcome.code === 0 ? '' : String(outcome.code), outcome.enhanced, outcome.text].filter((part) => part !== '').join(' ');
   return (

@@ -1,7 +1,7 @@
 // What was said on a connection, line by line: who said it, and when since it was begun. Secrets are out of it before it is kept.
 
 import type { ReactNode } from 'react';
-import type { Transcript as Said } from '#web/api/types.ts';
+import type { Transcript as Said } from '#web/api/schema.ts';
 import { span } from '#web/base/text.ts';
 
 const SPEAKERS = { '>': 'we said', '<': 'they said', '*': 'what happened' } as const;

@@ -4,8 +4,9 @@ import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { renderSVG } from 'uqr';
 import { Refusal, send, useApi } from '#web/api/client.ts';
+import type { Answer } from '#web/api/client.ts';
 import { canPasskeys, makePasskey, useMe, useSignOut } from '#web/api/session.ts';
-import type { Passkey, Person, Place } from '#web/api/session.ts';
+import type { Person } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
@@ -71,7 +72,7 @@ function Password({ person }: { readonly person: Person }): ReactNode {
   const [password, setPassword] = useState('');
   const [current, setCurrent] = useState('');
   const set = useAct({
-    act: () => send('PUT', '/v1/me/password', { password, ...again(current) }),
+    act: () => send('PUT /v1/me/password', {}, { password, ...again(current) }),
     stale: STALE,
     done: () => {
       setPassword('');
@@ -109,13 +110,13 @@ function Password({ person }: { readonly person: Person }): ReactNode {
 }
 
 function Totp({ person }: { readonly person: Person }): ReactNode {
-  const [secret, setSecret] = useState<{ secret: string; uri: string } | null>(null);
+  const [secret, setSecret] = useState<Answer<'POST /v1/me/totp'> | null>(null);
   const [code, setCode] = useState('');
   const [current, setCurrent] = useState('');
   const [codes, setCodes] = useState<readonly string[] | null>(null);
-  const begin = useAct({ act: () => send<{ secret: string; uri: string }>('POST', '/v1/me/totp', again(current)), stale: [], done: setSecret });
+  const begin = useAct({ act: () => send('POST /v1/me/totp', {}, again(current)), stale: [], done: setSecret });
   const confirm = useAct({
-    act: () => send<{ recoveryCodes: readonly string[] }>('PUT', '/v1/me/totp', { secret: secret?.secret, code: code.trim(), ...again(current) }),
+    act: () => send('PUT /v1/me/totp', {}, { secret: secret?.secret ?? '', code: code.trim(), ...again(current) }),
     stale: STALE,
     done: ({ recoveryCodes }) => {
       setSecret(null);
@@ -123,7 +124,7 @@ function Totp({ person }: { readonly person: Person }): ReactNode {
       setCodes(recoveryCodes);
     },
   });
-  const remove = useAct({ act: () => send('DELETE', '/v1/me/totp', again(current)), stale: STALE, done: () => say('No codes are asked for any more.') });
+  const remove = useAct({ act: () => send('DELETE /v1/me/totp', {}, again(current)), stale: STALE, done: () => say('No codes are asked for any more.') });
   return (
     <Section
       title="Authenticator app"
@@ -182,7 +183,7 @@ function Totp({ person }: { readonly person: Person }): ReactNode {
 }
 
 function Passkeys({ person }: { readonly person: Person }): ReactNode {
-  const keys = useApi<{ passkeys: readonly Passkey[] }>('/v1/me/passkeys');
+  const keys = useApi('/v1/me/passkeys', {});
   const [name, setName] = useState('');
   const [current, setCurrent] = useState('');
   const add = useAct({
@@ -194,7 +195,7 @@ function Passkeys({ person }: { readonly person: Person }): ReactNode {
     },
   });
   const remove = useAct({
-    act: (id: string) => send('DELETE', `/v1/me/passkeys/${encodeURIComponent(id)}`, again(current)),
+    act: (id: string) => send('DELETE /v1/me/passkeys/{id}', { id }, again(current)),
     stale: STALE,
     done: () => say('The passkey is forgotten.'),
   });
@@ -250,8 +251,8 @@ function asRefusal(thrown: unknown): never {
 const WAYS = { password: 'by password', passkey: 'by passkey', link: 'by link' } as const;
 
 function Places(): ReactNode {
-  const places = useApi<{ sessions: readonly Place[] }>('/v1/me/sessions');
-  const end = useAct({ act: (id: string) => send('DELETE', `/v1/me/sessions/${encodeURIComponent(id)}`), stale: STALE, done: () => say('Signed out there.') });
+  const places = useApi('/v1/me/sessions', {});
+  const end = useAct({ act: (id: string) => send('DELETE /v1/me/sessions/{id}', { id }), stale: STALE, done: () => say('Signed out there.') });
   return (
     <Section title="Where you are signed in" flush>
       <Loaded of={places}>

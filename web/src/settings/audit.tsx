@@ -2,19 +2,25 @@
 
 import type { ReactNode } from 'react';
 import { setQuery, useLocation } from '#web/base/router.tsx';
-import { useApi, withQuery } from '#web/api/client.ts';
-import type { AuditEntry } from '#web/api/types.ts';
+import { useApi } from '#web/api/client.ts';
+import type { AuditEntry } from '#web/api/schema.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button } from '#web/parts/button.tsx';
 import { Empty, Loaded, Section } from '#web/parts/layout.tsx';
 import { When } from '#web/parts/when.tsx';
 
 const PAGE = 100;
-const KINDS: Readonly<Record<string, string>> = { socket: 'on the server', token: 'by token', session: 'signed in', nobody: 'unknown' };
+const KINDS: Readonly<Record<AuditEntry['kind'], string>> = {
+  socket: 'on the server',
+  local: 'an account of the server',
+  token: 'by token',
+  session: 'signed in',
+  nobody: 'unknown',
+};
 
 export function Audit(): ReactNode {
   const { query } = useLocation();
-  const answer = useApi<{ entries: readonly AuditEntry[]; next: number | null }>(withQuery('/v1/audit', { limit: PAGE, before: query.get('before') }), { keep: true });
+  const answer = useApi('/v1/audit', { limit: PAGE, before: query.get('before') }, { keep: true });
   const next = answer.data?.next ?? null;
   return (
     <>
@@ -42,7 +48,7 @@ export function Audit(): ReactNode {
                       </td>
                       <td data-label="Who">
                         <span>
-                          {entry.name} <span className="text-[12px] text-soft">{KINDS[entry.kind] ?? entry.kind}</span>
+                          {entry.name} <span className="text-[12px] text-soft">{KINDS[entry.kind]}</span>
                         </span>
                       </td>
                       <td data-label="Did">

@@ -3,7 +3,7 @@
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { send, useApi } from '#web/api/client.ts';
-import type { Person } from '#web/api/session.ts';
+import type { Person } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Button, IconButton } from '#web/parts/button.tsx';
 import { Copyable } from '#web/parts/copy.tsx';
@@ -15,7 +15,7 @@ import { say } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
 
 /** Roles as people think of them; finer ones with `postern person add --scope`. */
-const ROLES: readonly (readonly [string, string, readonly string[]])[] = [
+const ROLES: readonly (readonly [string, string, Person['scopes']])[] = [
   ['admin', 'everything', ['admin']],
   [
     'operator',
@@ -25,16 +25,13 @@ const ROLES: readonly (readonly [string, string, readonly string[]])[] = [
   ['reader', 'look, and change nothing', ['messages:read', 'queue:read', 'suppressions:read', 'events:read', 'statistics:read', 'credentials:read', 'domains:read', 'server:read']],
 ];
 
-type Link = { readonly link: string };
-
 export function People(): ReactNode {
-  const people = useApi<{ people: readonly Person[] }>('/v1/people');
+  const people = useApi('/v1/people', {});
   const [open, setOpen] = useState(false);
   const [link, setLink] = useState<string | null>(null);
   const [dialog, confirm] = useConfirm();
-  const path = (name: string): string => `/v1/people/${encodeURIComponent(name)}`;
-  const invite = useAct({ act: (name: string) => send<Link>('POST', `${path(name)}/link`), stale: ['/v1/people'], done: (made) => setLink(made.link) });
-  const remove = useAct({ act: (name: string) => send('DELETE', path(name)), stale: ['/v1/people'], done: (_, name) => say(`${name} is let in no more.`) });
+  const invite = useAct({ act: (name: string) => send('POST /v1/people/{name}/link', { name }), stale: ['/v1/people'], done: (made) => setLink(made.link) });
+  const remove = useAct({ act: (name: string) => send('DELETE /v1/people/{name}', { name }), stale: ['/v1/people'], done: (_, name) => say(`${name} is let in no more.`) });
   return (
     <>
       {dialog}
@@ -127,7 +124,7 @@ function Add({ open, close, made }: { readonly open: boolean; readonly close: ()
   const [name, setName] = useState('');
   const [role, setRole] = useState('operator');
   const add = useAct({
-    act: () => send<Link>('POST', '/v1/people', { name: name.trim(), scopes: ROLES.find(([id]) => id === role)?.[2] ?? [] }),
+    act: () => send('POST /v1/people', {}, { name: name.trim(), scopes: ROLES.find(([id]) => id === role)?.[2] ?? [] }),
     stale: ['/v1/people'],
     done: ({ link }) => {
       setName('');

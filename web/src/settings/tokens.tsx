@@ -3,7 +3,7 @@
 import { useState } from 'react';
 import type { ReactNode } from 'react';
 import { send, useApi } from '#web/api/client.ts';
-import type { Token } from '#web/api/types.ts';
+import type { Token } from '#web/api/schema.ts';
 import { useAct } from '#web/api/verbs.ts';
 import { Badge } from '#web/parts/badge.tsx';
 import { Button, IconButton } from '#web/parts/button.tsx';
@@ -15,8 +15,10 @@ import { Empty, Loaded, Section } from '#web/parts/layout.tsx';
 import { say } from '#web/parts/toast.tsx';
 import { When } from '#web/parts/when.tsx';
 
+type Scope = Token['scopes'][number];
+
 /** The scopes, in groups that people think in. */
-const SCOPES: readonly (readonly [string, string])[] = [
+const SCOPES: readonly (readonly [Scope, string])[] = [
   ['messages:send', 'send messages'],
   ['messages:read', 'search and read messages'],
   ['queue:read', 'see the queue'],
@@ -34,12 +36,12 @@ const SCOPES: readonly (readonly [string, string])[] = [
 ];
 
 export function Tokens(): ReactNode {
-  const tokens = useApi<{ tokens: readonly Token[] }>('/v1/tokens');
+  const tokens = useApi('/v1/tokens', {});
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<string | null>(null);
   const [dialog, confirm] = useConfirm();
   const revoke = useAct({
-    act: (name: string) => send('DELETE', `/v1/tokens/${encodeURIComponent(name)}`),
+    act: (name: string) => send('DELETE /v1/tokens/{name}', { name }),
     stale: ['/v1/tokens'],
     done: (_, name) => say(`The token "${name}" is revoked.`),
   });
@@ -143,10 +145,10 @@ export function Tokens(): ReactNode {
 
 function NewToken({ open, close, made }: { readonly open: boolean; readonly close: () => void; readonly made: (token: string) => void }): ReactNode {
   const [name, setName] = useState('');
-  const [scopes, setScopes] = useState<readonly string[]>(['messages:send']);
+  const [scopes, setScopes] = useState<readonly Scope[]>(['messages:send']);
   const [days, setDays] = useState('');
   const create = useAct({
-    act: () => send<{ token: string }>('POST', '/v1/tokens', { name: name.trim(), scopes, expiresInDays: days === '' ? null : Number(days) }),
+    act: () => send('POST /v1/tokens', {}, { name: name.trim(), scopes, expiresInDays: days === '' ? null : Number(days) }),
     stale: ['/v1/tokens'],
     done: ({ token }) => {
       setName('');
