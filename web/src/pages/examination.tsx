@@ -35,7 +35,7 @@ export default function ExaminationPage(): ReactNode {
             title={data.target}
             about={
               <>
-                Examined <When at={data.startedAt} /> by {data.by}
+                {data.report === null ? 'Begun' : 'Examined'} <When at={data.startedAt} /> by {data.by}
                 {data.report !== null && `, in ${span(data.report.durationMs)}`}
               </>
             }
@@ -85,7 +85,7 @@ function Progress({ id }: { readonly id: string }): ReactNode {
   return (
     <Section title="Under way">
       <p role="status" className="pulse text-soft">
-        {doing === null ? 'Beginning…' : `Looking at ${doing}…`} {found.length > 0 && `${found.length} checks done.`}
+        {doing === null ? 'Beginning…' : `Now: ${doing}…`} {found.length > 0 && `${plural(found.length, 'check')} done.`}
       </p>
       <ul className="mt-2 grid gap-1">
         {found.map((finding) => (
