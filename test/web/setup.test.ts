@@ -73,7 +73,7 @@ test('the doctor: progress as it goes, a report with causes and fixes, a link th
   await page.getByLabel('Host, host:port, domain or mail address').fill(target);
   await page.getByRole('button', { name: 'Examine' }).click();
   await page.getByText('Under way').waitFor();
-  await page.getByText(/Looking at/).waitFor();
+  await page.getByText(/^Now: /).waitFor();
   await shoot(page, 'doctor-under-way');
   goOn();
   await page.getByRole('button', { name: 'Share the report' }).waitFor();
