@@ -65,8 +65,12 @@ export function openFeed({ tide, flush, log }: FeedParts): Feed {
         async next(signal) {
           if (!news && !signal.aborted) {
             await new Promise<void>((resolve) => {
-              wake = resolve;
-              signal.addEventListener('abort', () => resolve(), { once: true });
+              // The signal outlives thousands of these.
+              wake = (): void => {
+                signal.removeEventListener('abort', wake);
+                resolve();
+              };
+              signal.addEventListener('abort', wake, { once: true });
             });
           }
           wake = () => {};
