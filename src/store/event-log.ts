@@ -22,11 +22,16 @@ export type LoggedEvent = {
   readonly n: number | null;
   readonly nextAtMs: number | null;
   readonly outcome: Outcome | null;
+  /** How the recipients stand now, and what the message went through so far: what lies with the message, which may be further than this event. */
+  readonly recipients: MessageDetail['recipients'];
+  readonly changes: MessageDetail['events'];
 };
 
 export type EventQuery = {
   readonly types?: ReadonlySet<QueueEvent['type']>;
   readonly messageId?: MessageId;
+  /** Only messages that this says yes to, before anything else is read of them. */
+  readonly wanted?: (id: MessageId) => boolean;
   readonly limit: number;
   /** Not beyond this place. */
   readonly upTo?: Place;
@@ -46,6 +51,9 @@ export type EventLog = {
   close(): void;
 };
 
+/** What lies with a message. */
+type Known = Pick<LoggedEvent, 'envelope' | 'to' | 'recipients' | 'changes'>;
+
 /** Changes looked at in one go. */
 const MAX_LOOKED = 5000;
 const CACHE_BYTES = 4 * 1024 * 1024;
@@ -62,21 +70,28 @@ export function openEventLog(path: string): EventLog {
 
   const newest = (): Place => ({ seq: (moved.get() as { seq: number } | undefined)?.seq ?? 0, change: END });
 
-  function whole(place: Place, change: Change): LoggedEvent | null {
-    const row = detail.get(change.id) as { envelope: string; recipients: string; events: string } | undefined;
+  function read(id: MessageId): Known | null {
+    const row = detail.get(id) as { envelope: string; recipients: string; events: string } | undefined;
     if (row === undefined) return null;
-    const found = (JSON.parse(row.events) as MessageDetail['events']).find(({ seq, type, n }) => seq === place.seq && type === change.type && n === change.n);
-    if (found === undefined) return null;
-    const recipients = JSON.parse(row.recipients) as MessageDetail['recipients'];
+    const recipients = JSON.parse(row.recipients) as Known['recipients'];
+    return { envelope: JSON.parse(row.envelope) as Envelope, to: recipients.map(({ to }) => to), recipients, changes: JSON.parse(row.events) as Known['changes'] };
+  }
+
+  function whole(place: Place, change: Change, known: Known | null): LoggedEvent | null {
+    const found = known?.changes.find(({ seq, type, n }) => seq === place.seq && type === change.type && n === change.n);
+    if (known === null || found === undefined) return null;
     const { atMs, type, n, nextAtMs, outcome } = found;
-    return { place, type, atMs, envelope: JSON.parse(row.envelope) as Envelope, to: recipients.map(({ to }) => to), n, nextAtMs, outcome };
+    return { place, type, atMs, n, nextAtMs, outcome, ...known };
   }
 
   return {
-    after(place, { types, messageId, limit, upTo }) {
+    after(place, { types, messageId, wanted, limit, upTo }) {
       const events: LoggedEvent[] = [];
       let reached = place;
       let looked = 0;
+      // Changes of one message mostly stand together, and what lies with it may be long.
+      let id: MessageId | null = null;
+      let known: Known | null = null;
       for (const { seq, changes } of rows.iterate(place.seq) as Iterable<LogRow>) {
         const list = changesOf(changes);
         for (let i = seq === place.seq ? place.change + 1 : 0; i < list.length; i++) {
@@ -86,8 +101,9 @@ export function openEventLog(path: string): EventLog {
           if (events.length === limit || looked === MAX_LOOKED) return { events, reached, more: true };
           looked++;
           reached = here;
-          if (types?.has(change.type) === false || (messageId !== undefined && messageId !== change.id)) continue;
-          const event = whole(here, change);
+          if (types?.has(change.type) === false || (messageId !== undefined && messageId !== change.id) || wanted?.(change.id) === false) continue;
+          if (id !== change.id) known = read((id = change.id));
+          const event = whole(here, change, known);
           if (event !== null) events.push(event);
         }
       }
@@ -96,7 +112,7 @@ export function openEventLog(path: string): EventLog {
     at(place) {
       const row = rowAt.get(place.seq) as Pick<LogRow, 'changes'> | undefined;
       const change = row === undefined ? undefined : changesOf(row.changes)[place.change];
-      return change === undefined ? null : whole(place, change);
+      return change === undefined ? null : whole(place, change, read(change.id));
     },
     newest,
     oldest() {
