@@ -116,9 +116,24 @@ export function buildConfig(values: Values, mistakes: Mistakes): Config {
       requestsPerAddress: values.httpPerAddress,
     },
     sendmail: { socket: values.sendmailSocket ?? null, credential: values.sendmailCredential ?? null },
+    telemetry: { traces: buildEndpoint(values, mistakes), headersFile: values.telemetryHeaders ?? null, sample: values.telemetrySample },
     workers: { count: values.workers },
     log: { level: values.logLevel, format: values.logFormat },
   };
+}
+
+/** Without the path that the protocol adds. */
+function buildEndpoint({ telemetryTraces: text }: Values, mistakes: Mistakes): string | null {
+  if (text === '') return null;
+  const url = URL.parse(text);
+  const wrong = (what: string): null => {
+    mistakes.push({ path: 'telemetry.traces', text: what });
+    return null;
+  };
+  if (url === null || !/^https?:$/.test(url.protocol)) return wrong('must be an http or https URL, like "http://127.0.0.1:4318"');
+  // It would stand in logs.
+  if ([url.username, url.password, url.search, url.hash].some((part) => part !== '')) return wrong('must not have a login, a query or a fragment; a token goes into headers_file');
+  return url.href.replace(/\/+$/, '').replace(/\/v1\/traces$/, '');
 }
 
 function checkTogether(values: Values, mistakes: Mistakes): void {

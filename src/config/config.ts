@@ -162,6 +162,13 @@ export type Config = {
     readonly requestsPerAddress: number;
   };
   readonly sendmail: { readonly socket: string | null; readonly credential: string | null };
+  readonly telemetry: {
+    /** null: none are made. */
+    readonly traces: string | null;
+    readonly headersFile: string | null;
+    /** The share of messages, 0 to 1. */
+    readonly sample: number;
+  };
   readonly workers: { readonly count: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'pretty' };
 };

@@ -24,6 +24,7 @@ const TABLES: Readonly<Record<string, string>> = {
   limits: 'What clients may do.',
   http: 'The API, health and metrics.',
   sendmail: 'Mail that accounts of this machine hand over, see [sendmail.md](sendmail.md).',
+  telemetry: 'Traces for OpenTelemetry, see [operations.md](operations.md#traces).',
   workers: 'Threads.',
   log: 'The log.',
 };

@@ -304,6 +304,16 @@ export const ROWS = {
     doc: 'The credential under whose rules, limits and mode that mail is sent. Without it: as any sender, live.',
   }),
 
+  telemetryTraces: row('telemetry.traces', kind.endpoint, {
+    fallback: '',
+    fallbackText: 'none: no traces',
+    doc: 'Where a trace of each message is sent to: the URL of an OTLP/HTTP receiver, such as an OpenTelemetry Collector. `/v1/traces` is added.',
+  }),
+  telemetryHeaders: row('telemetry.headers_file', kind.file, {
+    doc: 'A file with more headers of these requests, such as a token, a line each: `Name: value`. Read at each request. Where it has a secret, use https.',
+  }),
+  telemetrySample: row('telemetry.sample', kind.real(0, 1), { fallback: 1, doc: 'The share of messages that are traced, whole or not at all: `0.1` is one in ten.' }),
+
   workers: row('workers.count', kind.integer(1, 64), {
     fallback: defaultWorkers(),
     fallbackText: 'half the cores, at least 1',

@@ -107,6 +107,8 @@ export const httpsUrl = parsed('an HTTPS URL', '"https://acme-v02.api.letsencryp
   const url = URL.canParse(value) ? new URL(value) : null;
   return url?.protocol === 'https:' && url.username === '' && url.password === '' ? url.href : null;
 });
+/** A URL that is looked at elsewhere, since what is wrong with it may be a secret in it; or nothing. */
+export const endpoint = z.string(say('must be a URL in quotes, like "http://127.0.0.1:4318", or ""')).meta({ description: 'a URL, or ""', examples: ['http://127.0.0.1:4318'] });
 /** As a browser sends it (RFC 6454 6.2). */
 export const origin = parsed('a web origin', '"https://app.example.com"', (value) => {
   const url = URL.parse(value);

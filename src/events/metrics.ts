@@ -39,6 +39,7 @@ export const METRICS = {
   postern_webhook_attempts_total: { type: 'counter', help: 'Attempts to tell a webhook of an event, by result (delivered, failed, given-up).', labels: ['result'] },
   postern_webhook_events_pending: { type: 'gauge', help: 'Events that wait to be told to webhooks.', labels: [] },
   postern_webhook_oldest_seconds: { type: 'gauge', help: 'How long the oldest event has waited for a webhook that is not disabled.', labels: [] },
+  postern_trace_spans_total: { type: 'counter', help: 'Spans of traces, by result (sent, dropped); none while traces are off.', labels: ['result'] },
   postern_event_loop_delay_seconds: { type: 'gauge', help: 'Event loop delay of each thread since the last look, 99th percentile.', labels: ['thread'] },
   postern_worker_restarts_total: { type: 'counter', help: 'Worker threads that died and were replaced.', labels: [] },
   postern_certificate_expiry_timestamp_seconds: { type: 'gauge', help: 'When a TLS certificate ends, by its first name.', labels: ['name'] },

@@ -1,7 +1,6 @@
 // What health and metrics tell: gathered from the workers, the store and the process at the moment somebody asks.
 
 import { Metrics } from '#events/metrics.ts';
-import type { WebhookService } from '#events/webhook/service.ts';
 import { SELF_CHECKS } from '#doctor/self/examine.ts';
 import type { Readiness } from '#http/routes/health.ts';
 import type { SelfService } from '#http/routes/self.ts';
@@ -36,7 +35,8 @@ export async function collectMetrics(parts: {
   certificates: Certificates;
   self: SelfService;
   counted: Metrics;
-  webhooks: Pick<WebhookService, 'measure'>;
+  /** Those that tell their own state. */
+  measured: readonly { measure(metrics: Metrics): void }[];
 }): Promise<string> {
   const { workers, store, certificates, self, counted } = parts;
   const metrics = new Metrics();
@@ -54,7 +54,7 @@ export async function collectMetrics(parts: {
     metrics.set('postern_queue_bytes', [], counts.bodyBytes);
     metrics.set('postern_queue_oldest_seconds', [], counts.oldestAtMs === null ? 0 : Math.max(0, (Date.now() - counts.oldestAtMs) / 1000));
   }
-  parts.webhooks.measure(metrics);
+  for (const one of parts.measured) one.measure(metrics);
   for (const certificate of certificates.certificates())
     metrics.set('postern_certificate_expiry_timestamp_seconds', [certificate.names[0] ?? certificate.subject], certificate.expiresAtMs / 1000);
   for (const { names, nextAtMs, failures } of certificates.renewals()) {

@@ -12,6 +12,7 @@ import type { Log } from '#base/log.ts';
 import { MAX_AHEAD_MS } from '#http/message-input.ts';
 import { linkFor } from '#http/routes/people.ts';
 import { Metrics } from '#events/metrics.ts';
+import { openTraces } from '#events/traces/service.ts';
 import { openWebhooks } from '#events/webhook/service.ts';
 import { openFeed } from '#events/feed.ts';
 import { createApp, listenForAccounts, listenOnSocket, listenOnTcp } from '#http/server.ts';
@@ -137,6 +138,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     died: (cause) => broken(storeDied(cause, log)),
   });
   closing.push(() => store.close());
+  const telemetry = config.telemetry.traces === null ? null : { ...config.telemetry, url: config.telemetry.traces, from: store.events.newest() };
   const secrets = await openSecrets({ dataDir, directory: store.directory, log }, { renew: options.newSecretKey });
   const tls = await openMainTls({ config, dataDir, vault: secrets.vault, log });
   const workers = openWorkers({ config, log, dataDir, generation, store, secretKey: secrets.key });
@@ -215,6 +217,11 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     log,
   });
   closing.push(() => webhooks.stop());
+  const traces =
+    telemetry === null
+      ? null
+      : openTraces({ ...telemetry, tlsContext: outward.tlsContext, events: store.events, feed, version: options.version, hostname: config.hostname, clock: systemClock, log });
+  if (traces !== null) closing.push(() => traces.stop());
   const app = createApp({
     log,
     counted,
@@ -251,7 +258,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
     },
     flushHistory: () => store.flushHistory(),
     readiness: () => readiness({ draining: state.draining, workers, store, count: config.workers.count }),
-    metrics: () => collectMetrics({ workers, store, certificates, self, counted, webhooks }),
+    metrics: () => collectMetrics({ workers, store, certificates, self, counted, measured: traces === null ? [webhooks] : [webhooks, traces] }),
   });
   const management = await listenOnSocket(app, socketPath(dataDir));
   closing.push(() => management.close());
@@ -269,6 +276,7 @@ async function open(options: ServeOptions, dataDir: string, closing: (() => unkn
   reports.start();
   self.start();
   webhooks.start();
+  traces?.start();
   return { workers, reload, started: { report: readyReport(listeners, httpUrl), listeners, httpUrl, authority, first, signInLink }, drain: () => (state.draining = true) };
 }
 
