@@ -62,7 +62,7 @@ const END = Number.MAX_SAFE_INTEGER;
 export function openEventLog(path: string): EventLog {
   const database = openDatabase(path, HISTORY_MIGRATIONS, { synchronous: 'NORMAL', readOnly: true, cacheBytes: CACHE_BYTES });
   const rows = database.prepare('SELECT seq, at, changes FROM log WHERE seq >= ? ORDER BY seq');
-  const rowAt = database.prepare('SELECT changes FROM log WHERE seq = ?');
+  const rowAt = database.prepare('SELECT at, changes FROM log WHERE seq = ?');
   const rowFrom = database.prepare('SELECT seq, at FROM log WHERE seq >= ? ORDER BY seq LIMIT 1');
   const ends = database.prepare('SELECT (SELECT min(seq) FROM log) AS first, (SELECT max(seq) FROM log) AS last');
   const moved = database.prepare("SELECT seq FROM cursor WHERE name = 'outbox'");
@@ -77,11 +77,11 @@ export function openEventLog(path: string): EventLog {
     return { envelope: JSON.parse(row.envelope) as Envelope, to: recipients.map(({ to }) => to), recipients, changes: JSON.parse(row.events) as Known['changes'] };
   }
 
-  function whole(place: Place, change: Change, known: Known | null): LoggedEvent | null {
-    const found = known?.changes.find(({ seq, type, n }) => seq === place.seq && type === change.type && n === change.n);
-    if (known === null || found === undefined) return null;
-    const { atMs, type, n, nextAtMs, outcome } = found;
-    return { place, type, atMs, n, nextAtMs, outcome, ...known };
+  /** `atMs`: when its transaction was. */
+  function whole(place: Place, change: Change, { known, atMs }: { readonly known: Known | null; readonly atMs: number }): LoggedEvent | null {
+    if (known === null) return null;
+    const found = known.changes.find(({ seq, type, n }) => seq === place.seq && type === change.type && n === change.n) ?? fromRecipient(change, known, atMs);
+    return { place, type: change.type, atMs: found.atMs, n: change.n, nextAtMs: found.nextAtMs, outcome: found.outcome, ...known };
   }
 
   return {
@@ -92,7 +92,7 @@ export function openEventLog(path: string): EventLog {
       // Changes of one message mostly stand together, and what lies with it may be long.
       let id: MessageId | null = null;
       let known: Known | null = null;
-      for (const { seq, changes } of rows.iterate(place.seq) as Iterable<LogRow>) {
+      for (const { seq, at, changes } of rows.iterate(place.seq) as Iterable<LogRow>) {
         const list = changesOf(changes);
         for (let i = seq === place.seq ? place.change + 1 : 0; i < list.length; i++) {
           const change = list[i] as Change;
@@ -103,16 +103,16 @@ export function openEventLog(path: string): EventLog {
           reached = here;
           if (types?.has(change.type) === false || (messageId !== undefined && messageId !== change.id) || wanted?.(change.id) === false) continue;
           if (id !== change.id) known = read((id = change.id));
-          const event = whole(here, change, known);
+          const event = whole(here, change, { known, atMs: at });
           if (event !== null) events.push(event);
         }
       }
       return { events, reached, more: false };
     },
     at(place) {
-      const row = rowAt.get(place.seq) as Pick<LogRow, 'changes'> | undefined;
+      const row = rowAt.get(place.seq) as Pick<LogRow, 'at' | 'changes'> | undefined;
       const change = row === undefined ? undefined : changesOf(row.changes)[place.change];
-      return change === undefined ? null : whole(place, change, read(change.id));
+      return row === undefined || change === undefined ? null : whole(place, change, { known: read(change.id), atMs: row.at });
     },
     newest,
     oldest() {
@@ -133,6 +133,17 @@ export function openEventLog(path: string): EventLog {
     },
     close: () => database.close(),
   };
+}
+
+/**
+ * Of a message with very many changes the older ones are no longer there one by one. What became of each recipient last still is: that is told, unless it
+ * is something else than the line says.
+ */
+function fromRecipient({ type, n }: Change, { recipients }: Known, atMs: number): Pick<LoggedEvent, 'atMs' | 'nextAtMs' | 'outcome'> {
+  const recipient = n === null ? undefined : recipients.find((one) => one.n === n);
+  const last = recipient?.lastOutcome ?? null;
+  const outcome = last !== null && (last.verdict === type || type === 'returned') ? last : null;
+  return { atMs, outcome, nextAtMs: outcome !== null && type === 'deferred' ? (recipient?.nextAtMs ?? null) : null };
 }
 
 function isAfter(a: Place, b: Place): boolean {

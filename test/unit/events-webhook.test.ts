@@ -10,7 +10,9 @@ import { openRunner } from '#events/webhook/runner.ts';
 import { DISABLE_AFTER_MS, RETRY_MS, nextAttemptMs, restMs } from '#events/webhook/schedule.ts';
 import { openEventLog } from '#store/event-log.ts';
 import { History } from '#store/history/writer.ts';
+import { toldFrom } from '#store/told.ts';
 import { openWebhookQueue } from '#store/webhook-queue.ts';
+import type { QueueEvent } from '#queue/records.ts';
 import type { Webhook } from '#store/webhooks.ts';
 import type { PooledAnswer } from '#tls/https-pool.ts';
 import { tellHistory, writeHistory } from '../support/history.ts';
@@ -114,6 +116,47 @@ test('each event once, no more at once than allowed, in order with one at a time
   );
   assert.equal(queue.waiting('wh_1').events, 0);
   assert.ok(queue.deliveries('wh_1', { limit: 1000 }).length === 300);
+});
+
+test('of a message with hundreds of recipients each outcome is told, however late', () => {
+  const path = join(tempDir('many'), 'history.db');
+  const history = new History(path);
+  const [told] = tellHistory({ messages: 1, fromMs: START_MS, toMs: START_MS + 1 });
+  const [accepted, delivered] = (told?.events ?? []) as [Record<string, unknown>, Record<string, unknown>];
+  const { id } = accepted as { id: string };
+  const recipients = Array.from({ length: 300 }, (_, n) => ({ ...(accepted['recipients'] as object[])[0], n }));
+  const changes = (list: readonly object[]) => list.map((event) => toldFrom(event as QueueEvent));
+  history.fold([{ seq: 1, atMs: START_MS, changes: changes([{ ...accepted, seq: 1, recipients }]) }], 1000);
+  // One is put off first; then all are delivered, ten to a transaction.
+  const outcome = (n: number, verdict: string, atMs: number) => ({
+    ...delivered,
+    atMs,
+    id,
+    n,
+    type: verdict,
+    nextAtMs: null,
+    outcome: { ...(delivered['outcome'] as object), verdict, text: `${verdict} ${n}` },
+  });
+  history.fold([{ seq: 2, atMs: START_MS + 1, changes: changes([outcome(0, 'deferred', START_MS + 1)]) }], 1000);
+  for (let n = 0; n < 300; n += 10)
+    history.fold([{ seq: 3 + n / 10, atMs: START_MS + 2 + n, changes: changes(Array.from({ length: 10 }, (_, i) => outcome(n + i, 'delivered', START_MS + 2 + n))) }], 1000);
+  history.close();
+  const log = openEventLog(path);
+  const page = log.after(log.oldest(), { limit: 1000 });
+  log.close();
+  assert.deepEqual(
+    page.events.slice(0, 2).map(({ type, outcome: said }) => [type, said]),
+    [
+      ['accepted', null],
+      ['deferred', null],
+    ],
+  );
+  const last = page.events.slice(2);
+  assert.deepEqual(
+    last.map(({ n, outcome: said }) => [n, said?.text]),
+    Array.from({ length: 300 }, (_, n) => [n, `delivered ${n}`]),
+  );
+  assert.equal(new Set(last.map(({ atMs }) => atMs)).size, 30);
 });
 
 test('no more is taken over than the window has room for, however much waits', async () => {
