@@ -12,7 +12,7 @@ const OWN_FILES = 200;
 /** Settings of the V8 of exactly this Node: others may not know them. */
 const TUNED_NODE = 26;
 /** What is called often is compiled after a few hundred messages, not after many thousands (decision 0023). */
-const TUNING = ['--invocation-count-for-maglev=50', '--interrupt-budget-for-maglev=5000', '--invocation-count-for-turbofan=200', '--interrupt-budget=8000'];
+const TUNING = ['--invocation-count-for-maglev=50', '--invocation-count-for-turbofan=200'];
 
 /** For this process and all threads it will start. */
 export function tuneRuntime(): void {
