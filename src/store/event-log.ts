@@ -56,6 +56,8 @@ type Known = Pick<LoggedEvent, 'envelope' | 'to' | 'recipients' | 'changes'>;
 
 /** Changes looked at in one go. */
 const MAX_LOOKED = 5000;
+/** Messages remembered while a page is read. */
+const MAX_KEPT = 100;
 const CACHE_BYTES = 4 * 1024 * 1024;
 const END = Number.MAX_SAFE_INTEGER;
 
@@ -89,9 +91,7 @@ export function openEventLog(path: string): EventLog {
       const events: LoggedEvent[] = [];
       let reached = place;
       let looked = 0;
-      // Changes of one message mostly stand together, and what lies with it may be long.
-      let id: MessageId | null = null;
-      let known: Known | null = null;
+      const knownOf = remembering(read);
       for (const { seq, at, changes } of rows.iterate(place.seq) as Iterable<LogRow>) {
         const list = changesOf(changes);
         for (let i = seq === place.seq ? place.change + 1 : 0; i < list.length; i++) {
@@ -102,8 +102,7 @@ export function openEventLog(path: string): EventLog {
           looked++;
           reached = here;
           if (types?.has(change.type) === false || (messageId !== undefined && messageId !== change.id) || wanted?.(change.id) === false) continue;
-          if (id !== change.id) known = read((id = change.id));
-          const event = whole(here, change, { known, atMs: at });
+          const event = whole(here, change, { known: knownOf(change.id), atMs: at });
           if (event !== null) events.push(event);
         }
       }
@@ -132,6 +131,19 @@ export function openEventLog(path: string): EventLog {
       return { seq: low - 1, change: END };
     },
     close: () => database.close(),
+  };
+}
+
+/** What lies with a message of a thousand recipients is long, and its changes come in between those of others: it is not read again for each of them. */
+function remembering(read: (id: MessageId) => Known | null): typeof read {
+  const kept = new Map<MessageId, Known | null>();
+  return (id) => {
+    const before = kept.get(id);
+    if (before !== undefined) return before;
+    if (kept.size === MAX_KEPT) kept.clear();
+    const known = read(id);
+    kept.set(id, known);
+    return known;
   };
 }
 
