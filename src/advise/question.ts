@@ -1,5 +1,6 @@
 // What the advisor is asked: who sends, with what, to whom; parsed once from what people write. Knows no network and no terminal.
 
+import { isImplicitTlsPort } from '#base/ports.ts';
 import { PosternError } from '#base/failure.ts';
 import { LIBRARIES } from '#knowledge/libraries.ts';
 import type { Library } from '#knowledge/libraries.ts';
@@ -46,7 +47,7 @@ export const PLACEHOLDERS: Readonly<Record<Scenario, string>> = {
 
 /** Ports made for TLS from the first byte end in 465 (8465, 2465, 10465): so providers and Postern do it. */
 export function tlsOfPort(port: number): Tls {
-  return port % 1000 === 465 ? 'implicit' : 'starttls';
+  return isImplicitTlsPort(port) ? 'implicit' : 'starttls';
 }
 
 /** The host that a question is about, and whether it is only a placeholder. */

@@ -361,7 +361,7 @@ export const ROUTE_ROWS = {
   ports: row('ports', kind.list(kind.realPort), {
     fallbackText: '[465, 587, 2525]',
     ...live,
-    doc: 'smarthost: the ladder, tried in this order. TLS from the first byte on ports that end in 465, STARTTLS required on all others; verified on each.',
+    doc: 'smarthost: the ladder, tried in this order. TLS from the first byte on 465 and on ports below 32768 that end in it (2465, 10465), STARTTLS required on all others; verified on each.',
   }),
   username: row('username', kind.text, { ...live, doc: 'smarthost: the login. Without it none is made.' }),
   url: row('url', kind.text, { ...live, doc: 'webhook: the https URL that messages are posted to.' }),

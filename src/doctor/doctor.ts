@@ -1,6 +1,7 @@
 // The runner: what is looked at for a host or a domain, side by side, and the findings in order. The table of port checks is here; what each
 // looks for is in checks/.
 
+import { isMadeAfter } from '#base/ports.ts';
 import type { SecureContext } from 'node:tls';
 import { isIP } from 'node:net';
 import { findAddresses } from '#dns/mx.ts';
@@ -310,9 +311,9 @@ function dnsVerdict(host: string, answers: readonly Awaited<ReturnType<Resolver[
 
 function roleOf(port: number): Role {
   // 10025 and 10587 are what those who may not bind the real ones take.
-  if (port % 1000 === 25) return 'mx';
-  if (port % 1000 === 465) return 'submissions';
-  return port % 1000 === 587 || port === 2525 ? 'submission' : 'unknown';
+  if (isMadeAfter(port, 25)) return 'mx';
+  if (isMadeAfter(port, 465)) return 'submissions';
+  return isMadeAfter(port, 587) || port === 2525 ? 'submission' : 'unknown';
 }
 
 async function probe(place: Place, options: DoctorOptions, role: Role = roleOf(place.port)): Promise<PortEvidence> {

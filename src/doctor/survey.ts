@@ -2,6 +2,7 @@
 // needs facts and no findings; nothing is tried that an ordinary client would not do.
 
 import { isIP } from 'node:net';
+import { isImplicitTlsPort } from '#base/ports.ts';
 import { errorText } from '#base/failure.ts';
 import { findAddresses } from '#dns/mx.ts';
 import type { Resolver } from '#dns/resolver.ts';
@@ -29,7 +30,7 @@ export async function surveyHost(host: string, ports: readonly number[], options
   if ('problem' in found) return { host, depth: 'session', problem: found.problem, looks: [] };
   const signal = AbortSignal.timeout(options.limitMs);
   const look = async (address: string, port: number): Promise<Look> => {
-    const role = port % 1000 === 465 ? 'submissions' : port === 25 ? 'mx' : 'submission';
+    const role = isImplicitTlsPort(port) ? 'submissions' : port === 25 ? 'mx' : 'submission';
     return lookOf(port, await probeSession({ host, address, port }, role, { ...options, signal, login: null, insecure: false }), options.timeoutMs);
   };
   const looks = await Promise.all(ports.map(async (port) => best(await Promise.all(found.addresses.map((address) => look(address, port))))));

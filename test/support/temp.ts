@@ -8,6 +8,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { isMadeAfter } from '#base/ports.ts';
 
 const directories = new Set<string>();
 const children = new Set<ChildProcess>();
@@ -94,6 +95,8 @@ export async function run(command: string, args: readonly string[], options: Spa
 export async function freePort(address = '127.0.0.1'): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
+    // The digits of a port below the ephemeral ones say how it is spoken to.
+    if (([25, 465, 587] as const).some((known) => isMadeAfter(port, known))) continue;
     const server = createServer();
     const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen({ port, host: address, exclusive: true }, () => resolve(true)));
     if (!free) continue;

@@ -64,7 +64,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--library <name>', 'the library or program that sends; see --list libraries')
     .option('--provider <name>', 'the mail service it goes through; see --list providers')
     .option('--host <host>', 'the server that mail is handed to; own-server: its own name')
-    .option('--ports <ports>', 'the ports that it serves, with commas (those ending in 465: TLS from the first byte)', parsePorts('--ports', 16))
+    .option('--ports <ports>', 'the ports that it serves, with commas (465, 2465, 10465 and their like: TLS from the first byte)', parsePorts('--ports', 16))
     .option('--blocked <ports>', 'ports that the network blocks, with commas', parsePorts('--blocked', 16))
     .option('--probe', 'look what the network and the host allow')
     .option('--reference <host>', 'with --probe and no host: whom to try instead (repeat for more)', (value: string, before: readonly string[]) => [...before, value], [])

@@ -6,6 +6,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { Option } from 'commander';
 import type { Command } from 'commander';
+import { isImplicitTlsPort } from '#base/ports.ts';
 import { systemClock } from '#base/clock.ts';
 import { PosternError, errorCode, errorText } from '#base/failure.ts';
 import { readLogin } from '#cli/login.ts';
@@ -84,7 +85,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--reply <rule>', 'STEP[:PATTERN]=ACT: what to say or do at this step (repeat for more)', collect)
     .option('--list', 'show all personalities, and end')
     .optionsGroup('Encryption and login:')
-    .addOption(new Option('--tls <mode>', 'starttls (default), implicit (default on ports ending in 465), or none').choices(['starttls', 'implicit', 'none']))
+    .addOption(new Option('--tls <mode>', 'starttls (default), implicit (default on 465, 2465, 10465 and their like), or none').choices(['starttls', 'implicit', 'none']))
     .option('--cert <file>', 'show this certificate, PEM, with --key; default: one made now')
     .option('--key <file>', 'its private key, PEM')
     .option('--write-ca <file>', 'write the authority of the certificate there, for clients to trust')
@@ -144,7 +145,7 @@ function readSettings(cli: Cli, options: Options, emit: Settings['emit']): Setti
   if (options.within !== undefined && options.count === undefined) throw usage('--within needs a number of messages to wait for.', 'Give it with --count.');
   const login = readLogin(cli, options);
   const auth = options.auth === true || login !== null || behaviour.knobs.auth === true;
-  const tls = options.tls ?? (options.socket !== undefined ? 'none' : String(options.port).endsWith('465') ? 'implicit' : 'starttls');
+  const tls = options.tls ?? (options.socket !== undefined ? 'none' : isImplicitTlsPort(Number(options.port)) ? 'implicit' : 'starttls');
   if (auth && tls === 'none' && behaviour.knobs.authInClear !== true)
     throw usage('AUTH is offered over TLS only, and there is none.', 'Leave --tls none out, or say --personality auth-in-clear.');
   return {

@@ -100,11 +100,10 @@ export function registerOptions(command: Command): Command {
     .option('--timeout <seconds>', 'patience with each step', parseSeconds('--timeout'), 30)
     .optionsGroup('Encryption and login:')
     .addOption(
-      new Option('--tls <mode>', 'require (default): TLS from the first byte on ports ending in 465, else STARTTLS; implicit: from the first byte; none: in the clear').choices([
-        'require',
-        'implicit',
-        'none',
-      ]),
+      new Option(
+        '--tls <mode>',
+        'require (default): TLS from the first byte on 465, 2465, 10465 and their like, else STARTTLS; implicit: from the first byte; none: in the clear',
+      ).choices(['require', 'implicit', 'none']),
     )
     .option('--tls-server-name <name>', 'name to ask for and to verify, where it is not the host')
     .option('--ca-file <file>', 'more authorities to trust, PEM')

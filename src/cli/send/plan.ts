@@ -5,6 +5,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { isImplicitTlsPort } from '#base/ports.ts';
 import { PosternError, errorCode } from '#base/failure.ts';
 import { isNetworkOfOnesOwn } from './load-limits.ts';
 import { canonicalDomain } from '#smtp/address.ts';
@@ -79,7 +80,7 @@ export async function planTarget(options: {
 /** TLS is required unless `none` is said: from the first byte where the port is made for it, else by STARTTLS. */
 function wantedOn(port: number, tls: TlsOption | null): TlsWanted {
   if (tls === 'none') return 'none';
-  return tls === 'implicit' || String(port).endsWith('465') ? 'implicit' : 'starttls-required';
+  return tls === 'implicit' || isImplicitTlsPort(port) ? 'implicit' : 'starttls-required';
 }
 
 async function resolveHost(host: string): Promise<string[]> {

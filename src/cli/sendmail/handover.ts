@@ -7,6 +7,7 @@ import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
+import { isImplicitTlsPort } from '#base/ports.ts';
 import { errorCode, errorText } from '#base/failure.ts';
 import { transact } from '#cli/send/transaction.ts';
 import { explainFailure } from '#knowledge/explain.ts';
@@ -148,7 +149,7 @@ async function overSmtp(relay: Relay, { content, from, to, notify, ret, envid }:
     helo: hostname(),
     recorder: null,
     tls: {
-      wanted: String(relay.port).endsWith('465') ? 'implicit' : 'starttls-required',
+      wanted: isImplicitTlsPort(relay.port) ? 'implicit' : 'starttls-required',
       serverName: relay.host,
       verify: true,
       context: outboundTls({ caFile: relay.caFile }).secureContext,

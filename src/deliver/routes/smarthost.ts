@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { isImplicitTlsPort } from '#base/ports.ts';
 import { errorText } from '#base/failure.ts';
 import { dialRoute } from '#deliver/connector.ts';
 import type { Connected, Connector, DialParts, NotConnected, Refusal, Tried } from '#deliver/connector.ts';
@@ -25,11 +26,6 @@ const SECURITY = { required: 'verified', why: 'a smarthost is spoken to over ver
 const PROBE_AFTER_MS = 10 * 60_000;
 /** Where there is something else to try, a port that answers nothing is not waited for longer. */
 const NEXT_RUNG_MS = 10_000;
-
-/** 465 speaks TLS from the first byte, and so do ports that are made after it (10465, 2465); all others use STARTTLS. */
-export function isImplicitTlsPort(port: number): boolean {
-  return String(port).endsWith('465');
-}
 
 type Login = { readonly username: string; readonly password: string };
 type Climb = { readonly addresses: readonly string[]; readonly login: Login | null; readonly signal: AbortSignal };

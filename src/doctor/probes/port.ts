@@ -17,7 +17,7 @@ import type { RelayTry } from './relay.ts';
 
 export type Login = { readonly username: string; readonly password: string };
 
-/** What a port is meant for. 25 and unknown ports speak first in the clear; ports ending in 465 begin with TLS. */
+/** What a port is meant for. 25 and unknown ports speak first in the clear; 465 and ports made after it begin with TLS. */
 export type Role = 'mx' | 'submissions' | 'submission' | 'unknown';
 
 export type PortEvidence = Place & {
